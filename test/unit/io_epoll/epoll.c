@@ -1,0 +1,645 @@
+/* What io_epoll does beyond the conformance suite: the life of its loops, signals, and what only a
+ * real kernel has: other processes, cold pages, limits, half-closed connections. */
+#define _GNU_SOURCE
+#include "io_epoll/inside.h"
+
+#include "../io/conformance.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- run and stop ---------------------------------------------------------------------- */
+
+struct starts {
+    struct io_epoll_world *world;
+    atomic_uint times[4];
+    pthread_t threads[4];
+};
+
+/* The last shard waits for the others to have started, then stops all. */
+static void note_start(struct io *io, void *arg)
+{
+    struct starts *s = arg;
+    uint32_t last = io_shard_count(io) - 1;
+
+    s->threads[io_shard(io)] = pthread_self();
+    atomic_fetch_add(&s->times[io_shard(io)], 1);
+    if (io_shard(io) == last) {
+        for (uint32_t i = 0; i < last; i++) {
+            while (atomic_load(&s->times[i]) == 0)
+                sched_yield();
+        }
+        io_epoll_stop(s->world);
+    }
+}
+
+TEST(io_epoll_run, starts_each_shard_once_on_a_thread_of_its_own_and_ends_at_stop)
+{
+    for (uint32_t shards = 1; shards <= 4; shards++) {
+        struct starts s = {.world = NULL};
+
+        CHECK_EQ(io_epoll_new(shards, NULL, &s.world), 0);
+        CHECK_EQ(io_epoll_run(s.world, note_start, &s), 0);
+        CHECK(pthread_equal(s.threads[0], pthread_self()));
+        for (uint32_t i = 0; i < shards; i++) {
+            CHECK_EQ(s.times[i], 1);
+            for (uint32_t k = 0; k < i; k++)
+                CHECK(!pthread_equal(s.threads[i], s.threads[k]));
+        }
+        io_epoll_free(s.world);
+    }
+}
+
+/* A shard that sleeps without a timer is woken by a stop. */
+static void stop_fire(struct io_timer *t)
+{
+    io_epoll_stop(shard_of(t->io)->world);
+}
+
+static void set_stop(struct io *io, void *arg)
+{
+    if (io_shard(io) == 0)
+        io_timer_set(io, arg, io_now_ns(io) + 10000000, stop_fire);
+}
+
+TEST(io_epoll_stop, wakes_shards_that_sleep)
+{
+    struct io_epoll_world *world;
+    struct io_timer timer = {.io = NULL};
+
+    CHECK_EQ(io_epoll_new(4, NULL, &world), 0);
+    CHECK_EQ(io_epoll_run(world, set_stop, &timer), 0);
+    io_epoll_free(world);
+}
+
+TEST(io_epoll_free, of_a_world_that_never_ran)
+{
+    struct io_epoll_world *world;
+
+    CHECK_EQ(io_epoll_new(3, NULL, &world), 0);
+    io_epoll_free(world);
+    io_epoll_free(NULL);
+}
+
+/* What is open and what waits is given back (the leak checker of ASan looks on). */
+TEST(io_epoll_free, closes_what_is_open)
+{
+    static struct probe accept, recv, server_recv, connect;
+    static struct io_timer timer;
+    struct trial w;
+    struct pair pair;
+    struct io_socket *s;
+    char got[2];
+    struct io_address named;
+
+    trial_open(&w, 1);
+    pair_open(&w, &pair);
+    (void)file_new(&w, "open");
+    START(&w, &accept, io_accept(pair.listener, &s, NULL, &accept.op));
+    START(&w, &recv, io_recv(pair.client, &got[0], 1, &recv.op));
+    START(&w, &server_recv, io_recv(pair.server, &got[1], 1, &server_recv.op));
+    trial_turns(&w, 3);
+    named = pair.address;
+    strcpy(named.host, "localhost");
+    START(&w, &connect, io_connect(w.io, &named, &s, &connect.op));
+    io_timer_set(w.io, &timer, io_now_ns(w.io) + 1000000000, stop_fire);
+    world_close(w.world);
+    CHECK_EQ(accept.times + recv.times + server_recv.times + connect.times, 0);
+    timer = (struct io_timer){.io = NULL};
+}
+
+/* ---- signals --------------------------------------------------------------------------- */
+
+struct signals {
+    struct io_epoll_world *world;
+    uint32_t term, interrupt;
+    uint32_t shard;
+};
+
+static void on_signal(struct io *io, int signal, void *arg)
+{
+    struct signals *s = arg;
+
+    s->term += signal == SIGTERM;
+    s->interrupt += signal == SIGINT;
+    s->shard = io_shard(io);
+    if (signal == SIGTERM)
+        kill(getpid(), SIGINT); /* another one, later */
+    else
+        io_epoll_stop(s->world);
+}
+
+static void raise_term(struct io *io, void *arg)
+{
+    if (io_shard(io) == io_shard_count(io) - 1)
+        kill(getpid(), SIGTERM);
+}
+
+TEST(io_epoll_on_signal, both_signals_come_to_shard_0)
+{
+    struct signals s = {.shard = UINT32_MAX};
+    sigset_t before;
+
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    CHECK_EQ(io_epoll_new(3, NULL, &s.world), 0);
+    CHECK_EQ(io_epoll_on_signal(s.world, on_signal, &s), 0);
+    CHECK_EQ(io_epoll_run(s.world, raise_term, NULL), 0);
+    CHECK_EQ(s.term, 1);
+    CHECK_EQ(s.interrupt, 1);
+    CHECK_EQ(s.shard, 0);
+    io_epoll_free(s.world);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* ---- the pool -------------------------------------------------------------------------- */
+
+static void wait_for_flag(void *arg)
+{
+    atomic_bool *flag = arg;
+
+    while (!atomic_load(flag))
+        usleep(100);
+}
+
+/* Work that never ends holds up neither files, nor syncs, nor names. */
+TEST(io_epoll_pool, lanes_do_not_wait_for_each_other)
+{
+    enum { N = 8 };
+    struct trial w;
+    struct probe works[N] = {{.times = 0}};
+    atomic_bool flag = false;
+    struct io_address address;
+    struct io_socket *s;
+
+    trial_open(&w, 1);
+    for (uint32_t i = 0; i < N; i++)
+        START(&w, &works[i], io_offload(w.io, wait_for_flag, &flag, &works[i].op));
+    struct io_file *file = file_new(&w, "a");
+    file_write(&w, file, 0, "abc", 3);
+    CHECK_EQ(RUN(&w, io_sync(file, op)), 0);
+    CHECK_EQ(RUN(&w, io_sync_dir(w.io, w.world->directory, op)), 0);
+    file_close(&w, file);
+    struct io_listener *l = listener_new(&w, &address);
+    strcpy(address.host, "localhost");
+    CHECK_EQ(RUN(&w, io_connect(w.io, &address, &s, op)), 0);
+    socket_close(&w, s);
+    listener_close(&w, l);
+    for (uint32_t i = 0; i < N; i++)
+        CHECK_EQ(works[i].times, 0);
+    probe_cancel(&works[N - 1]); /* waits behind the others */
+    CHECK_EQ(probe_wait(&works[N - 1]), -ECANCELED);
+    atomic_store(&flag, true);
+    for (uint32_t i = 0; i < N - 1; i++)
+        CHECK_EQ(probe_wait(&works[i]), 0);
+    trial_close(&w);
+}
+
+/* ---- files ----------------------------------------------------------------------------- */
+
+TEST(io_epoll_file, modes_are_as_said)
+{
+    struct trial w;
+    struct io_file *file;
+    struct stat status;
+    mode_t mask = umask(022);
+
+    trial_open(&w, 1);
+    file_close(&w, file_new(&w, "plain"));
+    CHECK_EQ(
+        RUN(&w, io_open(w.io, path(&w, "secret"), IO_WRITE | IO_CREATE | IO_PRIVATE, &file, op)),
+        0);
+    file_close(&w, file);
+    CHECK_EQ(RUN(&w, io_mkdir(w.io, path(&w, "dir"), op)), 0);
+    CHECK_EQ(stat(path(&w, "plain"), &status), 0);
+    CHECK_EQ(status.st_mode & 07777, 0644);
+    CHECK_EQ(stat(path(&w, "secret"), &status), 0);
+    CHECK_EQ(status.st_mode & 07777, 0600);
+    CHECK_EQ(stat(path(&w, "dir"), &status), 0);
+    CHECK_EQ(status.st_mode & 07777, 0755);
+    CHECK_EQ(RUN(&w, io_chmod(w.io, path(&w, "plain"), 0440, op)), 0);
+    CHECK_EQ(stat(path(&w, "plain"), &status), 0);
+    CHECK_EQ(status.st_mode & 07777, 0440);
+    umask(mask);
+    trial_close(&w);
+}
+
+/* In another process: may the file be locked as a JVM's FileLock does it? */
+static bool others_may_lock(const char *name)
+{
+    pid_t child = fork();
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int fd = open(name, O_RDWR);
+        _exit(fd >= 0 && fcntl(fd, F_SETLK, &whole) == 0 ? 0 : 1);
+    }
+    int status;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status));
+    return WEXITSTATUS(status) == 0;
+}
+
+TEST(io_epoll_file, a_lock_keeps_a_jvm_out_until_it_is_closed)
+{
+    struct trial w;
+
+    trial_open(&w, 1);
+    struct io_file *file = file_new(&w, ".lock");
+    CHECK(others_may_lock(path(&w, ".lock")));
+    CHECK_EQ(RUN(&w, io_lock(file, op)), 0);
+    CHECK(!others_may_lock(path(&w, ".lock")));
+    file_close(&w, file);
+    CHECK(others_may_lock(path(&w, ".lock")));
+    trial_close(&w);
+}
+
+TEST(io_epoll_file, links_are_listed_as_what_they_point_at)
+{
+    struct trial w;
+    struct io_entries entries;
+
+    trial_open(&w, 1);
+    CHECK_EQ(RUN(&w, io_mkdir(w.io, path(&w, "dir"), op)), 0);
+    CHECK_EQ(symlink("dir", path(&w, "link")), 0);
+    CHECK_EQ(symlink("nowhere", path(&w, "lost")), 0);
+    CHECK_EQ(RUN(&w, io_list(w.io, w.world->directory, &entries, op)), 3);
+    CHECK_TEXT(entries.entries[1].name, "link");
+    CHECK(entries.entries[1].is_dir);
+    CHECK_TEXT(entries.entries[2].name, "lost");
+    CHECK(!entries.entries[2].is_dir);
+    io_entries_free(&entries);
+    trial_close(&w);
+}
+
+/* ---- cold pages ------------------------------------------------------------------------ */
+
+/* A file of the pattern whose pages are not in memory, or whose last ones are not. false: this file
+ * system keeps its pages in any case (tmpfs), there is nothing to be tested. */
+static bool cold_file(struct trial *w, const char *name, uint32_t n, struct io_file **out)
+{
+    uint8_t *bytes = malloc(n);
+
+    pattern_fill(bytes, 0, n);
+    *out = file_new(w, name);
+    file_write(w, *out, 0, bytes, n);
+    free(bytes);
+    CHECK_EQ(RUN(w, io_sync(*out, op)), 0);
+    struct epoll_file *file = container_of(*out, struct epoll_file, base);
+    CHECK_EQ(posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    return !file_is_cached(file, 0, n) && !file->cache_unknown;
+}
+
+TEST(io_epoll_file, a_read_of_cold_pages_is_made_by_the_pool)
+{
+    enum { N = 200000 };
+    struct trial w;
+    struct io_file *file;
+    struct probe read = {.times = 0};
+    uint8_t *got = malloc(N);
+    uint8_t byte;
+
+    trial_open(&w, 1);
+    if (cold_file(&w, "cold", N, &file)) {
+        /* One page warm: the read begins on the shard and ends in the pool. */
+        CHECK_EQ(pread(container_of(file, struct epoll_file, base)->fd, &byte, 1, 0), 1);
+        START(&w, &read, io_read(file, 0, got, N, &read.op));
+        CHECK_EQ(probe_wait(&read), N);
+        CHECK(pattern_is(got, 0, N));
+        START(&w, &read, io_read(file, 0, got, N, &read.op));
+        CHECK_EQ(task_of(&read.op)->state, TASK_LISTED); /* now from the cache */
+        CHECK_EQ(probe_wait(&read), N);
+    }
+    file_close(&w, file);
+    free(got);
+    trial_close(&w);
+}
+
+static void expect_file(struct trial *w, struct io_socket *s, uint32_t n)
+{
+    uint8_t *got = malloc(n);
+    uint32_t at = 0;
+
+    while (at < n) {
+        int64_t result = RUN(w, io_recv(s, got + at, n - at, op));
+        CHECK(result > 0);
+        at += (uint32_t)result;
+    }
+    CHECK(pattern_is(got, 0, n));
+    free(got);
+}
+
+TEST(io_epoll_socket, a_cold_file_is_warmed_by_the_pool_and_sent)
+{
+    enum { N = 1000003 };
+    struct trial w;
+    struct pair pair;
+    struct io_file *file;
+    struct probe send = {.times = 0};
+
+    trial_open(&w, 1);
+    pair_open(&w, &pair);
+    if (cold_file(&w, "cold", N, &file)) {
+        struct io_span span = {.file = file, .n = N};
+        START(&w, &send, io_send(pair.client, &span, 1, &send.op));
+        CHECK(container_of(pair.client, struct epoll_socket, base)->warming);
+        expect_file(&w, pair.server, N);
+        CHECK_EQ(probe_wait(&send), N);
+    }
+    file_close(&w, file);
+    pair_close(&w, &pair);
+    trial_close(&w);
+}
+
+/* The file may be closed when the send has completed: so that waits for the pool. */
+TEST(io_epoll_socket, a_send_that_warms_can_be_cancelled_and_closed)
+{
+    enum { N = 300000 };
+    struct trial w;
+    struct pair pair;
+    struct io_file *file;
+    uint32_t order = 0;
+    struct probe send = {.order = &order}, close = {.order = &order};
+
+    trial_open(&w, 1);
+    for (uint32_t i = 0; i < 20; i++) {
+        pair_open(&w, &pair);
+        if (cold_file(&w, "cold", N, &file)) {
+            struct io_span span = {.file = file, .n = N};
+            START(&w, &send, io_send(pair.client, &span, 1, &send.op));
+            if (i % 2 == 0)
+                trial_turns(&w, i % 4);
+            if (i % 3 == 0)
+                probe_cancel(&send);
+            START(&w, &close, io_socket_close(pair.client, &close.op));
+            CHECK_EQ(probe_wait(&close), 0);
+            CHECK_EQ(send.times, 1);
+            CHECK(send.place < close.place);
+            CHECK(send.result == -ECANCELED || send.result == N);
+            pair.client = NULL;
+        }
+        file_close(&w, file);
+        pair_close(&w, &pair);
+    }
+    trial_close(&w);
+}
+
+/* ---- sockets --------------------------------------------------------------------------- */
+
+/* A client that is not of our making. */
+static int plain_client(const struct io_address *to)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(to->port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK(fd >= 0);
+    CHECK_EQ(inet_pton(AF_INET, "127.0.0.1", &address.sin_addr), 1);
+    CHECK_EQ(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+TEST(io_epoll_socket, a_half_closed_connection_still_takes_answers)
+{
+    struct trial w;
+    struct io_address address;
+    struct io_socket *server;
+    struct probe recv = {.times = 0};
+    char got[7] = {0};
+
+    trial_open(&w, 1);
+    struct io_listener *l = listener_new(&w, &address);
+    int client = plain_client(&address);
+    CHECK_EQ(RUN(&w, io_accept(l, &server, NULL, op)), 0);
+    CHECK_EQ(write(client, "question", 8), 8);
+    expect_text(&w, server, "question");
+    START(&w, &recv, io_recv(server, got, 1, &recv.op));
+    trial_turns(&w, 3);
+    CHECK_EQ(recv.times, 0);
+    CHECK_EQ(shutdown(client, SHUT_WR), 0);
+    CHECK_EQ(probe_wait(&recv), 0);
+    send_text(&w, server, "answer");
+    CHECK_EQ(read(client, got, 6), 6);
+    CHECK_TEXT(got, "answer");
+    close(client);
+    socket_close(&w, server);
+    listener_close(&w, l);
+    trial_close(&w);
+}
+
+/* The end and the last bytes come in one event, and a short read must not hide the end. */
+TEST(io_epoll_socket, bytes_and_end_in_one_event_are_both_seen)
+{
+    struct trial w;
+    struct io_address address;
+    struct io_socket *server;
+    char got[8];
+
+    trial_open(&w, 1);
+    struct io_listener *l = listener_new(&w, &address);
+    for (uint32_t i = 0; i < 20; i++) {
+        struct probe recv = {.times = 0};
+        int client = plain_client(&address);
+        CHECK_EQ(RUN(&w, io_accept(l, &server, NULL, op)), 0);
+        START(&w, &recv, io_recv(server, got, sizeof(got), &recv.op));
+        trial_turns(&w, 2); /* it waits for epoll now */
+        CHECK_EQ(write(client, "abc", 3), 3);
+        CHECK_EQ(shutdown(client, SHUT_WR), 0);
+        CHECK_EQ(probe_wait(&recv), 3);
+        CHECK_EQ(RUN(&w, io_recv(server, got, sizeof(got), op)), 0);
+        close(client);
+        socket_close(&w, server);
+    }
+    listener_close(&w, l);
+    trial_close(&w);
+}
+
+TEST(io_epoll_socket, a_reset_is_told)
+{
+    struct trial w;
+    struct io_address address;
+    struct io_socket *server;
+    struct probe recv = {.times = 0};
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    char got;
+
+    trial_open(&w, 1);
+    struct io_listener *l = listener_new(&w, &address);
+    int client = plain_client(&address);
+    CHECK_EQ(RUN(&w, io_accept(l, &server, NULL, op)), 0);
+    START(&w, &recv, io_recv(server, &got, 1, &recv.op));
+    trial_turns(&w, 2);
+    CHECK_EQ(setsockopt(client, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+    close(client);
+    CHECK_EQ(probe_wait(&recv), -ECONNRESET);
+    socket_close(&w, server);
+    listener_close(&w, l);
+    trial_close(&w);
+}
+
+/* sendfile knows no MSG_NOSIGNAL: without care a peer that goes away ends the process. */
+TEST(io_epoll_socket, a_file_that_is_sent_to_nobody_is_an_error_and_no_signal)
+{
+    struct trial w;
+    struct pair pair;
+    int64_t result = 0;
+
+    trial_open(&w, 1);
+    pair_open(&w, &pair);
+    struct io_file *file = file_new(&w, "a");
+    file_write(&w, file, 0, "abc", 3);
+    struct io_span span = {.file = file, .n = 3};
+    socket_close(&w, pair.server);
+    pair.server = NULL;
+    for (uint32_t i = 0; i < 100 && (result >= 0 || result == -ECONNRESET); i++) {
+        result = RUN(&w, io_send(pair.client, &span, 1, op));
+        trial_sleep(&w, 1000000);
+    }
+    CHECK_EQ(result, -EPIPE);
+    file_close(&w, file);
+    pair_close(&w, &pair);
+    trial_close(&w);
+}
+
+static int option_of(struct io_socket *s, int level, int name)
+{
+    int value = 0;
+    socklen_t length = sizeof(value);
+
+    CHECK_EQ(getsockopt(container_of(s, struct epoll_socket, base)->watch.fd, level, name, &value,
+                        &length),
+             0);
+    return value;
+}
+
+TEST(io_epoll_socket, both_ends_are_without_delay_and_kept_alive)
+{
+    struct trial w;
+    struct pair pair;
+
+    trial_open(&w, 1);
+    pair_open(&w, &pair);
+    struct io_socket *ends[] = {pair.client, pair.server};
+    for (uint32_t i = 0; i < 2; i++) {
+        CHECK(option_of(ends[i], IPPROTO_TCP, TCP_NODELAY) != 0);
+        CHECK(option_of(ends[i], SOL_SOCKET, SO_KEEPALIVE) != 0);
+    }
+    pair_close(&w, &pair);
+    trial_close(&w);
+}
+
+/* A listener for all interfaces speaks IPv6 where there is IPv6; an IPv4 peer is still told as
+ * IPv4. */
+TEST(io_epoll_socket, an_ipv4_peer_is_told_as_ipv4)
+{
+    struct trial w;
+    struct io_address all = {.port = 0}, bound, peer;
+    struct io_listener *l;
+    struct io_socket *server;
+
+    trial_open(&w, 1);
+    CHECK_EQ(RUN(&w, io_listen(w.io, &all, false, &l, &bound, op)), 0);
+    CHECK(strcmp(bound.host, "::") == 0 || strcmp(bound.host, "0.0.0.0") == 0);
+    int client = plain_client(&bound);
+    CHECK_EQ(RUN(&w, io_accept(l, &server, &peer, op)), 0);
+    CHECK_TEXT(peer.host, "127.0.0.1");
+    close(client);
+    socket_close(&w, server);
+    listener_close(&w, l);
+    trial_close(&w);
+}
+
+/* A label of 64 letters is refused by every resolver without asking a server. */
+TEST(io_epoll_socket, a_name_that_nobody_knows_is_unreachable)
+{
+    struct trial w;
+    struct io_address address = {.port = 9};
+    struct io_socket *s = NULL;
+    struct io_listener *l = NULL;
+
+    trial_open(&w, 1);
+    memset(address.host, 'x', 64);
+    CHECK_EQ(RUN(&w, io_connect(w.io, &address, &s, op)), -EHOSTUNREACH);
+    CHECK_EQ(RUN(&w, io_listen(w.io, &address, false, &l, NULL, op)), -EHOSTUNREACH);
+    CHECK(s == NULL);
+    CHECK(l == NULL);
+    trial_close(&w);
+}
+
+/* No host means this machine: ::1, where nobody listens, and then 127.0.0.1. */
+TEST(io_epoll_socket, every_address_of_a_name_is_tried)
+{
+    struct trial w;
+    struct io_address address;
+    struct io_socket *s;
+
+    trial_open(&w, 1);
+    struct io_listener *l = listener_new(&w, &address);
+    address.host[0] = '\0';
+    CHECK_EQ(RUN(&w, io_connect(w.io, &address, &s, op)), 0);
+    socket_close(&w, s);
+    listener_close(&w, l);
+    CHECK_EQ(RUN(&w, io_connect(w.io, &address, &s, op)), -ECONNREFUSED);
+    trial_close(&w);
+}
+
+/* Without descriptors an accept says so, and the connection waits for better times. */
+TEST(io_epoll_socket, an_accept_without_descriptors_is_trouble_that_passes)
+{
+    struct trial w;
+    struct io_address address;
+    struct io_socket *server = NULL;
+    struct rlimit before, none;
+
+    trial_open(&w, 1);
+    struct io_listener *l = listener_new(&w, &address);
+    int client = plain_client(&address);
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 3;
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    CHECK_EQ(RUN(&w, io_accept(l, &server, NULL, op)), -EMFILE);
+    CHECK(server == NULL);
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+    CHECK_EQ(RUN(&w, io_accept(l, &server, NULL, op)), 0);
+    close(client);
+    socket_close(&w, server);
+    listener_close(&w, l);
+    trial_close(&w);
+}
+
+/* ---- what callers must not do ---------------------------------------------------------- */
+
+TEST(io_epoll_bugs, stop_the_process)
+{
+    static struct probe first, second;
+    struct trial w;
+    struct pair pair;
+    static char got[2];
+
+    trial_open(&w, 1);
+    pair_open(&w, &pair);
+    START(&w, &first, io_recv(pair.client, &got[0], 1, &first.op));
+    op_init(&second.op, first.op.done);
+    CHECK_ASSERTS(io_recv(pair.client, &got[1], 1, &second.op)); /* two at once */
+
+    struct io_file *file = file_new(&w, "a");
+    START(&w, &second, io_sync(file, &second.op));
+    struct probe close = {.times = 0};
+    op_init(&close.op, first.op.done);
+    CHECK_ASSERTS(io_close(file, &close.op)); /* with an operation in flight */
+    CHECK_EQ(probe_wait(&second), 0);
+    file_close(&w, file);
+    probe_cancel(&first);
+    CHECK_EQ(probe_wait(&first), -ECANCELED);
+    pair_close(&w, &pair);
+    trial_close(&w);
+}
