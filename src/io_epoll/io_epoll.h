@@ -52,6 +52,10 @@ void io_epoll_stop(struct io_epoll_world *world);
  * ran shard 0, after its loop. Accepts NULL. */
 void io_epoll_free(struct io_epoll_world *world);
 
+/* A message to a shard from a thread that is none: the way in for libraries with I/O of their own.
+ * Not after io_epoll_stop. */
+void io_epoll_post(struct io_epoll_world *world, uint32_t shard, struct io_message *m);
+
 /* ---- io_epoll_run in pieces, for tests that drive shard 0 themselves ----------------------- */
 
 /* Start the other shards' threads; start() runs on each of them and, before this returns, here for

@@ -217,6 +217,11 @@ void inbox_add_op(struct shard *s, struct op *op)
 
 /* To ourselves without the lock: all messages of one sender to one receiver take the same way, so
  * their order holds. */
+void io_epoll_post(struct io_epoll_world *world, uint32_t shard, struct io_message *m)
+{
+    inbox_add(world->shards[shard], &world->shards[shard]->inbox.messages, &m->node);
+}
+
 void epoll_post(struct io *from, uint32_t shard, struct io_message *m)
 {
     struct shard *s = shard_of(from);

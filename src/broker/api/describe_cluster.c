@@ -1,0 +1,84 @@
+/* DescribeCluster (key 60): the nodes of the cluster, brokers or controllers (KIP-919). */
+#include "broker/api/api.h"
+#include "broker/session.h"
+#include "broker/view.h"
+#include "protocol/describe_cluster.h"
+
+#define ENDPOINT_BROKERS 1
+#define ENDPOINT_CONTROLLERS 2
+
+static void add(struct request *r, int32_t id, const struct image_endpoint *e, struct str rack,
+                bool fenced)
+{
+    struct describe_cluster_response *a = r->response;
+    struct describe_cluster_response_brokers *out = &a->brokers[a->brokers_count++];
+
+    describe_cluster_response_brokers_init(out);
+    out->broker_id = id;
+    out->host = arena_str(&r->arena, e->host);
+    out->port = e->port;
+    out->rack = arena_str(&r->arena, rack);
+    out->is_fenced = fenced;
+}
+
+static void answer_brokers(struct request *r)
+{
+    const struct describe_cluster_request *m = r->message;
+    struct describe_cluster_response *a = r->response;
+    const struct image *image = r->shard->image;
+    uint32_t n = image_broker_count(image);
+
+    a->controller_id = r->shard->broker->node_id; /* any broker passes on what the controller decides */
+    a->brokers = arena_take_array(&r->arena, n, sizeof *a->brokers);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct image_broker *b = image_broker_at(image, i);
+        const struct image_endpoint *e = view_endpoint(r, b);
+        if (e != NULL && (!b->fenced || m->include_fenced_brokers))
+            add(r, b->id, e, b->rack, b->fenced);
+    }
+}
+
+static void answer_controllers(struct request *r)
+{
+    struct describe_cluster_response *a = r->response;
+    const struct image *image = r->shard->image;
+    uint32_t n = image_controller_count(image);
+    struct str name = str_of(request_listener(r)->bound->name);
+
+    a->controller_id = r->shard->broker->node_id;
+    a->brokers = arena_take_array(&r->arena, n, sizeof *a->brokers);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct image_controller *c = image_controller_at(image, i);
+        for (int32_t e = 0; e < c->endpoint_count; e++) {
+            if (str_equal(c->endpoints[e].name, name))
+                add(r, c->id, &c->endpoints[e], STR_NULL, false);
+        }
+    }
+}
+
+void describe_cluster_handle(struct request *r)
+{
+    const struct describe_cluster_request *m = r->message;
+    struct describe_cluster_response *a = r->response;
+    bool on_controller = request_listener(r)->kind == LISTENER_CONTROLLER;
+
+    a->cluster_id = str_of(r->shard->broker->cluster_id);
+    a->endpoint_type = m->endpoint_type;
+    if (m->endpoint_type != (on_controller ? ENDPOINT_CONTROLLERS : ENDPOINT_BROKERS)) {
+        a->error_code = m->endpoint_type == ENDPOINT_BROKERS ||
+                                m->endpoint_type == ENDPOINT_CONTROLLERS
+                            ? KERR_MISMATCHED_ENDPOINT_TYPE
+                            : KERR_UNSUPPORTED_ENDPOINT_TYPE;
+        a->error_message = STR("the endpoint type that was asked for is not that of this listener");
+        request_answer(r);
+        return;
+    }
+    if (m->include_cluster_authorized_operations)
+        a->cluster_authorized_operations =
+            request_authorized_operations(r, RESOURCE_CLUSTER, STR("kafka-cluster"));
+    if (on_controller)
+        answer_controllers(r);
+    else
+        answer_brokers(r);
+    request_answer(r);
+}

@@ -1,0 +1,69 @@
+/* DescribeQuorum (key 55): leader, voters and observers of the metadata log, as its leader knows them. */
+#include "broker/api/api.h"
+#include "broker/scatter.h"
+#include "protocol/describe_quorum.h"
+
+#define METADATA_TOPIC STR("__cluster_metadata")
+
+/* On the home shard. */
+static void part_describe(struct scatter_part *part)
+{
+    const struct request *r = part->scatter->request;
+
+    quorum_describe(node_quorum(part->shard->broker->node), r->version, &part->arena, r->response);
+    scatter_part_done(part);
+}
+
+static void joined(struct scatter *s)
+{
+    request_answer(s->request);
+}
+
+/* There is one partition that can be asked about. */
+static bool asks_for_metadata(const struct describe_quorum_request *m)
+{
+    return m->topics_count == 1 && str_equal(m->topics[0].topic_name, METADATA_TOPIC) &&
+           m->topics[0].partitions_count == 1 &&
+           m->topics[0].partitions[0].partition_index == 0;
+}
+
+static void refuse(struct request *r)
+{
+    const struct describe_quorum_request *m = r->message;
+    struct describe_quorum_response *a = r->response;
+
+    a->topics_count = m->topics_count;
+    a->topics = arena_take_array(&r->arena, (size_t)m->topics_count, sizeof *a->topics);
+    for (int32_t t = 0; t < m->topics_count; t++) {
+        describe_quorum_response_topics_init(&a->topics[t]);
+        a->topics[t].topic_name = m->topics[t].topic_name;
+        a->topics[t].partitions_count = m->topics[t].partitions_count;
+        a->topics[t].partitions = arena_take_array(
+            &r->arena, (size_t)m->topics[t].partitions_count, sizeof *a->topics[t].partitions);
+        for (int32_t p = 0; p < m->topics[t].partitions_count; p++) {
+            describe_quorum_response_topics_partitions_init(&a->topics[t].partitions[p]);
+            a->topics[t].partitions[p].partition_index = m->topics[t].partitions[p].partition_index;
+            a->topics[t].partitions[p].error_code = KERR_UNKNOWN_TOPIC_OR_PARTITION;
+        }
+    }
+}
+
+void describe_quorum_handle(struct request *r)
+{
+    struct describe_quorum_response *a = r->response;
+    struct scatter *s;
+
+    if (!request_authorize(r, ACL_DESCRIBE, RESOURCE_CLUSTER, STR("kafka-cluster"))) {
+        a->error_code = KERR_CLUSTER_AUTHORIZATION_FAILED;
+        request_answer(r);
+        return;
+    }
+    if (!asks_for_metadata(r->message)) {
+        refuse(r);
+        request_answer(r);
+        return;
+    }
+    s = scatter_new(r, part_describe, joined);
+    scatter_add(s, 0, r);
+    scatter_run(s);
+}

@@ -1,0 +1,211 @@
+#include "broker/metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker/session.h"
+
+#define API_KEYS_MAX 128
+
+/* A topic's numbers, found once. */
+struct topic_metrics {
+    struct map_node node;
+    char *topic;
+    struct counter *messages_in, *bytes_in, *bytes_out, *failed_produce, *failed_fetch;
+};
+
+struct metrics {
+    struct telemetry *telemetry;
+    struct counter *requests[API_KEYS_MAX];
+    struct histogram *times[API_KEYS_MAX];
+    struct gauge *connections, *broker_state, *partitions, *leaders, *tail_bytes;
+    struct map topics;
+};
+
+static bool topic_equal(const struct map_node *node, const void *key)
+{
+    return str_equal(str_of(container_of(node, const struct topic_metrics, node)->topic),
+                     *(const struct str *)key);
+}
+
+struct metrics *metrics_new(struct telemetry *t)
+{
+    struct metrics *m = calloc(1, sizeof *m);
+
+    ASSERT(m != NULL);
+    m->telemetry = t;
+    map_init(&m->topics, topic_equal);
+    m->connections = telemetry_gauge(t, "kafka_server_socket_server_metrics_connection_count", "",
+                                     "Open connections.");
+    m->partitions = telemetry_gauge(t, "kafka_server_replicamanager_partitioncount", "",
+                                    "Partitions that this broker holds.");
+    m->leaders = telemetry_gauge(t, "kafka_server_replicamanager_leadercount", "",
+                                 "Partitions that this broker leads.");
+    m->tail_bytes = telemetry_gauge(t, "millrace_log_tail_bytes", "",
+                                    "Memory that holds the newest records of the logs.");
+    return m;
+}
+
+static void topic_free(struct metrics *m, struct map_node *node)
+{
+    struct topic_metrics *t = container_of(node, struct topic_metrics, node);
+
+    map_remove(&m->topics, node);
+    free(t->topic);
+    free(t);
+}
+
+void metrics_free(struct metrics *m)
+{
+    MAP_EACH(node, &m->topics)
+        topic_free(m, node);
+    map_deinit(&m->topics);
+    free(m);
+}
+
+/* ---- requests ------------------------------------------------------------------------------------------ */
+
+static void request_labels(int16_t key, struct text *out)
+{
+    telemetry_label(out, "request", str_of(api_name(key)));
+}
+
+void metrics_begun(const struct request *r)
+{
+    struct metrics *m = r->shard->metrics;
+    struct text labels = {0};
+
+    if (m->requests[r->key] == NULL) {
+        request_labels(r->key, &labels);
+        m->requests[r->key] = telemetry_counter(m->telemetry, "kafka_network_requestmetrics_requests_total",
+                                                text_str(&labels).p, "Requests by API.");
+        m->times[r->key] = telemetry_histogram(
+            m->telemetry, "kafka_network_requestmetrics_totaltimems", text_str(&labels).p, 1000000,
+            "Milliseconds from a request's last byte to its answer, by API.");
+        text_deinit(&labels);
+    }
+    m->requests[r->key]->value++;
+}
+
+void metrics_answered(const struct request *r, uint64_t bytes)
+{
+    int64_t took_ns = io_now_ns(r->shard->io) - r->frame.received_ns;
+
+    histogram_add(r->shard->metrics->times[r->key], took_ns < 0 ? 0 : (uint64_t)took_ns);
+}
+
+void metrics_session(struct broker_shard *shard, int delta)
+{
+    shard->metrics->connections->value += delta;
+}
+
+void metrics_broker_state(struct broker_shard *shard, enum broker_state state)
+{
+    struct metrics *m = shard->metrics;
+
+    if (m->broker_state == NULL)
+        m->broker_state = telemetry_gauge(m->telemetry, "kafka_server_kafkaserver_brokerstate", "",
+                                          "3 = running; the numbers of Kafka's BrokerState.");
+    m->broker_state->value = (int64_t)state;
+}
+
+/* ---- topics ----------------------------------------------------------------------------------------------- */
+
+static struct topic_metrics *topic_get(struct metrics *m, struct str topic)
+{
+    struct map_node *node = map_find(&m->topics, str_hash(topic), &topic);
+    struct telemetry *t = m->telemetry;
+    struct topic_metrics *tm;
+    struct text labels = {0};
+
+    if (node != NULL)
+        return container_of(node, struct topic_metrics, node);
+    tm = calloc(1, sizeof *tm);
+    ASSERT(tm != NULL);
+    tm->topic = str_dup(topic);
+    telemetry_label(&labels, "topic", topic);
+    tm->messages_in = telemetry_counter(t, "kafka_server_brokertopicmetrics_messagesin_total", labels.p,
+                                        "Records that producers wrote.");
+    tm->bytes_in = telemetry_counter(t, "kafka_server_brokertopicmetrics_bytesin_total", labels.p,
+                                     "Bytes that producers wrote.");
+    tm->bytes_out = telemetry_counter(t, "kafka_server_brokertopicmetrics_bytesout_total", labels.p,
+                                      "Bytes that consumers read.");
+    tm->failed_produce =
+        telemetry_counter(t, "kafka_server_brokertopicmetrics_failedproducerequests_total", labels.p,
+                          "Batches that were refused.");
+    tm->failed_fetch =
+        telemetry_counter(t, "kafka_server_brokertopicmetrics_failedfetchrequests_total", labels.p,
+                          "Reads that were refused.");
+    text_deinit(&labels);
+    map_add(&m->topics, &tm->node, str_hash(topic));
+    return tm;
+}
+
+void metrics_produced(struct broker_shard *shard, struct str topic, uint64_t bytes, uint64_t records)
+{
+    struct topic_metrics *t = topic_get(shard->metrics, topic);
+
+    t->messages_in->value += records;
+    t->bytes_in->value += bytes;
+}
+
+void metrics_produce_failed(struct broker_shard *shard, struct str topic)
+{
+    topic_get(shard->metrics, topic)->failed_produce->value++;
+}
+
+void metrics_fetched(struct broker_shard *shard, struct str topic, uint64_t bytes)
+{
+    topic_get(shard->metrics, topic)->bytes_out->value += bytes;
+}
+
+void metrics_fetch_failed(struct broker_shard *shard, struct str topic)
+{
+    topic_get(shard->metrics, topic)->failed_fetch->value++;
+}
+
+void metrics_topic_deleted(struct broker_shard *shard, struct str topic)
+{
+    struct metrics *m = shard->metrics;
+    struct map_node *node = map_find(&m->topics, str_hash(topic), &topic);
+    struct text labels = {0};
+
+    if (node == NULL)
+        return;
+    telemetry_label(&labels, "topic", topic);
+    telemetry_forget(m->telemetry, labels.p);
+    text_deinit(&labels);
+    topic_free(m, node);
+}
+
+/* ---- looked up ------------------------------------------------------------------------------------------ */
+
+static void gather_replica(void *ctx, struct replica *r)
+{
+    struct broker_shard *shard = ctx;
+    struct telemetry *t = shard->telemetry;
+    struct text labels = {0};
+    char partition[16];
+
+    snprintf(partition, sizeof partition, "%d", replica_partition(r));
+    telemetry_label(&labels, "topic", replica_topic(r));
+    telemetry_label(&labels, "partition", str_of(partition));
+    telemetry_gauge(t, "kafka_log_log_logendoffset", labels.p, "Offset of the next record.")->value =
+        log_end(replica_log(r));
+    telemetry_gauge(t, "kafka_log_log_logstartoffset", labels.p, "Offset of the first record.")->value =
+        log_start(replica_log(r));
+    telemetry_gauge(t, "kafka_log_log_size", labels.p, "Bytes of the log's segments.")->value =
+        (int64_t)log_size_bytes(replica_log(r));
+    text_deinit(&labels);
+    shard->metrics->leaders->value += replica_replication(r)->role == REPLICATION_LEADER ? 1 : 0;
+}
+
+void metrics_gather(struct broker_shard *shard)
+{
+    struct metrics *m = shard->metrics;
+
+    m->partitions->value = replicas_count(shard->replicas);
+    m->leaders->value = 0;
+    m->tail_bytes->value = (int64_t)shard->log_memory.used_bytes;
+    replicas_each(shard->replicas, gather_replica, shard);
+}

@@ -1,0 +1,123 @@
+#include "broker/publish.h"
+
+#include <stdlib.h>
+
+#include "broker/everywhere.h"
+#include "broker/groups.h"
+#include "broker/metrics.h"
+#include "broker/settings.h"
+
+struct publication {
+    struct flow flow;
+    struct broker *broker;
+    const struct image *before, *after; /* before NULL: the first */
+};
+
+/* ---- 1: replicas ------------------------------------------------------------------------------------ */
+
+static void apply(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    const struct publication *p = ctx;
+
+    replicas_apply(shard->replicas, p->before, p->after, op);
+}
+
+/* ---- 2: visible --------------------------------------------------------------------------------------- */
+
+static void topic_changed(void *ctx, const struct image_topic *before,
+                          const struct image_topic *after)
+{
+    struct broker_shard *shard = ctx;
+
+    if (before == NULL || (after != NULL && uuid_equal(before->id, after->id)))
+        return;
+    groups_topic_deleted(shard->groups, before);
+    metrics_topic_deleted(shard, before->name);
+}
+
+static void add_value(void *ctx, struct str name, struct str value)
+{
+    text_printf(ctx, "%.*s=%.*s\n", STR_ARG(name), STR_ARG(value));
+}
+
+/* The dynamic settings of this broker as text, to see whether they changed. */
+static void dynamic_text(const struct broker *b, const struct image *image, struct text *out)
+{
+    struct text id = {0};
+
+    text_printf(&id, "%d", b->node_id);
+    image_config_each(image, RESOURCE_TYPE_BROKER, STR(""), add_value, out);
+    text_add(out, "\n", 1);
+    image_config_each(image, RESOURCE_TYPE_BROKER, text_str(&id), add_value, out);
+    text_deinit(&id);
+}
+
+static bool settings_changed(const struct publication *p)
+{
+    struct text before = {0}, after = {0};
+    bool changed;
+
+    if (p->before == NULL)
+        return true;
+    dynamic_text(p->broker, p->before, &before);
+    dynamic_text(p->broker, p->after, &after);
+    changed = !str_equal(text_str(&before), text_str(&after));
+    text_deinit(&before);
+    text_deinit(&after);
+    return changed;
+}
+
+static void take_settings(struct broker_shard *shard, const struct publication *p)
+{
+    const struct config *old = shard->settings;
+
+    shard->settings = settings_of_broker(p->broker, p->after, shard->telemetry);
+    replicas_set_broker(shard->replicas, shard->settings);
+    config_free((struct config *)(uintptr_t)old);
+}
+
+static void show(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    const struct publication *p = ctx;
+
+    image_unref(shard->image);
+    shard->image = image_ref(p->after);
+    if (settings_changed(p))
+        take_settings(shard, p);
+    if (p->before != NULL)
+        image_topics_changed(p->before, p->after, topic_changed, shard);
+    io_complete(shard->io, op, 0);
+}
+
+/* ---- both ------------------------------------------------------------------------------------------------ */
+
+static void publish_run(struct flow *f)
+{
+    struct publication *p = container_of(f, struct publication, flow);
+
+    FLOW_BEGIN(f);
+    FLOW_TRY(f, "apply to replicas", everywhere(p->broker, apply, p, &f->op));
+    FLOW_TRY(f, "show to clients", everywhere(p->broker, show, p, &f->op));
+    FLOW_END(f);
+    image_unref(p->before);
+    image_unref(p->after);
+    flow_done(f, 0);
+    free(p);
+    return;
+failed:
+    image_unref(p->before);
+    image_unref(p->after);
+    flow_done(f, f->result);
+    free(p);
+}
+
+void publish(void *ctx, const struct image *before, const struct image *after, struct op *op)
+{
+    struct publication *p = calloc(1, sizeof *p);
+
+    ASSERT(p != NULL);
+    p->broker = ctx;
+    p->before = before == NULL ? NULL : image_ref(before);
+    p->after = image_ref(after);
+    flow_start(&p->flow, publish_run, op);
+}

@@ -1,0 +1,381 @@
+#include "broker/session.h"
+
+#include <stdlib.h>
+
+#include "broker/metrics.h"
+#include "broker/scatter.h"
+
+/* A request's decoded form takes at most about 27 times its bytes; only hostile ones come near. */
+#define DECODE_BYTES_MAX (64u << 20)
+
+/* Requests that a connection may have handed in and not answered. Clients pipeline five. */
+#define IN_FLIGHT_MAX 64
+#define UNSENT_BYTES_MAX (64ull << 20)
+
+struct session {
+    struct list node; /* in shard->sessions */
+    struct broker_shard *shard;
+    const struct broker_listener *listener;
+    struct conn *conn;
+    struct io_address peer;
+    struct principal principal;
+    struct list requests; /* not answered, in order */
+    bool beginning, closed;
+    struct list spare; /* requests for reuse */
+};
+
+const struct principal *session_principal(const struct session *s)
+{
+    return &s->principal;
+}
+
+struct str session_host(const struct session *s)
+{
+    return str_of(s->peer.host);
+}
+
+const struct broker_listener *session_listener(const struct session *s)
+{
+    return s->listener;
+}
+
+/* ---- requests in order ------------------------------------------------------------------------- */
+
+/* B4: only Produce overlaps with Produce. */
+static bool may_begin(const struct session *s, const struct request *r)
+{
+    LIST_EACH(it, &s->requests) {
+        const struct request *before = container_of(it, struct request, node);
+        if (before == r)
+            return true;
+        if (before->key != API_PRODUCE || r->key != API_PRODUCE)
+            return false;
+    }
+    UNREACHABLE("a request that is not in its session");
+}
+
+static void begin(struct request *r)
+{
+    r->begun = true;
+    metrics_begun(r);
+    r->api->handle(r);
+}
+
+/* Begin what may begin. A handler that answers at once comes back here by session_answered: the outer loop goes
+ * on, so that a long pipeline is no deep stack. */
+static void begin_more(struct session *s)
+{
+    if (s->beginning)
+        return;
+    s->beginning = true;
+    for (;;) {
+        struct request *next = NULL;
+        LIST_EACH(it, &s->requests) {
+            struct request *r = container_of(it, struct request, node);
+            if (!r->begun) {
+                next = r;
+                break;
+            }
+        }
+        if (next == NULL || s->closed || !may_begin(s, next))
+            break;
+        begin(next);
+    }
+    s->beginning = false;
+}
+
+void session_answered(struct request *r, struct answer *a)
+{
+    struct session *s = r->session;
+
+    list_remove(&r->node);
+    conn_answer(&r->frame, a);
+    begin_more(s);
+}
+
+/* ---- frames ------------------------------------------------------------------------------------- */
+
+/* Find the API, read the body. False: the connection is of no use any more. */
+static bool understand(struct request *r, const char **why)
+{
+    struct request_header header;
+    int used = request_header_read(r->frame.bytes, &header);
+
+    if (used < 0) {
+        *why = "the request's header cannot be read";
+        return false;
+    }
+    r->key = header.request_api_key;
+    r->version = header.request_api_version;
+    r->correlation_id = header.correlation_id;
+    r->client_id = header.client_id;
+    r->body = (struct bytes){r->frame.bytes.p + used, r->frame.bytes.n - used};
+    r->api = broker_api_find(r->key, session_listener(r->session)->kind);
+    if (r->api == NULL) {
+        *why = "it asked for an API that is not served on this listener";
+        return false;
+    }
+    const struct api *api = api_find(r->key);
+    r->request_message = api->request;
+    r->response_message = api->response;
+    r->response = arena_take(&r->arena, message_struct_bytes(api->response));
+    message_init(api->response, r->response);
+    if (!api_has_version(api, r->version)) {
+        if (r->key == API_API_VERSIONS) { /* KIP-511: answered in version 0, whatever was asked */
+            r->version = 0;
+            r->unsupported_version = true;
+            return true;
+        }
+        *why = "it asked for a version of an API that is not served";
+        return false;
+    }
+    r->arena.limit_bytes = DECODE_BYTES_MAX;
+    r->message = arena_take(&r->arena, message_struct_bytes(api->request));
+    used = message_read(api->request, r->body, r->version, &r->arena, r->message);
+    r->arena.limit_bytes = 0;
+    if (used < 0) {
+        *why = "the request's body cannot be read";
+        return false;
+    }
+    return true;
+}
+
+static void session_frame(void *ctx, struct conn_frame *frame)
+{
+    struct session *s = ctx;
+    struct request *r = container_of(frame, struct request, frame);
+    const char *why;
+
+    list_add_tail(&s->requests, &r->node);
+    if (s->closed) {
+        request_answer_none(r);
+        return;
+    }
+    if (!understand(r, &why)) {
+        say(s->shard->telemetry, LOG_WARN, "broker",
+            "closing the connection of %s: %s (api key %d, version %d, client id \"%.*s\")", s->peer.host, why,
+            r->key, r->version, STR_ARG(r->client_id));
+        request_drop(r, why);
+        return;
+    }
+    begin_more(s);
+}
+
+static struct conn_frame *session_take(void *ctx)
+{
+    struct session *s = ctx;
+    struct list *node = list_take_head(&s->spare);
+    struct request *r;
+
+    if (node != NULL) {
+        r = container_of(node, struct request, node);
+    } else {
+        r = calloc(1, sizeof *r);
+        if (r == NULL)
+            return NULL;
+        arena_init(&r->arena, 0);
+    }
+    struct arena arena = r->arena;
+    *r = (struct request){.session = s, .shard = s->shard, .arena = arena, .key = -1};
+    list_init(&r->scatters);
+    return &r->frame;
+}
+
+static void session_give(void *ctx, struct conn_frame *frame)
+{
+    struct session *s = ctx;
+    struct request *r = container_of(frame, struct request, frame);
+
+    if (r->held) {
+        r->given = true; /* session_released frees it; the session may be gone by then */
+        return;
+    }
+    request_deinit(r);
+    list_add_head(&s->spare, &r->node);
+}
+
+static void tell_when_all_closed(struct broker_shard *shard)
+{
+    if (shard->session_count > 0 || shard->held_count > 0 || shard->sessions_closed == NULL)
+        return;
+    struct op *op = shard->sessions_closed;
+    shard->sessions_closed = NULL;
+    io_complete(shard->io, op, 0);
+}
+
+void session_holds(struct request *r)
+{
+    r->held = true;
+    r->shard->held_count++;
+}
+
+void session_released(struct request *r)
+{
+    struct broker_shard *shard = r->shard;
+
+    r->held = false;
+    shard->held_count--;
+    if (r->given) {
+        request_deinit(r);
+        free(r);
+    }
+    tell_when_all_closed(shard);
+}
+
+static void session_closed(void *ctx, const char *why)
+{
+    struct session *s = ctx;
+
+    s->closed = true;
+    LIST_EACH(it, &s->requests) {
+        struct request *r = container_of(it, struct request, node);
+        r->cancelled = true;
+        if (!r->begun)
+            request_answer_none(r);
+        else if (r->api->cancel != NULL)
+            r->api->cancel(r);
+    }
+}
+
+static void session_gone(void *ctx)
+{
+    struct session *s = ctx;
+    struct broker_shard *shard = s->shard;
+
+    ASSERT(list_empty(&s->requests));
+    for (struct list *node; (node = list_take_head(&s->spare)) != NULL;) {
+        struct request *r = container_of(node, struct request, node);
+        arena_deinit(&r->arena);
+        free(r);
+    }
+    list_remove(&s->node);
+    free(s);
+    shard->session_count--;
+    metrics_session(shard, -1);
+    tell_when_all_closed(shard);
+}
+
+static const struct conn_handler session_handler = {
+    .take = session_take,
+    .frame = session_frame,
+    .give = session_give,
+    .closed = session_closed,
+    .gone = session_gone,
+};
+
+void session_close(struct session *s, const char *why)
+{
+    conn_close(s->conn, why);
+}
+
+void sessions_close(struct broker_shard *shard, struct op *op)
+{
+    if (shard->session_count == 0 && shard->held_count == 0) {
+        io_complete(shard->io, op, 0);
+        return;
+    }
+    shard->sessions_closed = op;
+    LIST_EACH(it, &shard->sessions)
+        session_close(container_of(it, struct session, node), "the broker stops");
+}
+
+/* ---- listeners ------------------------------------------------------------------------------------ */
+
+static void session_open(struct broker_listener *l)
+{
+    struct broker_shard *shard = l->shard;
+    struct session *s = calloc(1, sizeof *s);
+    struct conn_limits limits = {
+        .frame_bytes_max =
+            (uint32_t)config_i64(shard->settings, BROKER_SOCKET_REQUEST_MAX_BYTES),
+        .in_flight_max = IN_FLIGHT_MAX,
+        .unsent_bytes_max = UNSENT_BYTES_MAX,
+        .idle_ms = config_i64(shard->settings, BROKER_CONNECTIONS_MAX_IDLE_MS),
+    };
+
+    if (s != NULL)
+        s->conn = conn_new(shard->io, shard->telemetry, l->accepted, &limits, &session_handler, s);
+    if (s == NULL || s->conn == NULL) {
+        /* Without memory for a connection there is none for anything: say so and stop. */
+        free(s);
+        UNREACHABLE("no memory for a connection");
+    }
+    s->shard = shard;
+    s->listener = l;
+    s->peer = l->peer;
+    s->principal = principal_anonymous;
+    list_init(&s->requests);
+    list_init(&s->spare);
+    list_add_tail(&shard->sessions, &s->node);
+    shard->session_count++;
+    metrics_session(shard, 1);
+    conn_start(s->conn);
+}
+
+static void accept_more(struct broker_listener *l);
+
+static void accept_later(struct io_timer *t)
+{
+    struct broker_listener *l = container_of(t, struct broker_listener, again);
+
+    accept_more(l);
+}
+
+/* Out of descriptors or memory, accept fails again at once: wait a little. */
+#define ACCEPT_AGAIN_MS 100
+
+static void accept_done(struct op *op, int64_t result)
+{
+    struct broker_listener *l = container_of(op, struct broker_listener, op);
+
+    l->accepting = false;
+    if (result == 0)
+        session_open(l);
+    if (l->closing)
+        return;
+    if (result < 0 && result != -ECONNABORTED) {
+        say(l->shard->telemetry, LOG_WARN, "broker",
+            "cannot accept a connection on %s:%u: %s; trying again in %d ms", l->bound->host,
+            l->bound->port, error_text((int)result), ACCEPT_AGAIN_MS);
+        io_timer_set(l->shard->io, &l->again,
+                     io_now_ns(l->shard->io) + ACCEPT_AGAIN_MS * INT64_C(1000000), accept_later);
+        return;
+    }
+    accept_more(l);
+}
+
+static void accept_more(struct broker_listener *l)
+{
+    l->accepting = true;
+    op_init(&l->op, accept_done);
+    io_accept(l->socket, &l->accepted, &l->peer, &l->op);
+}
+
+void listener_open(struct broker_listener *l, const struct io_address *address,
+                   struct io_address *bound, struct op *op)
+{
+    io_listen(l->shard->io, address, l->shard->broker->shard_count > 1, &l->socket, bound, op);
+}
+
+void listener_accept(struct broker_listener *l)
+{
+    accept_more(l);
+}
+
+static void listener_close_done(struct op *op, int64_t result)
+{
+    struct broker_listener *l = container_of(op, struct broker_listener, close);
+    struct op *waiter = l->waiter;
+
+    ASSERT(!l->accepting); /* io completes the accept before the close */
+    waiter->done(waiter, 0);
+}
+
+void listener_close(struct broker_listener *l, struct op *op)
+{
+    l->closing = true;
+    l->waiter = op;
+    io_timer_clear(&l->again);
+    op_init(&l->close, listener_close_done);
+    io_listener_close(l->socket, &l->close);
+}

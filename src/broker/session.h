@@ -1,0 +1,41 @@
+/* broker/session.h - a connection of a client: who it is, and its requests in order (internal). */
+#pragma once
+
+#include "broker/request.h"
+
+/* A listening socket of a shard. Every shard accepts for itself (SO_REUSEPORT when there are several), so
+ * that the kernel spreads the connections. */
+struct broker_listener {
+    struct list node;             /* in shard->listeners */
+    struct broker_shard *shard;
+    const struct listener *bound; /* name, protocol, host, real port */
+    uint8_t kind;                 /* LISTENER_BROKER or LISTENER_CONTROLLER */
+    struct io_listener *socket;
+    struct io_socket *accepted;   /* the last connection, and who it is */
+    struct io_address peer;
+    struct op op, close;
+    struct op *waiter;
+    struct io_timer again;
+    bool accepting, closing;
+};
+
+/* Listen on `address` (port 0: any; `bound` tells). Completes when listening; connections wait in the kernel until
+ * listener_accept. */
+void listener_open(struct broker_listener *l, const struct io_address *address,
+                   struct io_address *bound, struct op *op);
+void listener_accept(struct broker_listener *l);
+/* Stop accepting; completes when the socket is closed. */
+void listener_close(struct broker_listener *l, struct op *op);
+
+void session_close(struct session *s, const char *why);
+/* A request of the session has its answer (`a` may be NULL): for room-internal request.c. */
+void session_answered(struct request *r, struct answer *a);
+const struct principal *session_principal(const struct session *s);
+struct str session_host(const struct session *s);
+const struct broker_listener *session_listener(const struct session *s);
+/* Close all sessions of a shard; completes when the last one is gone. */
+void sessions_close(struct broker_shard *shard, struct op *op);
+
+/* For a request whose answer was sent from what other shards hold: it stays until session_released. */
+void session_holds(struct request *r);
+void session_released(struct request *r);

@@ -1,0 +1,59 @@
+/* broker/shard.h - what one shard of the broker owns (internal to this room). */
+#pragma once
+
+#include "broker/broker.h"
+#include "group/group.h"
+#include "image/image.h"
+#include "log/log.h"
+#include "node/node.h"
+#include "replica/replica.h"
+#include "security/security.h"
+
+struct groups;   /* broker/groups.h */
+struct metrics;  /* broker/metrics.h */
+
+struct broker_shard {
+    struct broker *broker;
+    struct io *io;
+    uint32_t index;
+    struct telemetry *telemetry;
+    struct replicas *replicas;
+    struct log_memory log_memory;
+    struct groups *groups;
+    const struct image *image;      /* what clients of this shard may see; never NULL once listening */
+    const struct config *settings;  /* broker settings in force (static + dynamic) at `image` */
+    const struct authorizer *authorizer;
+    struct metrics *metrics;
+    struct list sessions;
+    struct list listeners;          /* struct broker_listener */
+    struct io_address bound;        /* scratch of listening */
+    struct producer_id_block producer_ids; /* left of this shard's block */
+    uint32_t session_count;
+    uint32_t held_count;            /* requests whose spans are not yet released */
+    struct op *sessions_closed;     /* waits for the last session's end */
+};
+
+/* What all shards share and nobody changes after the start. */
+struct broker {
+    struct broker_options options;
+    struct broker_shard *shards;
+    uint32_t shard_count;
+    int32_t node_id;
+    char cluster_id[64];
+    struct node *node;              /* home shard only */
+    char **paths;                   /* of the log directories */
+    struct log_dir **dirs;          /* NULL where it is not open */
+    uint32_t dir_count, metadata_dir;
+    struct listener *controller_listeners;
+    struct listener *listeners;     /* bound, real ports; broker and controller ones */
+    uint32_t listener_count;
+    struct listener *advertised;
+    uint32_t advertised_count;
+    struct life *life;              /* private to start.c and stop.c */
+};
+
+/* The shard that owns a partition. */
+static inline uint32_t shard_of(const struct broker *b, struct uuid topic_id, int32_t partition)
+{
+    return replica_shard(topic_id, partition, b->shard_count);
+}

@@ -1,0 +1,170 @@
+/* Stop: no new connections ► leave the cluster ► connections closed ► coordinators and logs closed ► quorum closed ►
+ * checkpoints ► clean markers. Any trouble on the way, and no directory is marked clean.
+ */
+#include "broker/start.h"
+
+#include <stdlib.h>
+
+#include "broker/everywhere.h"
+#include "broker/groups.h"
+#include "broker/metrics.h"
+
+/* ---- per shard ------------------------------------------------------------------------------------------- */
+
+struct closing_listeners {
+    struct op op;
+    struct broker_shard *shard;
+    struct list *at; /* the listener that is closed */
+    struct op *waiter;
+};
+
+/* One after another. They stay in memory: sessions look at theirs until the last one is gone. */
+static void close_listeners_from(struct closing_listeners *c);
+
+static void listener_closed(struct op *op, int64_t result)
+{
+    struct closing_listeners *c = container_of(op, struct closing_listeners, op);
+
+    c->at = c->at->next;
+    close_listeners_from(c);
+}
+
+static void close_listeners_from(struct closing_listeners *c)
+{
+    struct op *waiter = c->waiter;
+
+    for (; c->at != &c->shard->listeners; c->at = c->at->next) {
+        struct broker_listener *l = container_of(c->at, struct broker_listener, node);
+        if (l->socket == NULL) /* it never came to listen */
+            continue;
+        op_init(&c->op, listener_closed);
+        listener_close(l, &c->op);
+        return;
+    }
+    io_complete(c->shard->io, waiter, 0);
+    free(c);
+}
+
+static void stop_listening(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    struct closing_listeners *c = calloc(1, sizeof *c);
+
+    ASSERT(c != NULL);
+    c->shard = shard;
+    c->at = shard->listeners.next;
+    c->waiter = op;
+    close_listeners_from(c);
+}
+
+static void stop_sessions(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    sessions_close(shard, op);
+}
+
+static void stop_groups(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    groups_close(shard->groups, op);
+}
+
+static void stop_replicas(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    replicas_close(shard->replicas, op);
+}
+
+/* ---- the flow ----------------------------------------------------------------------------------------------- */
+
+static void note_trouble(struct life *l)
+{
+    if (l->flow.result < 0 && l->trouble == 0)
+        l->trouble = l->flow.result;
+}
+
+static void broker_free(struct broker *b)
+{
+    struct life *l = b->life;
+
+    for (uint32_t i = 0; i < b->shard_count; i++) {
+        struct broker_shard *s = &b->shards[i];
+        if (s->replicas != NULL)
+            replicas_free(s->replicas);
+        log_memory_deinit(&s->log_memory);
+        for (struct list *node; (node = list_take_head(&s->listeners)) != NULL;)
+            free(container_of(node, struct broker_listener, node));
+        groups_free(s->groups);
+        image_unref(s->image);
+        config_free((struct config *)(uintptr_t)s->settings);
+        metrics_free(s->metrics);
+        telemetry_free(s->telemetry);
+    }
+    for (uint32_t d = 0; d < b->dir_count; d++)
+        free(b->paths[d]);
+    free(b->paths);
+    free(b->dirs);
+    free(b->listeners);
+    free(b->advertised);
+    free(b->controller_listeners);
+    free(b->shards);
+    text_deinit(&l->text);
+    free(l->meta);
+    free(l->formatted);
+    free(l->path);
+    free(l->lines);
+    free(l);
+    free(b);
+}
+
+static void stop_run(struct flow *f)
+{
+    struct life *l = container_of(f, struct life, flow);
+    struct broker *b = l->broker;
+
+    FLOW_BEGIN(f);
+    if (l->checkpoints != NULL)
+        FLOW_WAIT(f, "stop checkpoints", checkpoints_stop(l->checkpoints, &f->op));
+    if (l->has_listeners)
+        FLOW_WAIT(f, "stop listening", everywhere(b, stop_listening, NULL, &f->op));
+    if (l->running) {
+        FLOW_WAIT(f, "leave the cluster", node_leave(b->node, &f->op));
+        l->broker_epoch = node_broker_epoch(b->node);
+    }
+    FLOW_WAIT(f, "close connections", everywhere(b, stop_sessions, NULL, &f->op));
+    FLOW_WAIT(f, "stop the coordinators", everywhere(b, stop_groups, NULL, &f->op));
+    l->lines = calloc(b->dir_count + 1, sizeof *l->lines);
+    ASSERT(l->lines != NULL);
+    if (b->shards[0].replicas != NULL) {
+        FLOW_WAIT(f, "gather checkpoints", checkpoint_gather(b, true, l->lines, &f->op));
+        note_trouble(l);
+        FLOW_WAIT(f, "close the logs", everywhere(b, stop_replicas, NULL, &f->op));
+        note_trouble(l);
+    }
+    if (b->node != NULL) {
+        FLOW_WAIT(f, "close the quorum", node_close(b->node, &f->op));
+        note_trouble(l);
+    }
+    for (l->dir = 0; l->dir < b->dir_count; l->dir++) {
+        if (b->dirs[l->dir] == NULL)
+            continue;
+        if (l->running && l->trouble == 0) {
+            FLOW_WAIT(f, "write checkpoints",
+                      log_dir_checkpoint(b->dirs[l->dir], &l->lines[l->dir].recovery_point,
+                                         &l->lines[l->dir].log_start,
+                                         &l->lines[l->dir].high_watermark, &f->op));
+            note_trouble(l);
+        }
+        checkpoint_lines_free(&l->lines[l->dir]);
+        FLOW_WAIT(f, "close the directory",
+                  log_dir_close(b->dirs[l->dir], l->running && l->trouble == 0, l->broker_epoch,
+                                &f->op));
+        note_trouble(l);
+    }
+    FLOW_END(f);
+    struct op *parent = f->parent;
+    int64_t result = l->trouble;
+    broker_free(b);
+    parent->done(parent, result);
+}
+
+void broker_stop(struct broker *b, struct op *op)
+{
+    flow_start(&b->life->flow, stop_run, op);
+}

@@ -1,0 +1,78 @@
+#include "broker/view.h"
+
+#include "broker/session.h"
+
+#define TOPIC_NAME_MAX 249
+
+const struct image_endpoint *view_endpoint(const struct request *r, const struct image_broker *b)
+{
+    struct str name = str_of(request_listener(r)->bound->name);
+
+    for (int32_t i = 0; i < b->endpoint_count; i++) {
+        if (str_equal(b->endpoints[i].name, name))
+            return &b->endpoints[i];
+    }
+    return NULL;
+}
+
+bool view_is_alive(const struct request *r, int32_t broker_id)
+{
+    const struct image_broker *b = image_broker_find(r->shard->image, broker_id);
+
+    return b != NULL && !b->fenced && view_endpoint(r, b) != NULL;
+}
+
+int32_t *view_ids(struct request *r, const int32_t *ids, int32_t count)
+{
+    int32_t *copy = arena_take_array(&r->arena, (size_t)count, sizeof *copy);
+
+    if (count > 0)
+        memcpy(copy, ids, (size_t)count * sizeof *copy);
+    return copy;
+}
+
+int32_t *view_offline(struct request *r, const int32_t *ids, int32_t count, int32_t *offline_count)
+{
+    int32_t *offline = arena_take_array(&r->arena, (size_t)count, sizeof *offline);
+
+    *offline_count = 0;
+    for (int32_t i = 0; i < count; i++) {
+        if (!view_is_alive(r, ids[i]))
+            offline[(*offline_count)++] = ids[i];
+    }
+    return offline;
+}
+
+enum kerr view_partition_error(const struct request *r, const struct image_partition *p)
+{
+    const struct image_broker *b = image_broker_find(r->shard->image, p->leader);
+
+    if (b == NULL || b->fenced)
+        return KERR_LEADER_NOT_AVAILABLE;
+    return view_endpoint(r, b) == NULL ? KERR_LISTENER_NOT_FOUND : KERR_NONE;
+}
+
+bool view_is_internal(struct str topic)
+{
+    return str_equal(topic, STR("__consumer_offsets")) ||
+           str_equal(topic, STR("__transaction_state")) ||
+           str_equal(topic, STR("__share_group_state"));
+}
+
+static bool is_name_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+}
+
+bool view_topic_name_is_valid(struct str name)
+{
+    if (name.n < 1 || name.n > TOPIC_NAME_MAX || str_equal(name, STR(".")) ||
+        str_equal(name, STR("..")))
+        return false;
+    for (int32_t i = 0; i < name.n; i++) {
+        if (!is_name_letter(name.p[i]))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,24 @@
+/* broker/view.h - what an image looks like to a client on one listener (internal). */
+#pragma once
+
+#include "broker/request.h"
+
+/* The broker's endpoint under the name of the listener that the request came by; NULL when it has none there. */
+const struct image_endpoint *view_endpoint(const struct request *r, const struct image_broker *b);
+
+/* Registered, not fenced, and reachable by the request's listener. */
+bool view_is_alive(const struct request *r, int32_t broker_id);
+
+/* Copies for an answer, from the request's arena (the image may be replaced before it is encoded). */
+int32_t *view_ids(struct request *r, const int32_t *ids, int32_t count);
+/* Those of `ids` that are not alive. */
+int32_t *view_offline(struct request *r, const int32_t *ids, int32_t count, int32_t *offline_count);
+
+/* Error of a partition as Metadata tells it: LEADER_NOT_AVAILABLE, or LISTENER_NOT_FOUND where the leader has no
+ * such listener. */
+enum kerr view_partition_error(const struct request *r, const struct image_partition *p);
+
+bool view_is_internal(struct str topic);
+
+/* Names of topics: as Kafka allows them (1 to 249 of [a-zA-Z0-9._-], not "." or ".."). */
+bool view_topic_name_is_valid(struct str name);

@@ -1,0 +1,29 @@
+/* cli/cli.h - the tools that Kafka's users know, over a `struct io` that main makes.
+ *
+ *   main ── words ──► storage_run ──► quorum_format, files ──► text of outputs, exit status
+ *
+ *   C1  Flags, output and refusals are Kafka's; where ours differ, the README says so.
+ *   C2  A tool prints nothing itself: main writes `out` and `err` when it has completed.
+ *
+ * A tool takes the words behind its name: `millrace storage format` and `kafka-storage.sh format`
+ * are the same call with argv[0] "storage" and "kafka-storage.sh".
+ */
+#pragma once
+
+#include "base/base.h"
+#include "io/io.h"
+
+struct cli {
+    struct io *io;
+    int argc;
+    char **argv; /* argv[0] is the tool's own name: not looked at */
+    /* As config_expand: what ${env:X} and ${file:...} in a settings file stand for. NULL: they stay
+     * as they are. */
+    int (*look)(void *ctx, struct str source, struct str name, struct text *out);
+    void *ctx;
+    struct text out, err; /* for standard output and error; main writes and ends them */
+};
+
+/* kafka-storage.sh: format, info, random-uuid, version-mapping, feature-dependencies. Completes
+ * with the exit status: 0, or 1 for whatever did not work. `c` lives until then. */
+void storage_run(struct cli *c, struct op *op);

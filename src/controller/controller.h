@@ -1,0 +1,87 @@
+/* controller/controller.h - the active controller's decisions, nothing else.
+ *
+ *   request ──► decide on `latest` ──► records ──► applied to `latest`, appended to the metadata
+ * log answer parked ──────────────────── committed ──► answer leaves
+ *
+ *   K1  Two images: `committed` (what the high watermark has passed) and `latest` (with what was
+ *       appended). Decisions are made on `latest`; there is no undo: losing leadership drops it.
+ *   K2  Records are applied to `latest` by image's strict checks before they are appended: a record
+ *       that would kill a JVM standby never leaves (the process stops instead).
+ *   K3  Record versions are those of the finalized metadata.version.
+ *
+ * A machine: no clock (time comes in), no I/O. Requests come decoded, from the own process or from
+ * another broker by Envelope, all through controller_handle.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "config/config.h"
+#include "coordinator/coordinator.h"
+#include "image/image.h"
+#include "protocol/protocol.h"
+#include "security/security.h"
+
+struct controller;
+
+/* The metadata log, as room quorum offers it to an active controller. */
+struct controller_log {
+    /* Append framed records as one atomic batch in `epoch`. 0 and the offset of the last record;
+     * ERR_FENCED when not leader of `epoch` any more. */
+    int (*append)(void *log, int32_t epoch, const struct bytes *framed, uint32_t count,
+                  int64_t *last_offset);
+    void *log;
+};
+
+struct controller_settings {
+    int32_t node_id;
+    struct str cluster_id;
+    const struct config *broker; /* the node's static settings: defaults of topics */
+    int64_t session_timeout_ms;  /* broker.session.timeout.ms */
+    int64_t idle_interval_ms;    /* metadata.max.idle.interval.ms: NoOp */
+    struct bytes bootstrap;      /* framed? no: the record batches of the bootstrap snapshot */
+};
+
+struct controller *controller_new(const struct controller_settings *settings,
+                                  const struct controller_log *log, struct prng *prng);
+void controller_free(struct controller *c);
+
+/* Leader of `epoch`: `image` holds everything up to the log's end. Writes activation records
+ * (bootstrap on an empty log, abort of an open metadata transaction). */
+void controller_claim(struct controller *c, const struct image *image, int32_t epoch,
+                      int64_t now_ms);
+/* Not leader any more: everything parked is answered with NOT_CONTROLLER. */
+void controller_resign(struct controller *c);
+bool controller_is_active(const struct controller *c);
+
+/* The high watermark moved: parked answers below it leave. */
+void controller_committed(struct controller *c, int64_t offset);
+
+/* Time passes: sessions, NoOp. Returns when to call again (monotonic ms). */
+int64_t controller_tick(struct controller *c, int64_t now_ms);
+
+/* One request. Embedded by the caller; lives until `ready`. */
+struct controller_call {
+    int16_t api_key, api_version;
+    const void *request; /* the generated struct of api_key */
+    void *response;      /* the generated response struct, initialised; filled in */
+    struct arena *arena; /* for what `response` points at */
+    const struct principal *principal;
+    const struct authorizer *authorizer;
+    int64_t now_ms, wall_ms;
+    /* Called once, never inside controller_handle... unless nothing has to be waited for: then it
+     * is parked at the current end all the same (C2) and called from controller_committed or
+     * controller_tick. `error`: KERR_NONE: `response` holds the answer; otherwise the whole request
+     * failed so (NOT_CONTROLLER, ...). */
+    void (*ready)(struct controller_call *call, enum kerr error);
+    struct parked parked; /* private */
+    enum kerr failed;     /* private: what `ready` is told */
+    void *forwarder;      /* of who hands the call on; the controller does not touch it */
+};
+
+/* CreateTopics, DeleteTopics, CreatePartitions, IncrementalAlterConfigs, AlterConfigs,
+ * BrokerRegistration, BrokerHeartbeat, ControllerRegistration, AllocateProducerIds,
+ * UnregisterBroker, ... (controller_handles). */
+void controller_handle(struct controller *c, struct controller_call *call);
+bool controller_handles(int16_t api_key);
+
+const struct image *controller_latest(const struct controller *c);

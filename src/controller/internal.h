@@ -1,0 +1,178 @@
+/* controller/internal.h - what the files of room controller share. */
+#pragma once
+
+#include "controller/controller.h"
+
+#define NO_LEADER (-1)
+
+/* Protocol numbers of resources that have settings (ConfigResource.Type). */
+enum config_resource {
+    CONFIG_RESOURCE_TOPIC = 2,
+    CONFIG_RESOURCE_BROKER = 4,
+    CONFIG_RESOURCE_BROKER_LOGGER = 8,
+    CONFIG_RESOURCE_CLIENT_METRICS = 16,
+    CONFIG_RESOURCE_GROUP = 32,
+};
+
+/* What the controller knows of a broker beyond the image: not replicated, made anew at a claim. */
+struct session {
+    struct list node;
+    int32_t id;
+    int64_t epoch;
+    int64_t contact_ms;          /* monotonic; of the last heartbeat or registration */
+    int64_t metadata_offset;     /* that it reported last; -1 = none yet */
+    int64_t registration_offset; /* of its RegisterBrokerRecord */
+    int64_t shutdown_offset;     /* at which its controlled shutdown began */
+};
+
+struct controller {
+    struct controller_settings settings;
+    struct controller_log log;
+    struct prng *prng;
+    bool active;
+    int32_t epoch;
+    const struct image *latest; /* NULL while not active */
+    int64_t end;                /* behind the last offset that we know of */
+    int64_t appended_ms;        /* monotonic; of the last append */
+    struct parking parking;
+    struct list refused; /* calls that came while not active */
+    struct list sessions;
+    struct arena scratch; /* of one decision */
+    bool deciding;        /* `scratch` is in use */
+};
+
+/* One decision: records that are to be appended together, and the image that they start from. */
+struct decision {
+    struct controller *c;
+    const struct controller_call *call; /* NULL for the controller's own */
+    const struct image *image;
+    const struct metadata_version *version;
+    struct bytes *framed;
+    uint32_t count, capacity;
+    int64_t now_ms, wall_ms;
+    uint64_t stripe; /* where the placement of new partitions begins; 0 = not drawn */
+};
+
+/* ---- records.c ---- */
+void decision_begin(struct decision *d, struct controller *c, const struct controller_call *call,
+                    int64_t now_ms);
+void decision_end(struct decision *d);
+/* Add a record; `record` is not needed afterwards. */
+void decision_add(struct decision *d, const struct message *message, int16_t version,
+                  const void *record);
+void decision_add_framed(struct decision *d, struct bytes framed);
+/* Add, leave out, the records of another part: forget those behind the first `count`. */
+void decision_cut(struct decision *d, uint32_t count);
+/* Apply to `latest` by the strict checks, then append (K2). KERR_NONE also when there is nothing to
+ * append; NOT_CONTROLLER when the log has another leader: then nothing has changed, and the
+ * controller has resigned. */
+enum kerr decision_commit(struct decision *d);
+/* Offset that the record added next will have. */
+int64_t decision_next_offset(const struct decision *d);
+
+/* An API's decision: fill in the response, add records. What it returns instead of KERR_NONE is
+ * the answer to the whole request, and drops the records. */
+typedef enum kerr decide(struct decision *d, const void *request, void *response);
+
+decide decide_create_topics;             /* create_topics.c */
+decide decide_delete_topics;             /* delete_topics.c */
+decide decide_create_partitions;         /* create_partitions.c */
+decide decide_incremental_alter_configs; /* alter_configs.c */
+decide decide_alter_configs;
+decide decide_broker_registration; /* registration.c */
+decide decide_controller_registration;
+decide decide_unregister_broker;
+decide decide_broker_heartbeat;        /* heartbeat.c */
+decide decide_allocate_producer_ids;   /* producer_ids.c */
+decide decide_assign_replicas_to_dirs; /* assign_dirs.c */
+
+bool decision_may(const struct decision *d, enum acl_operation operation,
+                  enum acl_resource resource, struct str name);
+
+/* ---- session.c ---- */
+struct session *session_find(const struct controller *c, int32_t id);
+/* The broker's session, begun now where there is none. */
+struct session *session_begin(struct controller *c, int32_t id, int64_t epoch, int64_t now_ms);
+void session_end(struct controller *c, int32_t id);
+void sessions_end_all(struct controller *c);
+bool session_is_valid(const struct controller *c, const struct session *s, int64_t now_ms);
+/* Lowest offset that an active broker has reported; INT64_MAX when there is no active broker. */
+int64_t sessions_lowest_offset(const struct controller *c);
+/* Fence brokers whose session has ended. */
+void sessions_expire(struct controller *c, int64_t now_ms);
+/* When the next session ends, if no heartbeat comes; INT64_MAX. */
+int64_t sessions_due_ms(const struct controller *c);
+
+/* ---- election.c ---- */
+bool broker_is_active(const struct image *i, int32_t id);
+
+/* A change of brokers, and what follows from it for the partitions that they hold. NO_LEADER =
+ * none. */
+struct broker_change {
+    int32_t leaves;          /* out of all ISRs and leaderships */
+    int32_t joins;           /* may lead from now on */
+    int32_t died;            /* its last incarnation did not stop in order (ELR, KIP-966) */
+    const struct uuid *lost; /* leaves only what lies in these directories of its; NULL = all */
+    int32_t lost_count;
+};
+void decide_partition_changes(struct decision *d, const struct broker_change *change);
+
+/* Fence a broker: partition changes, then its BrokerRegistrationChangeRecord. */
+void decide_fence(struct decision *d, const struct image_broker *b);
+void decide_unfence(struct decision *d, const struct image_broker *b);
+void add_broker_change(struct decision *d, const struct image_broker *b, int8_t fenced,
+                       int8_t in_controlled_shutdown);
+
+/* ---- effective.c: settings in force ---- */
+/* The broker's settings with the dynamic ones of the image. The caller frees it. */
+struct config *effective_broker(const struct decision *d);
+/* min.insync.replicas of a topic, at most its number of replicas; unclean election allowed? */
+int32_t effective_min_isr(const struct decision *d, const struct config *broker,
+                          const struct image_topic *t, int32_t replica_count);
+bool effective_unclean(const struct config *broker, const struct image_topic *t);
+bool elr_is_on(const struct image *i);
+
+/* ---- placement.c ---- */
+/* Answers carry a code and words; words NULL = none. */
+struct verdict {
+    enum kerr error;
+    struct str message;
+};
+#define VERDICT_OK ((struct verdict){KERR_NONE, STR_NULL})
+struct verdict refuse(struct decision *d, enum kerr error, const char *format, ...) PRINTF(3, 4);
+
+/* Whether there are brokers for `factor` replicas. The message of a refusal is Kafka's. */
+struct verdict check_factor(struct decision *d, int32_t factor);
+/* Replicas for partition number `partition`, into an array of `factor`, which was checked. */
+void place_replicas(struct decision *d, int32_t partition, int32_t factor, int32_t *replicas);
+/* Check an assignment given by hand. `factor` 0 = this is the first. */
+struct verdict check_assignment(struct decision *d, const int32_t *replicas, int32_t count,
+                                int32_t factor);
+/* Add the PartitionRecord of a new partition. False when none of its replicas is active. */
+bool add_partition(struct decision *d, struct uuid topic, int32_t partition,
+                   const int32_t *replicas, int32_t count);
+
+/* ---- topic_name.c ---- */
+struct verdict check_topic_name(struct decision *d, struct str name);
+/* A topic that differs from `name` only in . and _; NULL. */
+const struct image_topic *find_colliding_topic(const struct decision *d, struct str name);
+
+/* ---- config_check.c ---- */
+/* One change of a setting; value null = remove. */
+struct config_change {
+    struct str name, value;
+};
+/* Check the settings that a resource will have after `changes`. `created`: the topic is made by
+ * this decision, so that it need not be there yet. */
+struct verdict check_configs(struct decision *d, int8_t type, struct str resource,
+                             const struct config_change *changes, uint32_t count, bool created);
+/* A list: parts can be appended. `*value` is its default. */
+bool config_is_list(int8_t type, struct str name, struct str *value);
+
+/* ConfigRecords for `changes`, and ClearElrRecord where min.insync.replicas changes. */
+void add_configs(struct decision *d, int8_t type, struct str resource,
+                 const struct config_change *changes, uint32_t count);
+
+/* ---- activation.c ---- */
+void decide_activation(struct decision *d);
+void decide_no_op(struct decision *d);

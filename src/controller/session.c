@@ -1,0 +1,108 @@
+/* Who has been heard of, and when. */
+#include "controller/internal.h"
+
+#include <stdlib.h>
+
+struct session *session_find(const struct controller *c, int32_t id)
+{
+    for (struct list *it = c->sessions.next; it != &c->sessions; it = it->next) {
+        struct session *s = container_of(it, struct session, node);
+        if (s->id == id)
+            return s;
+    }
+    return NULL;
+}
+
+struct session *session_begin(struct controller *c, int32_t id, int64_t epoch, int64_t now_ms)
+{
+    struct session *s = session_find(c, id);
+
+    if (s == NULL) {
+        s = malloc(sizeof(*s));
+        ASSERT(s != NULL);
+        *s = (struct session){.id = id};
+        list_add_tail(&c->sessions, &s->node);
+    }
+    s->epoch = epoch;
+    s->contact_ms = now_ms;
+    s->metadata_offset = -1;
+    s->registration_offset = epoch; /* an epoch is the offset of the record that brought it */
+    s->shutdown_offset = INT64_MAX;
+    return s;
+}
+
+void session_end(struct controller *c, int32_t id)
+{
+    struct session *s = session_find(c, id);
+
+    if (s == NULL)
+        return;
+    list_remove(&s->node);
+    free(s);
+}
+
+void sessions_end_all(struct controller *c)
+{
+    for (struct list *node; (node = list_take_head(&c->sessions)) != NULL;)
+        free(container_of(node, struct session, node));
+}
+
+bool session_is_valid(const struct controller *c, const struct session *s, int64_t now_ms)
+{
+    return now_ms - s->contact_ms < c->settings.session_timeout_ms;
+}
+
+int64_t sessions_lowest_offset(const struct controller *c)
+{
+    int64_t lowest = INT64_MAX;
+
+    LIST_EACH (it, &c->sessions) {
+        const struct session *s = container_of(it, struct session, node);
+        if (broker_is_active(c->latest, s->id) && s->metadata_offset < lowest)
+            lowest = s->metadata_offset;
+    }
+    return lowest;
+}
+
+static const struct image_broker *first_stale(const struct controller *c, int64_t now_ms)
+{
+    LIST_EACH (it, &c->sessions) {
+        const struct session *s = container_of(it, struct session, node);
+        const struct image_broker *b = image_broker_find(c->latest, s->id);
+        if (b != NULL && !b->fenced && !session_is_valid(c, s, now_ms))
+            return b;
+    }
+    return NULL;
+}
+
+/* One at a time: each changes what the next decision starts from. */
+void sessions_expire(struct controller *c, int64_t now_ms)
+{
+    const struct image_broker *b;
+
+    while (c->active && (b = first_stale(c, now_ms)) != NULL) {
+        struct decision d;
+        enum kerr error;
+
+        decision_begin(&d, c, NULL, now_ms);
+        decide_fence(&d, b);
+        error = decision_commit(&d);
+        decision_end(&d);
+        if (error != KERR_NONE)
+            return;
+    }
+}
+
+int64_t sessions_due_ms(const struct controller *c)
+{
+    int64_t due = INT64_MAX;
+
+    LIST_EACH (it, &c->sessions) {
+        const struct session *s = container_of(it, struct session, node);
+        const struct image_broker *b = image_broker_find(c->latest, s->id);
+        int64_t ends = s->contact_ms + c->settings.session_timeout_ms;
+        if (b != NULL && !b->fenced && ends < due)
+            due = ends;
+    }
+    return due;
+}

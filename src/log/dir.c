@@ -1,0 +1,468 @@
+/* A log directory: lock, clean marker, checkpoints, what lies in it. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "log/delete.h"
+#include "log/state.h"
+
+#define MARKER_NAME ".kafka_cleanshutdown"
+#define LOCK_NAME ".lock"
+#define METADATA_DIR_NAME "__cluster_metadata-0"
+
+enum { RECOVERY_POINT, LOG_START, HIGH_WATERMARK, CHECKPOINTS };
+static const char *const checkpoint_names[CHECKPOINTS] = {
+    [RECOVERY_POINT] = "recovery-point-offset-checkpoint",
+    [LOG_START] = "log-start-offset-checkpoint",
+    [HIGH_WATERMARK] = "replication-offset-checkpoint",
+};
+
+static struct checkpoint *checkpoint_of(struct log_dir *dir, int which)
+{
+    struct checkpoint *all[CHECKPOINTS] = {&dir->recovery_point, &dir->log_start,
+                                           &dir->high_watermark};
+    return all[which];
+}
+
+static void dir_free(struct log_dir *dir)
+{
+    for (int i = 0; i < CHECKPOINTS; i++)
+        checkpoint_free(checkpoint_of(dir, i));
+    for (uint32_t i = 0; i < dir->found_count; i++) {
+        free(dir->found[i].name);
+        free(dir->found[i].topic);
+    }
+    free(dir->found);
+    free((char *)(uintptr_t)dir->path); /* ours: made by log_dir_open */
+    free(dir);
+}
+
+/* ---- names ------------------------------------------------------------------------------------------- */
+
+enum dir_kind { KIND_LIVE, KIND_DELETE, KIND_OTHER, KIND_BAD };
+
+/* Rule: interop 1.4: the partition is what follows the last '-'. */
+static bool split_name(struct str name, struct str *topic, int32_t *partition)
+{
+    int64_t number;
+
+    for (int32_t i = name.n; i-- > 1;) {
+        if (name.p[i] != '-')
+            continue;
+        struct str digits = {name.p + i + 1, name.n - i - 1};
+        if (digits.n == 0 || !isdigit((unsigned char)digits.p[0]) ||
+            str_to_i64(digits, 0, INT32_MAX, &number) < 0)
+            return false;
+        *topic = (struct str){name.p, i};
+        *partition = (int32_t)number;
+        return true;
+    }
+    return false;
+}
+
+/* TOPIC-PARTITION.<32 hex> before `ending`. */
+static bool is_marked(struct str name, struct str ending)
+{
+    if (!str_ends(name, ending) || name.n <= ending.n + 33)
+        return false;
+    return name.p[name.n - ending.n - 33] == '.';
+}
+
+static enum dir_kind kind_of(struct str name, struct str *topic, int32_t *partition)
+{
+    if (is_marked(name, STR("-delete")))
+        return KIND_DELETE;
+    if (is_marked(name, STR("-stray")) || is_marked(name, STR("-future")))
+        return KIND_OTHER;
+    if (str_equal(name, STR("remote-log-index-cache")) || str_equal(name, STR(METADATA_DIR_NAME)))
+        return KIND_OTHER;
+    return split_name(name, topic, partition) ? KIND_LIVE : KIND_BAD;
+}
+
+/* ---- open --------------------------------------------------------------------------------------------- */
+
+struct dir_opening {
+    struct flow flow, part;
+    struct io *io;
+    struct log_dir *dir;
+    struct log_dir **out;
+    struct fail *fail, own_fail;
+    struct io_entries entries;
+    struct text text;
+    uint32_t i;
+    bool has_marker;
+    char path[LOG_PATH_BYTES];
+};
+
+static void dir_opening_end(struct dir_opening *x, int64_t result)
+{
+    if (result < 0) {
+        if (x->fail->error == 0)
+            fail_set(x->fail, (int)result, "log directory %s: cannot %s: %s", x->dir->path,
+                     x->flow.step, error_text((int)result));
+        dir_free(x->dir);
+    } else {
+        *x->out = x->dir;
+    }
+    io_entries_free(&x->entries);
+    text_deinit(&x->text);
+    flow_done(&x->flow, result);
+    free(x);
+}
+
+static const char *dir_path(struct dir_opening *x, const char *name)
+{
+    snprintf(x->path, sizeof(x->path), "%s/%s", x->dir->path, name);
+    return x->path;
+}
+
+/* {"version":0,"brokerEpoch":77}. Anything else still means clean, with an unknown epoch. */
+static void take_marker(struct dir_opening *x)
+{
+    struct str rest = text_str(&x->text), part;
+    int64_t epoch;
+
+    x->dir->clean = true;
+    while (str_cut(&rest, '"', &part)) {
+        if (!str_equal(part, STR("brokerEpoch")))
+            continue;
+        if (!str_cut(&rest, ':', &part))
+            break;
+        int32_t n = 0;
+        rest = str_trim(rest);
+        while (n < rest.n && (isdigit((unsigned char)rest.p[n]) || (n == 0 && rest.p[n] == '-')))
+            n++;
+        if (str_to_i64((struct str){rest.p, n}, -1, INT64_MAX, &epoch) == 0)
+            x->dir->broker_epoch = epoch;
+        break;
+    }
+}
+
+static int take_checkpoint(struct dir_opening *x, int which)
+{
+    int rc = checkpoint_parse(text_str(&x->text), checkpoint_of(x->dir, which), x->fail);
+
+    if (rc < 0)
+        return fail_wrap(x->fail, "%s/%s", x->dir->path, checkpoint_names[which]);
+    return 0;
+}
+
+static bool is_found(struct dir_opening *x, enum dir_kind kind)
+{
+    const struct io_entry *e = &x->entries.entries[x->i];
+    struct str topic;
+    int32_t partition;
+
+    return e->is_dir && kind_of(str_of(e->name), &topic, &partition) == kind;
+}
+
+static void take_found(struct dir_opening *x)
+{
+    const char *name = x->entries.entries[x->i].name;
+    struct log_found *found = &x->dir->found[x->dir->found_count++];
+    struct str topic = STR_NULL;
+
+    (void)kind_of(str_of(name), &topic, &found->partition);
+    found->name = str_dup(str_of(name));
+    found->topic = str_dup(topic);
+    snprintf(x->path, sizeof(x->path), "%s/%s/%s", x->dir->path, name, LOG_METADATA_NAME);
+    text_clear(&x->text);
+}
+
+static void take_topic_id(struct dir_opening *x)
+{
+    struct str rest = text_str(&x->text), line, key;
+    struct uuid id;
+
+    while (str_cut(&rest, '\n', &line)) {
+        if (!str_cut(&line, ':', &key) || !str_equal(str_trim(key), STR("topic_id")))
+            continue;
+        if (uuid_parse(str_trim(line), &id) == 0)
+            x->dir->found[x->dir->found_count - 1].topic_id = id;
+    }
+}
+
+/* The parents of the directory, one after the other; the last component too. */
+static bool next_parent(struct dir_opening *x)
+{
+    const char *whole = x->dir->path;
+    size_t n = strlen(whole);
+
+    while (x->i < n) {
+        x->i++;
+        if (whole[x->i] != '/' && whole[x->i] != '\0')
+            continue;
+        memcpy(x->path, whole, x->i);
+        x->path[x->i] = '\0';
+        return true;
+    }
+    return false;
+}
+
+/* Of x->path, in its place. */
+static const char *parent_path(struct dir_opening *x)
+{
+    char *slash = strrchr(x->path, '/');
+
+    if (slash == NULL)
+        return ".";
+    if (slash == x->path)
+        return "/";
+    *slash = '\0';
+    return x->path;
+}
+
+static void note_marker(struct dir_opening *x)
+{
+    for (uint32_t i = 0; i < x->entries.count; i++)
+        x->has_marker |= strcmp(x->entries.entries[i].name, MARKER_NAME) == 0;
+    x->dir->found = calloc(x->entries.count + 1, sizeof(*x->dir->found));
+    ASSERT(x->dir->found != NULL);
+}
+
+static int64_t bad_entry(struct dir_opening *x)
+{
+    return fail_set(x->fail, -EINVAL,
+                    "%s/%s is not the directory of a partition (TOPIC-PARTITION): move it out of "
+                    "the log directory", x->dir->path, x->entries.entries[x->i].name);
+}
+
+/* The partitions; pending deletions are finished. */
+static void look_run(struct flow *f)
+{
+    struct dir_opening *x = container_of(f, struct dir_opening, part);
+
+    FLOW_BEGIN(f);
+    FLOW_WAIT(f, "turn", io_yield(x->io, &f->op));
+    for (x->i = 0; x->i < x->entries.count; x->i++) {
+        if (is_found(x, KIND_BAD)) {
+            flow_done(f, bad_entry(x));
+            return;
+        }
+        if (is_found(x, KIND_DELETE))
+            FLOW_TRY(f, "finish a deletion",
+                     dir_remove(x->io, dir_path(x, x->entries.entries[x->i].name), &f->op));
+        if (!is_found(x, KIND_LIVE))
+            continue;
+        take_found(x);
+        FLOW_WAIT(f, "read partition.metadata",
+                  file_read_all(x->io, x->path, SMALL_FILE_BYTES_MAX, &x->text, &f->op));
+        if (f->result >= 0)
+            take_topic_id(x);
+    }
+    FLOW_END(f);
+    flow_done(f, 0);
+    return;
+failed:
+    flow_done(f, f->result);
+}
+
+static void dir_open_run(struct flow *f)
+{
+    struct dir_opening *x = container_of(f, struct dir_opening, flow);
+
+    FLOW_BEGIN(f);
+    while (next_parent(x)) {
+        FLOW_WAIT(f, "make it", io_mkdir(x->io, x->path, &f->op));
+        /* a parent that we may not write to is no trouble as long as it is there */
+        if (f->result < 0 && f->result != -EEXIST && strcmp(x->path, x->dir->path) == 0)
+            goto failed;
+        if (f->result == 0)
+            FLOW_TRY(f, "make it durable", io_sync_dir(x->io, parent_path(x), &f->op));
+    }
+    FLOW_TRY(f, "open " LOCK_NAME, io_open(x->io, dir_path(x, LOCK_NAME), IO_WRITE | IO_CREATE,
+                                           &x->dir->lock, &f->op));
+    FLOW_WAIT(f, "lock it", io_lock(x->dir->lock, &f->op));
+    if (f->result < 0) {
+        if (f->result != -EAGAIN)
+            goto failed;
+        fail_set(x->fail, (int)f->result,
+                 "log directory %s is in use by another process: stop it, or choose another "
+                 "directory (log.dirs)", x->dir->path);
+        FLOW_WAIT(f, "unlock it", io_close(x->dir->lock, &f->op));
+        dir_opening_end(x, -EAGAIN);
+        return;
+    }
+    FLOW_TRY(f, "list it", io_list(x->io, x->dir->path, &x->entries, &f->op));
+    note_marker(x);
+    if (x->has_marker) {
+        FLOW_TRY(f, "read " MARKER_NAME, file_read_all(x->io, dir_path(x, MARKER_NAME),
+                                                       SMALL_FILE_BYTES_MAX, &x->text, &f->op));
+        take_marker(x);
+#ifndef MUTANT_LOG_CLEAN_MARKER_EARLY
+        FLOW_TRY(f, "remove " MARKER_NAME,
+                 io_remove(x->io, dir_path(x, MARKER_NAME), &f->op));
+        FLOW_TRY(f, "sync it", io_sync_dir(x->io, x->dir->path, &f->op));
+#endif
+    }
+    for (x->i = 0; x->i < CHECKPOINTS; x->i++) {
+        text_clear(&x->text);
+        FLOW_WAIT(f, "read its checkpoints",
+                  file_read_all(x->io, dir_path(x, checkpoint_names[x->i]), SMALL_FILE_BYTES_MAX,
+                                &x->text, &f->op));
+        if (f->result == -ENOENT)
+            continue;
+        if (f->result < 0)
+            goto failed;
+        if (take_checkpoint(x, (int)x->i) < 0) {
+            dir_opening_end(x, x->fail->error);
+            return;
+        }
+    }
+    FLOW_TRY(f, "look into its directories", flow_start(&x->part, look_run, &f->op));
+    FLOW_END(f);
+    dir_opening_end(x, 0);
+    return;
+failed:
+    dir_opening_end(x, f->result);
+}
+
+void log_dir_open(struct io *io, struct telemetry *t, const char *path, struct log_dir **out,
+                  struct fail *fail, struct op *op)
+{
+    struct dir_opening *x;
+
+    if (strlen(path) == 0 || strlen(path) >= LOG_PATH_BYTES / 2) {
+        fail_set(fail, -ENAMETOOLONG, "log directory \"%.100s\": the path is empty or too long",
+                 path);
+        io_complete(io, op, -ENAMETOOLONG);
+        return;
+    }
+    x = calloc(1, sizeof(*x));
+    ASSERT(x != NULL);
+    x->dir = calloc(1, sizeof(*x->dir));
+    ASSERT(x->dir != NULL);
+    x->io = io;
+    x->out = out;
+    x->fail = fail == NULL ? &x->own_fail : fail;
+    x->dir->path = str_dup(str_of(path));
+    x->dir->home = io;
+    x->dir->broker_epoch = -1;
+    flow_start(&x->flow, dir_open_run, op);
+}
+
+/* ---- checkpoints ---------------------------------------------------------------------------------------- */
+
+struct dir_saving {
+    struct flow flow;
+    struct log_dir *dir;
+    const struct checkpoint *all[CHECKPOINTS];
+    struct text text;
+    uint32_t i;
+};
+
+static struct bytes checkpoint_content(struct dir_saving *x)
+{
+    text_clear(&x->text);
+    checkpoint_print(x->all[x->i], &x->text);
+    return bytes_of_str(text_str(&x->text));
+}
+
+static void dir_saving_end(struct dir_saving *x, int64_t result)
+{
+    text_deinit(&x->text);
+    flow_done(&x->flow, result);
+    free(x);
+}
+
+static void dir_save_run(struct flow *f)
+{
+    struct dir_saving *x = container_of(f, struct dir_saving, flow);
+
+    FLOW_BEGIN(f);
+    FLOW_WAIT(f, "turn", io_yield(x->dir->home, &f->op));
+    for (x->i = 0; x->i < CHECKPOINTS; x->i++) {
+        if (x->all[x->i] == NULL)
+            continue;
+        FLOW_TRY(f, checkpoint_names[x->i],
+                 file_replace(x->dir->home, x->dir->path, checkpoint_names[x->i],
+                              checkpoint_content(x), &f->op));
+    }
+    FLOW_END(f);
+    dir_saving_end(x, 0);
+    return;
+failed:
+    dir_saving_end(x, f->result);
+}
+
+void log_dir_checkpoint(struct log_dir *dir, const struct checkpoint *recovery_point,
+                        const struct checkpoint *log_start,
+                        const struct checkpoint *high_watermark, struct op *op)
+{
+    struct dir_saving *x = calloc(1, sizeof(*x));
+
+    ASSERT(x != NULL);
+    x->dir = dir;
+    x->all[RECOVERY_POINT] = recovery_point;
+    x->all[LOG_START] = log_start;
+    x->all[HIGH_WATERMARK] = high_watermark;
+    flow_start(&x->flow, dir_save_run, op);
+}
+
+/* ---- close ------------------------------------------------------------------------------------------------- */
+
+struct dir_closing {
+    struct flow flow;
+    struct log_dir *dir;
+    struct io *io;
+    struct io_file *file;
+    struct bytes piece;
+    bool clean;
+    int64_t rc;
+    char text[64];
+    char path[LOG_PATH_BYTES];
+};
+
+static void marker_note(struct dir_closing *x, int64_t result)
+{
+    if (result < 0 && x->rc == 0)
+        x->rc = result;
+}
+
+/* Without tmp and rename, as Kafka writes it; any error: no marker. */
+static void dir_close_run(struct flow *f)
+{
+    struct dir_closing *x = container_of(f, struct dir_closing, flow);
+
+    FLOW_BEGIN(f);
+    if (x->clean) {
+        FLOW_WAIT(f, "open the marker", io_open(x->io, x->path, IO_WRITE | IO_CREATE | IO_TRUNCATE,
+                                                &x->file, &f->op));
+        marker_note(x, f->result);
+        if (x->rc == 0) {
+            FLOW_WAIT(f, "write the marker", io_write(x->file, 0, &x->piece, 1, &f->op));
+            marker_note(x, f->result);
+            if (x->rc == 0)
+                FLOW_WAIT(f, "sync the marker", io_sync(x->file, &f->op));
+            marker_note(x, f->result);
+            FLOW_WAIT(f, "close the marker", io_close(x->file, &f->op));
+            marker_note(x, f->result);
+        }
+        if (x->rc < 0)
+            FLOW_WAIT(f, "remove the marker", io_remove(x->io, x->path, &f->op));
+        else
+            FLOW_WAIT(f, "sync the directory", io_sync_dir(x->io, x->dir->path, &f->op));
+        marker_note(x, f->result);
+    }
+    FLOW_WAIT(f, "unlock", io_close(x->dir->lock, &f->op));
+    FLOW_END(f);
+    dir_free(x->dir);
+    flow_done(f, x->rc);
+    free(x);
+}
+
+void log_dir_close(struct log_dir *dir, bool clean, int64_t broker_epoch, struct op *op)
+{
+    struct dir_closing *x = calloc(1, sizeof(*x));
+    int n;
+
+    ASSERT(x != NULL);
+    x->dir = dir;
+    x->io = dir->home;
+    x->clean = clean && !__atomic_load_n(&dir->has_failed, __ATOMIC_ACQUIRE);
+    n = snprintf(x->text, sizeof(x->text), "{\"version\":0,\"brokerEpoch\":%lld}",
+                 (long long)broker_epoch);
+    x->piece = (struct bytes){(const uint8_t *)x->text, n};
+    snprintf(x->path, sizeof(x->path), "%s/%s", dir->path, MARKER_NAME);
+    flow_start(&x->flow, dir_close_run, op);
+}

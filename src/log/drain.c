@@ -1,0 +1,401 @@
+/* From memory to the files: drains, syncs, and the jobs that need a log at rest.
+ *
+ *   append ─► tail ─► worker: epochs saved (L4) ─► write ─► sync ─► `stable` moves    durable
+ *                                                 write ─► `stable` moves, sync soon  relaxed
+ *
+ * One drain is in flight; what is appended meanwhile goes with the next one.
+ */
+#include <stdlib.h>
+
+#include "log/state.h"
+
+/* ---- sync ------------------------------------------------------------------------------------------ */
+
+static void complete_upto(struct list *waiters, int64_t reached)
+{
+    struct list ready = LIST_INIT(ready);
+
+    LIST_EACH(node, waiters)
+    {
+        struct op *op = container_of(node, struct op, node);
+        if ((int64_t)op->word[0] > reached)
+            continue;
+        list_remove(node);
+        list_add_tail(&ready, node);
+    }
+    while (!list_empty(&ready)) {
+        struct op *op = container_of(list_take_head(&ready), struct op, node);
+        op->done(op, 0);
+    }
+}
+
+void log_recovery_point_advance(struct log *log)
+{
+    int64_t point = log->synced;
+
+    /* The scan after a crash must still begin in a segment whose side files are not complete. */
+    for (uint32_t i = log->segment_count - 1; i-- > 0 && !log->segments[i]->closed;)
+        point = log->segments[i + 1]->base - 1 < point ? log->segments[i + 1]->base - 1 : point;
+    if (point > log->recovery_point)
+        log->recovery_point = point;
+    complete_upto(&log->flush_waiters, log->recovery_point);
+}
+
+static void sync_ended(struct log *log, int64_t result)
+{
+    struct list waiters = LIST_INIT(waiters);
+
+    segment_release(&log->sync_held);
+    log->syncing = false;
+    flow_done(&log->sync, result);
+    if (result >= 0)
+        return;
+    list_move_all(&waiters, &log->sync_waiters);
+    ops_complete_all(log->io, &waiters, result);
+}
+
+/* Where the segment after the one that is synced begins, or what was to be reached. */
+static int64_t sync_progress(const struct log *log)
+{
+    uint32_t next = log_segment_index(log, log->sync_segment->base) + 1;
+
+    if (next < log->segment_count && log->segments[next]->base < log->sync_to)
+        return log->segments[next]->base;
+    return log->sync_to;
+}
+
+static void sync_run(struct flow *f)
+{
+    struct log *log = container_of(f, struct log, sync);
+
+    FLOW_BEGIN(f);
+    while (!list_empty(&log->sync_waiters)) {
+        log->sync_to = log->drained;
+        for (log->sync_next = log->synced; log->sync_next < log->sync_to;
+             log->sync_next = sync_progress(log)) {
+            log->sync_segment = log->segments[log_segment_index(log, log->sync_next)];
+            if (log->sync_segment->file_state == FILE_OPEN)
+                segment_hold(log->sync_segment);
+            else
+                FLOW_TRY(f, "open a segment to sync", segment_use(log->sync_segment, &f->op));
+            log->sync_held = log->sync_segment;
+            FLOW_WAIT(f, "sync a segment", io_sync(log->sync_segment->file, &f->op));
+#ifdef MUTANT_LOG_RETRIED_SYNC
+            if (f->result < 0)
+                FLOW_WAIT(f, "sync again", io_sync(log->sync_segment->file, &f->op));
+#endif
+            if (f->result < 0)
+                goto failed;
+            if (!log->sync_segment->named) {
+                FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
+                log->sync_segment->named = true;
+            }
+            segment_release(&log->sync_held);
+        }
+        log->synced = log->sync_to;
+        log_recovery_point_advance(log);
+        complete_upto(&log->sync_waiters, log->synced);
+    }
+    FLOW_END(f);
+    sync_ended(log, 0);
+    return;
+failed:
+    log_fail(log, f->result, f->step);
+    sync_ended(log, f->result);
+}
+
+void log_sync(struct log *log, struct op *op)
+{
+    if (log->synced >= log->drained) {
+        io_complete(log->io, op, 0);
+        return;
+    }
+    op->word[0] = (uint64_t)log->drained;
+    list_add_tail(&log->sync_waiters, &op->node);
+    if (log->syncing)
+        return;
+    log->syncing = true;
+    flow_start(&log->sync, sync_run, NULL);
+}
+
+static void sync_op_done(struct op *op, int64_t result)
+{
+    container_of(op, struct log, sync_op)->sync_op_waits = false;
+}
+
+static void sync_timer_fire(struct io_timer *t)
+{
+    struct log *log = container_of(t, struct log, sync_timer);
+
+    if (log->sync_op_waits || log->synced >= log->drained || log_is_failed(log))
+        return;
+    log->sync_op_waits = true;
+    op_init(&log->sync_op, sync_op_done);
+    log_sync(log, &log->sync_op);
+}
+
+/* ---- drain ------------------------------------------------------------------------------------------- */
+
+static struct segment *next_to_drain(const struct log *log)
+{
+    struct segment *found = NULL;
+
+    for (uint32_t i = log->segment_count; i-- > 0;) {
+        struct segment *s = log->segments[i];
+        if (s->closed || (s->drained_bytes == s->size_bytes && s->size_bytes > 0))
+            break;
+        if (s->drained_bytes < s->size_bytes)
+            found = s;
+    }
+    return found;
+}
+
+static void drain_gather(struct log *log)
+{
+    log->piece_count = tail_gather(&log->tail, log->drain_segment, DRAIN_BYTES_MAX, IO_PIECES_MAX,
+                                   log->pieces, &log->drain_to_bytes, &log->drain_mark);
+    ASSERT(log->piece_count > 0);
+}
+
+static void drain_written(struct log *log)
+{
+    struct segment *s = log->drain_segment;
+
+    s->drained_bytes = log->drain_to_bytes;
+    s->whole_bytes = log->drain_mark.position;
+    log->drained = log->drain_mark.offset;
+    tail_drained(&log->tail, s, s->drained_bytes);
+    log_memory_shrink(log->memory);
+}
+
+static bool sync_is_due(const struct log *log)
+{
+#ifdef MUTANT_LOG_ACK_BEFORE_SYNC
+    return false;
+#endif
+    return log->settings.durable && log->synced < log->drained;
+}
+
+static void stable_advance(struct log *log)
+{
+    int64_t stable = log->settings.durable ? log->synced : log->drained;
+
+#ifdef MUTANT_LOG_ACK_BEFORE_SYNC
+    stable = log->drained;
+#endif
+    if (log->synced < log->drained && !io_timer_is_set(&log->sync_timer))
+        io_timer_set(log->io, &log->sync_timer,
+                     io_now_ns(log->io) + (int64_t)LOG_RELAXED_SYNC_MS * 1000000, sync_timer_fire);
+    if (stable <= log->stable)
+        return;
+    log->stable = stable;
+    if (log->stable_moved != NULL)
+        log->stable_moved(log->ctx);
+}
+
+static void epochs_save_done(struct op *op, int64_t result)
+{
+    struct log *log = container_of(op, struct log, epochs_op);
+    struct op *parent = log->epochs_parent;
+
+    if (result >= 0) {
+        log->epochs.saved_version = log->epochs_version;
+        complete_upto(&log->epoch_waiters, log->epochs_version);
+    }
+    parent->done(parent, result);
+}
+
+void epochs_save(struct log *log, struct op *op)
+{
+    text_clear(&log->epochs_text);
+    epochs_print(&log->epochs, &log->epochs_text);
+    log->epochs_version = log->epochs.version;
+    log->epochs_parent = op;
+    op_init(&log->epochs_op, epochs_save_done);
+    file_replace(log->io, log->path, LOG_EPOCHS_NAME, bytes_of_str(text_str(&log->epochs_text)),
+                 &log->epochs_op);
+}
+
+/* ---- the worker ------------------------------------------------------------------------------------- */
+
+static bool flush_is_due(const struct log *log)
+{
+    return !list_empty(&log->flush_waiters) && log->synced < log->drained;
+}
+
+static bool worker_has_work(struct log *log)
+{
+    if (!list_empty(&log->jobs))
+        return true;
+    if (log_is_failed(log))
+        return false;
+    return epochs_are_dirty(&log->epochs) || next_to_drain(log) != NULL || flush_is_due(log);
+}
+
+static void worker_fail_waiters(struct log *log, int64_t error)
+{
+    struct list keep = LIST_INIT(keep);
+
+    ops_complete_all(log->io, &log->epoch_waiters, error);
+    ops_complete_all(log->io, &log->flush_waiters, error);
+    while (!list_empty(&log->jobs)) {
+        struct job *job = container_of(list_take_head(&log->jobs), struct job, node);
+        if (job->always) {
+            list_add_tail(&keep, &job->node);
+            continue;
+        }
+        if (job->no_appends)
+            log->busy--;
+        io_complete(log->io, job->op, error);
+        free(job);
+    }
+    list_move_all(&log->jobs, &keep);
+}
+
+/* L4: before the batches that are about to be written. */
+static bool epochs_are_due(const struct log *log)
+{
+#ifdef MUTANT_LOG_EPOCH_AFTER_DATA
+    if (log->drain_segment != NULL)
+        return false;
+#endif
+    return epochs_are_dirty(&log->epochs);
+}
+
+/* True when the log is gone. */
+static bool worker_job_ended(struct log *log, int64_t result)
+{
+    struct job *job = log->job;
+    struct op *op = job->op;
+    bool last = job->last;
+
+    log->job = NULL;
+    log->alone = false;
+    if (job->no_appends)
+        log->busy--;
+    free(job);
+    if (last)
+        log_free(log);
+    op->done(op, result);
+    return last;
+}
+
+static void worker_rests(struct log *log)
+{
+    log->working = false;
+    flow_done(&log->worker, 0);
+    if (log_is_failed(log))
+        worker_fail_waiters(log, ERR_OFFLINE);
+    if (!list_empty(&log->jobs))
+        worker_wake(log);
+}
+
+static void worker_run(struct flow *f)
+{
+    struct log *log = container_of(f, struct log, worker);
+
+    FLOW_BEGIN(f);
+    FLOW_WAIT(f, "turn", io_yield(log->io, &f->op));
+    while (worker_has_work(log)) {
+        log->drain_segment = log_is_failed(log) ? NULL : next_to_drain(log);
+        if (log->drain_segment != NULL) {
+            if (log->drain_segment->file_state == FILE_OPEN)
+                segment_hold(log->drain_segment);
+            else
+                FLOW_TRY(f, "open a segment", segment_use(log->drain_segment, &f->op));
+            log->drain_held = log->drain_segment;
+        }
+        while (!log_is_failed(log) && epochs_are_due(log))
+            FLOW_TRY(f, "save leader epochs", epochs_save(log, &f->op));
+        if (log->drain_segment != NULL) {
+            drain_gather(log);
+            FLOW_TRY(f, "write a segment",
+                     io_write(log->drain_segment->file, log->drain_segment->drained_bytes,
+                              log->pieces, log->piece_count, &f->op));
+            drain_written(log);
+            if (sync_is_due(log))
+                FLOW_TRY(f, "sync a segment", log_sync(log, &f->op));
+            segment_release(&log->drain_held);
+            stable_advance(log);
+            side_wake(log);
+            continue;
+        }
+        if (!log_is_failed(log) && flush_is_due(log))
+            FLOW_TRY(f, "sync a segment", log_sync(log, &f->op));
+        if (list_empty(&log->jobs))
+            continue;
+        log->alone = true;
+        while (side_wake(log), log->siding)
+            FLOW_WAIT(f, "side files", side_wait(log, &f->op));
+        while (log->syncing || (log->synced < log->drained && !log_is_failed(log)))
+            FLOW_WAIT(f, "sync", log_sync(log, &f->op));
+        io_timer_clear(&log->sync_timer);
+        if (log_is_failed(log))
+            worker_fail_waiters(log, ERR_OFFLINE);
+        if (list_empty(&log->jobs)) {
+            log->alone = false;
+            continue;
+        }
+        log->job = container_of(list_take_head(&log->jobs), struct job, node);
+        FLOW_WAIT(f, "job", flow_start(&log->job->flow, log->job->run, &f->op));
+        if (worker_job_ended(log, f->result))
+            return;
+    }
+    FLOW_END(f);
+    worker_rests(log);
+    return;
+failed:
+    log_fail(log, f->result, f->step);
+    segment_release(&log->drain_held);
+    worker_rests(log);
+}
+
+void worker_wake(struct log *log)
+{
+    if (log->working)
+        return;
+    log->working = true;
+    flow_start(&log->worker, worker_run, NULL);
+}
+
+void log_job_add(struct log *log, struct job *job, void (*run)(struct flow *f), struct op *op)
+{
+    job->log = log;
+    job->run = run;
+    job->op = op;
+    if (job->no_appends)
+        log->busy++;
+    list_add_tail(&log->jobs, &job->node);
+    worker_wake(log);
+}
+
+/* ---- the public waits ---------------------------------------------------------------------------------- */
+
+void log_flush(struct log *log, struct op *op)
+{
+    if (log_is_failed(log) || log->recovery_point >= log->end) {
+        io_complete(log->io, op, log_is_failed(log) ? ERR_OFFLINE : 0);
+        return;
+    }
+    op->word[0] = (uint64_t)log->end;
+    list_add_tail(&log->flush_waiters, &op->node);
+    worker_wake(log); /* completed in log_recovery_point_advance */
+}
+
+void log_begin_epoch(struct log *log, int32_t epoch, struct op *op)
+{
+    ASSERT(!log->busy);
+    if (log_is_failed(log)) {
+        io_complete(log->io, op, ERR_OFFLINE);
+        return;
+    }
+    if (epoch > epochs_latest(&log->epochs))
+        epochs_assign(&log->epochs, epoch, log->end);
+    if (!epochs_are_dirty(&log->epochs)) {
+        io_complete(log->io, op, 0);
+        return;
+    }
+    op->word[0] = log->epochs.version;
+    list_add_tail(&log->epoch_waiters, &op->node);
+    worker_wake(log);
+}

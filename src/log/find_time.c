@@ -1,0 +1,233 @@
+/* Offsets by timestamp, and aborted transactions by offset: questions that read segments. */
+#include <stdlib.h>
+
+#include "log/scan.h"
+#include "log/state.h"
+
+/* A batch that is opened for its records may grow to this much. */
+#define PLAIN_BYTES_MAX ((size_t)1 << 30)
+
+struct finding {
+    struct flow flow;
+    struct log *log;
+    struct log_time_found *out;
+    int64_t timestamp_ms;
+    int64_t limit;
+    uint32_t generation;
+    uint32_t i;
+    struct segment *segment, *held;
+    struct scan scan;
+    struct batch batch;
+    int rc;
+    int64_t from;              /* offset where to begin in the segment */
+};
+
+static void finding_end(struct finding *x, int64_t result)
+{
+    if (result < 0 && x->generation != x->log->generation)
+        result = -ERANGE;
+    scan_deinit(&x->scan);
+    segment_release(&x->held);
+    gate_leave(&x->log->gate);
+    flow_done(&x->flow, result);
+    free(x);
+}
+
+static bool finding_is_stale(const struct finding *x)
+{
+    return x->generation != x->log->generation ||
+           (x->segment != NULL && x->segment->log == NULL);
+}
+
+/* 1 found, 0 not in this batch. Rule: the first record with timestamp >= the asked one. */
+static int find_in_batch(struct finding *x)
+{
+    struct records records;
+    struct record record;
+    int rc = records_begin(&records, &x->batch, PLAIN_BYTES_MAX);
+
+    if (rc < 0)
+        return rc;
+    while ((rc = records_next(&records, &record)) == 1) {
+        if (record.offset >= x->limit) {
+            rc = 0;
+            break;
+        }
+        if (record.timestamp_ms < x->timestamp_ms || record.offset < x->log->start)
+            continue;
+        *x->out = (struct log_time_found){record.offset, record.timestamp_ms,
+                                          x->batch.leader_epoch};
+        break;
+    }
+    records_end(&records);
+    return rc;
+}
+
+/* A batch, of which only the header may be there: when it can hold what is sought, the scan goes back
+ * for all of it. 1 found, 0 go on. */
+static int take_batch(struct finding *x)
+{
+    struct scan *s = &x->scan;
+
+    if (x->batch.max_timestamp_ms < x->timestamp_ms || x->batch.last_offset < x->log->start)
+        return 0;
+    if (!s->whole) {
+        s->position = s->batch_position;
+        s->whole = true;
+        return 0;
+    }
+    s->whole = false;
+    return find_in_batch(x);
+}
+
+static uint32_t first_index(const struct finding *x)
+{
+    return log_segment_index(x->log, x->log->start);
+}
+
+static bool next_is_wanted(const struct finding *x)
+{
+    const struct log *log = x->log;
+
+    return !finding_is_stale(x) && x->i < log->segment_count &&
+           log->segments[x->i]->base < x->limit;
+}
+
+static void scan_from_index(struct finding *x)
+{
+    scan_init(&x->scan, x->segment, index_find(x->segment, x->from), x->segment->size_bytes, false,
+              SCAN_WINDOW_BYTES);
+}
+
+/* The largest timestamp of segments that lie wholly below the limit, or whose largest does. */
+static bool largest_is_known(struct finding *x)
+{
+    const struct log *log = x->log;
+    int64_t end = x->i + 1 < log->segment_count ? log->segments[x->i + 1]->base : log->end;
+
+    if (end > x->limit && x->segment->max_timestamp_offset >= x->limit)
+        return false;
+    if (x->segment->max_timestamp_ms > x->timestamp_ms)
+        x->timestamp_ms = x->segment->max_timestamp_ms;
+    return true;
+}
+
+static void find_run(struct flow *f)
+{
+    struct finding *x = container_of(f, struct finding, flow);
+
+    FLOW_BEGIN(f);
+    FLOW_WAIT(f, "turn", io_yield(x->log->io, &f->op));
+    for (x->i = first_index(x); next_is_wanted(x); x->i++) {
+        x->segment = x->log->segments[x->i];
+        if (!x->segment->timestamps_known)
+            FLOW_TRY(f, "read a time index", segment_load_timestamps(x->segment, &f->op));
+        if (finding_is_stale(x) || x->segment->max_timestamp_ms < x->timestamp_ms)
+            continue;
+        FLOW_TRY(f, "look into a time index",
+                 time_index_find(x->segment, x->timestamp_ms - 1, &f->op));
+        x->from = f->result > x->log->start ? f->result : x->log->start;
+        FLOW_TRY(f, "open a segment", segment_use(x->segment, &f->op));
+        x->held = x->segment;
+        while (!finding_is_stale(x) && !index_covers(x->segment, x->from))
+            FLOW_TRY(f, "read an index", index_load(x->segment, x->from, &f->op));
+        if (finding_is_stale(x))
+            break;
+        scan_from_index(x);
+        while ((x->rc = scan_next(&x->scan, &x->batch)) > 0) {
+            if (x->rc == SCAN_FILL) {
+                FLOW_TRY(f, "read a segment", scan_fill(&x->scan, &f->op));
+                continue;
+            }
+            if (x->batch.base_offset >= x->limit)
+                break;
+            x->rc = take_batch(x);
+            if (x->rc != 0) {
+                finding_end(x, x->rc);
+                return;
+            }
+        }
+        if (x->rc < 0) {
+            finding_end(x, x->rc);
+            return;
+        }
+        scan_deinit(&x->scan);
+        segment_release(&x->held);
+    }
+    FLOW_END(f);
+    finding_end(x, finding_is_stale(x) ? -ERANGE : 0);
+    return;
+failed:
+    finding_end(x, f->result);
+}
+
+/* First the largest timestamp, then who has it first. */
+static void find_largest_run(struct flow *f)
+{
+    struct finding *x = container_of(f, struct finding, flow);
+
+    FLOW_BEGIN(f);
+    FLOW_WAIT(f, "turn", io_yield(x->log->io, &f->op));
+    for (x->i = first_index(x); next_is_wanted(x); x->i++) {
+        x->segment = x->log->segments[x->i];
+        if (!x->segment->timestamps_known)
+            FLOW_TRY(f, "read a time index", segment_load_timestamps(x->segment, &f->op));
+        if (finding_is_stale(x) || largest_is_known(x))
+            continue;
+        FLOW_TRY(f, "open a segment", segment_use(x->segment, &f->op));
+        x->held = x->segment;
+        scan_init(&x->scan, x->segment, 0, x->segment->size_bytes, false, SCAN_WINDOW_BYTES);
+        while ((x->rc = scan_next(&x->scan, &x->batch)) > 0) {
+            if (x->rc == SCAN_FILL) {
+                FLOW_TRY(f, "read a segment", scan_fill(&x->scan, &f->op));
+                continue;
+            }
+            if (x->batch.last_offset >= x->limit)
+                break;
+            if (x->batch.max_timestamp_ms > x->timestamp_ms)
+                x->timestamp_ms = x->batch.max_timestamp_ms;
+        }
+        scan_deinit(&x->scan);
+        segment_release(&x->held);
+    }
+    FLOW_END(f);
+    if (x->timestamp_ms < 0 || finding_is_stale(x)) {
+        finding_end(x, x->timestamp_ms < 0 ? 0 : -ERANGE);
+        return;
+    }
+    x->segment = NULL;
+    flow_start(f, find_run, f->parent);
+    return;
+failed:
+    finding_end(x, f->result);
+}
+
+static void find_start(struct log *log, int64_t timestamp_ms, int64_t limit,
+                       void (*run)(struct flow *f), struct log_time_found *out, struct op *op)
+{
+    struct finding *x;
+
+    if (!gate_enter(&log->gate)) {
+        io_complete(log->io, op, ERR_CLOSED);
+        return;
+    }
+    x = calloc(1, sizeof(*x));
+    ASSERT(x != NULL);
+    x->log = log;
+    x->out = out;
+    x->timestamp_ms = timestamp_ms;
+    x->limit = limit;
+    x->generation = log->generation;
+    flow_start(&x->flow, run, op);
+}
+
+void log_find_time(struct log *log, int64_t timestamp_ms, int64_t limit,
+                   struct log_time_found *out, struct op *op)
+{
+    find_start(log, timestamp_ms, limit, find_run, out, op);
+}
+
+void log_find_max_time(struct log *log, int64_t limit, struct log_time_found *out, struct op *op)
+{
+    find_start(log, -1, limit, find_largest_run, out, op);
+}

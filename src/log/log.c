@@ -1,0 +1,219 @@
+/* A log's life, and what it says about itself. */
+#include <stdlib.h>
+
+#include "log/state.h"
+
+void ops_complete_all(struct io *io, struct list *ops, int64_t result)
+{
+    while (!list_empty(ops)) {
+        struct op *op = container_of(list_take_head(ops), struct op, node);
+        io_complete(io, op, result);
+    }
+}
+
+/* ---- trouble --------------------------------------------------------------------------------------- */
+
+void log_fail(struct log *log, int64_t error, const char *what)
+{
+    struct log_dir *dir = log->dir;
+    struct fail why = {0};
+
+    if (!log->failed) {
+        log->failed = true;
+        if (log->opened)
+            worker_wake(log); /* ends what waits */
+    }
+    if (error == ERR_OFFLINE || __atomic_exchange_n(&dir->has_failed, true, __ATOMIC_ACQ_REL))
+        return;
+    fail_set(&why, (int)error,
+             "log directory %s is offline: cannot %s of %s-%d: %s; check the disk, then restart",
+             dir->path, what, log->topic, log->partition, error_text((int)error));
+    say(log->telemetry, LOG_ERROR, "log", "%s", why.text);
+    if (dir->failed != NULL)
+        dir->failed(dir, log->io, &why, dir->failed_ctx);
+}
+
+bool log_is_failed(struct log *log)
+{
+    if (!log->failed && __atomic_load_n(&log->dir->has_failed, __ATOMIC_ACQUIRE))
+        log_fail(log, ERR_OFFLINE, "use it");
+    return log->failed;
+}
+
+/* ---- segments -------------------------------------------------------------------------------------- */
+
+uint32_t log_segment_index(const struct log *log, int64_t offset)
+{
+    uint32_t low = 0, high = log->segment_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (log->segments[middle]->base <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low == 0 ? 0 : low - 1;
+}
+
+struct segment *log_last_segment(const struct log *log)
+{
+    ASSERT(log->segment_count > 0);
+    return log->segments[log->segment_count - 1];
+}
+
+void log_segments_add(struct log *log, struct segment *s)
+{
+    ASSERT(log->segment_count == 0 || log_last_segment(log)->base < s->base);
+    if (log->segment_count == log->segment_capacity) {
+        log->segment_capacity = log->segment_capacity == 0 ? 2 : log->segment_capacity * 2;
+        log->segments = realloc(log->segments, log->segment_capacity * sizeof(struct segment *));
+        ASSERT(log->segments != NULL);
+    }
+    log->segments[log->segment_count++] = s;
+}
+
+void log_segments_remove(struct log *log, uint32_t index)
+{
+    struct segment *s = log->segments[index];
+
+    ASSERT(index < log->segment_count);
+    log->size_bytes -= s->size_bytes;
+    log->segment_count--;
+    memmove(log->segments + index, log->segments + index + 1,
+            (log->segment_count - index) * sizeof(struct segment *));
+    segment_drop(s);
+}
+
+/* ---- the end --------------------------------------------------------------------------------------- */
+
+void log_free(struct log *log)
+{
+    io_timer_clear(&log->sync_timer);
+    tail_deinit(&log->tail);
+    while (log->segment_count > 0)
+        log_segments_remove(log, log->segment_count - 1);
+    free(log->segments);
+    epochs_deinit(&log->epochs);
+    producers_deinit(&log->producers);
+    text_deinit(&log->epochs_text);
+    free(log->topic);
+    free(log->path);
+    free(log);
+}
+
+/* ---- questions ------------------------------------------------------------------------------------- */
+
+int64_t log_first_segment(const struct log *log)
+{
+    return log->segments[0]->base;
+}
+
+int64_t log_start(const struct log *log)
+{
+    return log->start;
+}
+
+int64_t log_drained(const struct log *log)
+{
+    return log->drained;
+}
+
+int64_t log_stable(const struct log *log)
+{
+    return log->stable;
+}
+
+int64_t log_end(const struct log *log)
+{
+    return log->end;
+}
+
+struct uuid log_topic_id(const struct log *log)
+{
+    return log->topic_id;
+}
+
+uint64_t log_size_bytes(const struct log *log)
+{
+    return log->size_bytes;
+}
+
+int64_t log_recovery_point(const struct log *log)
+{
+    return log->recovery_point;
+}
+
+void log_set_settings(struct log *log, const struct log_settings *settings)
+{
+    log->settings = *settings;
+    log->producers.expiration_ms = settings->producer_expiration_ms;
+}
+
+int64_t log_max_timestamp_ms(const struct log *log)
+{
+    int64_t max = -1;
+
+    for (uint32_t i = 0; i < log->segment_count; i++) {
+        if (log->segments[i]->max_timestamp_ms > max)
+            max = log->segments[i]->max_timestamp_ms;
+    }
+    return max;
+}
+
+struct epoch_end log_epoch_end(const struct log *log, int32_t epoch)
+{
+    return epochs_end(&log->epochs, epoch, log->end);
+}
+
+int32_t log_latest_epoch(const struct log *log)
+{
+    return epochs_latest(&log->epochs);
+}
+
+int32_t log_epoch_at(const struct log *log, int64_t offset)
+{
+    return epochs_at(&log->epochs, offset);
+}
+
+int64_t log_epoch_start(const struct log *log, int32_t epoch)
+{
+    return epochs_start(&log->epochs, epoch);
+}
+
+int64_t log_last_stable_offset(struct log *log, int64_t high_watermark)
+{
+    int64_t first = producers_first_unstable(&log->producers, high_watermark);
+
+    if (first < 0 || first >= high_watermark)
+        return high_watermark;
+    return first < log->start ? log->start : first;
+}
+
+bool log_never_aborted(const struct log *log)
+{
+    return !log->aborts;
+}
+
+uint32_t log_producers(const struct log *log, struct log_producer *out, uint32_t max)
+{
+    uint32_t count = 0;
+
+    MAP_EACH(node, &log->producers.by_id)
+    {
+        const struct producer *x = container_of(node, struct producer, node);
+        if (count < max) {
+            out[count] = (struct log_producer){
+                .producer_id = x->id,
+                .last_timestamp_ms = x->last_timestamp_ms,
+                .transaction_start = x->transaction_start,
+                .last_sequence =
+                    x->batch_count == 0 ? -1 : x->batches[x->batch_count - 1].last_sequence,
+                .coordinator_epoch = x->coordinator_epoch,
+                .epoch = x->epoch,
+            };
+        }
+        count++;
+    }
+    return count;
+}

@@ -1,0 +1,303 @@
+/* log/log.h - one partition's commit log, and the directory that holds many.
+ *
+ * A log is a row of segments, each a file of record batches with sparse indexes beside it, exactly
+ * as Kafka writes them. New batches are copied once into the *tail*, memory blocks aligned to the
+ * segment file, and leave it by a *drain*: a write from the tail to the segment file.
+ *
+ *        start              drained        stable         end
+ *          |                   |              |            |
+ *   [ segment 0 ][ segment 812 ][ segment 1650 ............]
+ *    files alone hold it        | tail (memory), drain follows
+ *
+ *   L1  start <= drained <= end and start <= stable <= end; none but `end` moves back, and `end`
+ *       only by truncation.
+ *   L2  `stable` is what may be acknowledged: everything below it has left the process, and, when the
+ *       log is durable, is on stable storage.
+ *   L3  Indexes, producer snapshots and checkpoints may lag the log, never lead it.
+ *   L4  An epoch's start is durable before a batch of that epoch is.
+ *   L5  Only the last segment is written to. Batches are never changed.
+ *   L6  A failed write or sync ends the directory: nothing is retried (log_dir.failed is called).
+ *
+ * One shard owns a log; nobody else touches it. A directory is opened by one shard (its home), which
+ * also writes the directory's own files; the other shards only read the struct.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "io/io.h"
+#include "record/record.h"
+#include "telemetry/telemetry.h"
+
+/* ---- a log directory ----------------------------------------------------------------------- */
+
+/* One line of a text checkpoint of version 0: TOPIC PARTITION OFFSET. */
+struct checkpoint_entry {
+    char *topic; /* owned by the list */
+    int32_t partition;
+    int64_t offset;
+};
+struct checkpoint {
+    struct checkpoint_entry *entries;
+    uint32_t count;
+};
+void checkpoint_free(struct checkpoint *c);
+/* Text of a checkpoint file, and back. ERR_CORRUPT with `f` naming the line. */
+void checkpoint_print(const struct checkpoint *c, struct text *out);
+MUST int checkpoint_parse(struct str text, struct checkpoint *out, struct fail *f);
+/* Offset of a partition, or `otherwise`. */
+int64_t checkpoint_find(const struct checkpoint *c, struct str topic, int32_t partition,
+                        int64_t otherwise);
+
+/* A partition directory found in a log directory. */
+struct log_found {
+    char *name;         /* of the directory */
+    char *topic;
+    int32_t partition;
+    struct uuid topic_id; /* zero when partition.metadata is missing or unreadable */
+};
+
+struct log_dir {
+    const char *path;
+    struct uuid directory_id;       /* from meta.properties, set by who read it */
+    bool clean;                     /* the marker was there: no scan is needed */
+    int64_t broker_epoch;           /* from the marker; -1 unknown */
+    struct checkpoint recovery_point, log_start, high_watermark;
+    struct log_found *found;        /* live partition directories, without __cluster_metadata-0 */
+    uint32_t found_count;
+    struct io *home;
+    struct io_file *lock;
+    /* Called once, on the shard of `io`, where it happened, with what failed. */
+    void (*failed)(struct log_dir *dir, struct io *io, const struct fail *why, void *ctx);
+    void *failed_ctx;
+    bool has_failed; /* private: `failed` has been called; set and read atomically */
+};
+
+/* Take the lock (-EAGAIN: another process has it), make the directory when it is missing, remember
+ * and delete the clean marker, read checkpoints, list the partitions, finish deletions (-delete
+ * directories) that were pending. A sub-directory that is no partition is an error, as in Kafka.
+ * `path` and `f` live until `op` completes; `*out` until log_dir_close. */
+void log_dir_open(struct io *io, struct telemetry *t, const char *path, struct log_dir **out,
+                  struct fail *f, struct op *op);
+
+/* Write the directory's checkpoints atomically (each: .tmp, sync, rename, sync directory). Any may be
+ * NULL: not written. Home shard only; one at a time. */
+void log_dir_checkpoint(struct log_dir *dir, const struct checkpoint *recovery_point,
+                        const struct checkpoint *log_start,
+                        const struct checkpoint *high_watermark, struct op *op);
+
+/* All its logs are closed. With `clean` the marker is written last, with `broker_epoch`. */
+void log_dir_close(struct log_dir *dir, bool clean, int64_t broker_epoch, struct op *op);
+
+/* Replace a small file as Kafka does: NAME.tmp, sync, rename over NAME, sync the directory. For
+ * meta.properties, quorum-state and the like. */
+void file_replace(struct io *io, const char *dir, const char *name, struct bytes content,
+                  struct op *op);
+/* Read a whole small file (at most `limit_bytes`, else ERR_LIMIT); completes with its size. */
+void file_read_all(struct io *io, const char *path, uint32_t limit_bytes, struct text *out,
+                   struct op *op);
+
+/* ---- a log ------------------------------------------------------------------------------------ */
+
+struct log;
+
+/* Settings of one log; may be changed while it is open. Names are Kafka's topic settings. */
+struct log_settings {
+    uint32_t segment_bytes;          /* segment.bytes */
+    int64_t segment_ms;              /* segment.ms */
+    int64_t segment_jitter_ms;       /* segment.jitter.ms: drawn once per segment below this */
+    uint32_t index_bytes;            /* segment.index.bytes */
+    uint32_t index_interval_bytes;   /* index.interval.bytes */
+    int64_t file_delete_delay_ms;    /* file.delete.delay.ms */
+    int64_t producer_expiration_ms;  /* producer.id.expiration.ms */
+    bool durable;                    /* flush.messages is 1: `stable` waits for the sync; otherwise the
+                                        sync follows within LOG_RELAXED_SYNC_MS */
+};
+#define LOG_RELAXED_SYNC_MS 10
+
+/* How much memory tails may take, shared by the logs of a shard. Zeroed but for `limit_bytes` it is
+ * ready for log_open. */
+struct log_memory {
+    uint64_t used_bytes;
+    uint64_t limit_bytes;   /* above it, drained blocks are dropped, oldest first */
+    struct list cached;     /* drained blocks that are kept for readers, oldest first */
+    struct list files;      /* private: open segment files without users, oldest first */
+    uint32_t files_open;    /* private */
+    uint32_t files_max;     /* above it, idle files are closed, oldest first; 0 = the default */
+    struct list deletions;  /* private: files that are to be removed later */
+    struct list spare;      /* private: large blocks to be used again */
+    uint32_t spare_count;
+};
+#define LOG_FILES_DEFAULT 2048
+
+/* At the end of a shard, when its logs are closed and readers hold nothing: free what it keeps, forget
+ * deletions that wait (the next start finishes them). */
+void log_memory_deinit(struct log_memory *memory);
+
+struct log_open {
+    struct io *io;
+    struct telemetry *telemetry;
+    struct log_dir *dir;
+    struct log_memory *memory;
+    struct str topic;
+    int32_t partition;
+    struct uuid topic_id;
+    struct log_settings settings;
+    int64_t recovery_point;   /* from the checkpoints; 0 when unknown */
+    int64_t start_offset;     /* -1 when unknown */
+    bool clean;               /* trust the files (but the tail's last batch is looked at) */
+    bool is_metadata;         /* __cluster_metadata: no producers, always scanned (interop: as Kafka) */
+
+    /* `stable` has moved to log_stable(log). Called from the loop, never inside log_append. */
+    void (*stable_moved)(void *ctx);
+    void *ctx;
+};
+
+/* Open an existing log or make an empty one (directory, partition.metadata, leader epochs, first
+ * segment). `o`, `out`, `f` live until completion. */
+void log_open(const struct log_open *o, struct log **out, struct fail *f, struct op *op);
+
+/* Drain and sync everything, write side files as a clean stop leaves them (indexes cut to size,
+ * producer snapshot at `end`, leader epochs), close. Fails when anything could not be written:
+ * then the directory must not be marked clean. No operation on the log may be in flight; no spans
+ * may be out. Frees the log in any case. */
+void log_close(struct log *log, struct op *op);
+
+/* Rename the directory to NAME.<32 hex>-delete, close and free the log; the files are removed after
+ * file_delete_delay_ms (or at the next start). Completes after the rename is durable. Spans that are
+ * out keep their memory and files open. */
+void log_delete(struct log *log, struct op *op);
+
+int64_t log_start(const struct log *log);
+int64_t log_first_segment(const struct log *log);   /* base offset of the first segment: <= log_start */
+int64_t log_drained(const struct log *log);
+int64_t log_stable(const struct log *log);
+int64_t log_end(const struct log *log);
+struct uuid log_topic_id(const struct log *log);
+uint64_t log_size_bytes(const struct log *log);     /* of all segments, tail included */
+int64_t log_recovery_point(const struct log *log);  /* everything below is synced in segment files */
+void log_set_settings(struct log *log, const struct log_settings *settings);
+int64_t log_max_timestamp_ms(const struct log *log); /* -1 when empty */
+
+/* ---- append ------------------------------------------------------------------------------------- */
+
+struct log_appended {
+    int64_t base_offset;
+    int64_t last_offset;
+    int64_t append_time_ms; /* of a duplicate: the first one's timestamp */
+    int64_t start_offset;   /* log_start, for the answer */
+    bool duplicate;         /* one of the producer's last five batches: nothing was written (KIP-98) */
+};
+
+/* Append one validated batch (or a marker) as leader: producer sequence checked (five batches remembered; codes as
+ * Kafka's ProducerAppendInfo: 45, 47, 48, 52), offsets assigned, leader epoch stamped, copied to the
+ * tail. A synchronous step: accepted or refused. Acknowledge when log_stable passes last_offset.
+ * Besides: KERR_RECORD_LIST_TOO_LARGE for a batch that no segment can hold, KERR_KAFKA_STORAGE_ERROR
+ * when the directory is offline. */
+enum kerr log_append(struct log *log, const struct batch *batch, int32_t leader_epoch,
+                     int64_t now_ms, struct log_appended *out);
+
+/* Append batches that have their offsets and epochs already: a follower's, or raft's. Offsets must
+ * not go below log_end; gaps are allowed; a batch that is cut off at the end, as a fetch may leave it,
+ * is left out. All or nothing: ERR_CORRUPT (checksums are looked at), ERR_VERSION, ERR_OFFLINE. */
+MUST int log_append_stamped(struct log *log, struct bytes batches, int64_t now_ms);
+
+/* Note that `epoch` starts at log_end, also when nothing is appended. Completes when durable. */
+void log_begin_epoch(struct log *log, int32_t epoch, struct op *op);
+
+/* Ask that everything appended so far be drained and synced; completes when it is (whatever
+ * settings.durable says). log_recovery_point is then at least what log_end was. */
+void log_flush(struct log *log, struct op *op);
+
+/* Cut the log so that log_end == offset (start <= offset <= end). Completes when durable; appends are
+ * allowed again after it. A batch that holds `offset` in its middle goes as a whole. The directory's
+ * recovery-point checkpoint should be written soon after, as it may lie above the new end. */
+void log_truncate(struct log *log, int64_t offset, struct op *op);
+
+/* Drop everything and begin anew, empty, at `offset` (after a snapshot was fetched). */
+void log_restart_at(struct log *log, int64_t offset, struct op *op);
+
+/* Raise the start, at once; whole segments below it are removed (renamed, gone after
+ * file_delete_delay_ms). Appends may go on. Completes when that is durable; a start inside a segment
+ * is durable with the directory's log-start checkpoint, which the caller writes. */
+void log_raise_start(struct log *log, int64_t offset, struct op *op);
+
+/* ---- epochs ------------------------------------------------------------------------------------- */
+
+struct epoch_end {
+    int32_t epoch;      /* -1 undefined */
+    int64_t end_offset; /* -1 undefined */
+};
+
+/* Rule: interop of KIP-101/279/320: largest epoch <= the asked one, and where the next one starts. */
+struct epoch_end log_epoch_end(const struct log *log, int32_t epoch);
+int32_t log_latest_epoch(const struct log *log);                     /* -1 when none */
+int32_t log_epoch_at(const struct log *log, int64_t offset);         /* -1 unknown */
+int64_t log_epoch_start(const struct log *log, int32_t epoch);       /* -1 unknown */
+
+/* ---- read --------------------------------------------------------------------------------------- */
+
+/* What to send for a read: memory of tail blocks or ranges of segment files, whole batches. */
+struct log_spans {
+    struct io_span *spans; /* from the arena that was given */
+    uint32_t count;
+    uint32_t total_bytes;
+    struct log_hold *holds; /* private: what keeps blocks and files alive */
+};
+
+struct log_read {
+    int64_t offset;      /* log_start <= offset <= log_end */
+    int64_t limit;       /* only batches wholly below: high watermark, last stable offset or log_end */
+    uint32_t max_bytes;  /* soft */
+    bool first_whole;    /* give the first batch whole even when it is larger (KIP-74) */
+    struct arena *arena; /* for the spans; lives until they are released */
+};
+
+/* Read from memory, now. False when the offset lies below the memory: use log_read_cold. The batch
+ * that holds `offset` comes first. Nothing to read: true with 0 bytes. */
+bool log_read_tail(struct log *log, const struct log_read *r, struct log_spans *out);
+
+/* Read from wherever it is. Completes with the bytes; ERR_CORRUPT, -ERANGE. `r`, `out` live until
+ * completion. */
+void log_read_cold(struct log *log, const struct log_read *r, struct log_spans *out, struct op *op);
+
+/* Every log_spans that was given must be released, also of a deleted log. Accepts zeroed. */
+void log_spans_release(struct log_spans *spans);
+
+/* Copy what a read gives into `out` (appended): for those who replay a log. Completes with bytes. */
+void log_read_bytes(struct log *log, const struct log_read *r, struct text *out, struct op *op);
+
+/* First record with timestamp >= `timestamp_ms` below `limit` (exact, not only its batch).
+ * Completes with 1 found, 0 none. */
+struct log_time_found {
+    int64_t offset, timestamp_ms;
+    int32_t leader_epoch;
+};
+void log_find_time(struct log *log, int64_t timestamp_ms, int64_t limit, struct log_time_found *out,
+                   struct op *op);
+
+/* The first record that has the largest timestamp below `limit` (ListOffsets -3). */
+void log_find_max_time(struct log *log, int64_t limit, struct log_time_found *out, struct op *op);
+
+/* ---- producers and transactions -------------------------------------------------------------------- */
+
+/* First offset of the oldest transaction that is open, or whose marker is not below
+ * `high_watermark`; `high_watermark` when there is none (LSO, KIP-98). */
+int64_t log_last_stable_offset(struct log *log, int64_t high_watermark);
+
+struct log_aborted {
+    int64_t producer_id, first_offset, last_offset;
+};
+/* Aborted transactions that overlap [from, to): for read_committed answers. From the segments'
+ * transaction indexes. Completes with the count; `*out` from `arena`. */
+void log_aborted_between(struct log *log, int64_t from, int64_t to, struct arena *arena,
+                         struct log_aborted **out, struct op *op);
+/* True when no abort marker is in the log: log_aborted_between need not be asked. */
+bool log_never_aborted(const struct log *log);
+
+/* What is known of a producer: DescribeProducers, and who checks a transaction. */
+struct log_producer {
+    int64_t producer_id, last_timestamp_ms, transaction_start; /* -1 no open transaction */
+    int32_t last_sequence, coordinator_epoch;
+    int16_t epoch;
+};
+uint32_t log_producers(const struct log *log, struct log_producer *out, uint32_t max);

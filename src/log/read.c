@@ -1,0 +1,381 @@
+/* Reading: spans of memory, or of a segment file. */
+#include <stdlib.h>
+
+#include "log/scan.h"
+#include "log/state.h"
+
+/* Headers lie close together where batches are small; larger batches have an index entry each. */
+#define HEADS_CHUNK_BYTES (16U * 1024)
+
+/* What one span keeps alive. */
+struct log_hold {
+    struct log_hold *next;
+    struct tail_block *block;
+    struct segment *segment;
+};
+
+void log_spans_release(struct log_spans *spans)
+{
+    struct log_hold *hold = spans->holds;
+
+    while (hold != NULL) {
+        struct log_hold *next = hold->next; /* the arena may be gone with the last one */
+        if (hold->block != NULL)
+            tail_block_unref(hold->block);
+        if (hold->segment != NULL)
+            segment_unuse(hold->segment);
+        hold = next;
+    }
+    *spans = (struct log_spans){0};
+}
+
+/* ---- from memory --------------------------------------------------------------------------------------- */
+
+/* The furthest batch start that page notes show behind `end`, within the limits: every batch before
+ * it is wholly below `limit`. */
+static struct tail_at skip_pages(const struct tail *t, struct tail_at end, uint64_t stream_max,
+                                 int64_t limit)
+{
+    struct tail_at best = end;
+
+    for (uint32_t i = end.block; i < t->count; i++) {
+        const struct tail_block *b = t->blocks[t->first + i];
+        for (uint32_t page = 0; page < b->capacity / TAIL_PAGE_BYTES; page++) {
+            const struct tail_start *start = &b->starts[page];
+            if (start->at == TAIL_NONE || (i == end.block && start->at < end.at))
+                continue;
+            if (start->base_offset > limit || b->stream + start->at > stream_max)
+                return best;
+            best = (struct tail_at){i, start->at};
+        }
+    }
+    return best;
+}
+
+static struct tail_at find_end(const struct tail *t, struct tail_at end, uint64_t stream_max,
+                               int64_t limit)
+{
+    end = skip_pages(t, end, stream_max, limit);
+    while (!tail_is_end(t, end)) {
+        struct batch head = tail_head(t, end);
+        if (head.last_offset >= limit)
+            break;
+        if (tail_stream_at(t, end) + (uint64_t)head.bytes.n > stream_max)
+            break;
+        end = tail_forward(t, end, (uint32_t)head.bytes.n);
+    }
+    return end;
+}
+
+/* Spans of [from, end). Without memory for them nothing is given: the reader comes again. */
+static void give_memory(struct log *log, const struct log_read *r, struct tail_at from,
+                        struct tail_at end, struct log_spans *out)
+{
+    const struct tail *t = &log->tail;
+    uint32_t count = end.block - from.block + (tail_is_end(t, end) ? 0 : 1);
+    struct io_span *spans = arena_take_array(r->arena, count, sizeof(*spans));
+    struct log_hold *holds = arena_take_array(r->arena, count, sizeof(*holds));
+    struct log_spans given = {.spans = spans};
+
+    if (spans == NULL || holds == NULL)
+        return;
+    for (uint32_t i = from.block; i < from.block + count; i++) {
+        struct tail_block *b = t->blocks[t->first + i];
+        uint32_t start = i == from.block ? from.at : b->from;
+        uint32_t stop = i == end.block ? end.at : b->used;
+        if (stop == start)
+            continue;
+        spans[given.count] = (struct io_span){.p = b->p + start, .n = stop - start};
+        b->refs++;
+        holds[given.count] = (struct log_hold){.next = given.holds, .block = b};
+        given.holds = &holds[given.count];
+        given.count++;
+        given.total_bytes += stop - start;
+    }
+    *out = given;
+}
+
+bool log_read_tail(struct log *log, const struct log_read *r, struct log_spans *out)
+{
+    const struct tail *t = &log->tail;
+    struct tail_at from, end;
+    struct batch first;
+
+    *out = (struct log_spans){0};
+    if (r->offset >= log->end || r->offset >= r->limit)
+        return true;
+    if (r->offset < tail_first_offset(log))
+        return false;
+    from = tail_find(t, r->offset);
+    if (tail_is_end(t, from))
+        return true;
+    first = tail_head(t, from);
+    if (first.last_offset >= r->limit)
+        return true;
+    if ((uint32_t)first.bytes.n > r->max_bytes && !r->first_whole)
+        return true;
+    end = tail_forward(t, from, (uint32_t)first.bytes.n);
+    end = find_end(t, end, tail_stream_at(t, from) + r->max_bytes, r->limit);
+    give_memory(log, r, from, end, out);
+    return true;
+}
+
+/* ---- from files ------------------------------------------------------------------------------------------ */
+
+struct cold {
+    struct flow flow;
+    struct log *log;
+    const struct log_read *r;
+    struct log_spans *out;
+    uint32_t generation;
+    struct segment *segment, *held;
+    struct scan scan;
+    struct batch batch;
+    int rc;
+    uint64_t start, end, end_max; /* of what is given, in the file */
+};
+
+static void cold_end(struct cold *c, int64_t result)
+{
+    if (result < 0 && result != -ENOMEM && c->generation != c->log->generation)
+        result = -ERANGE; /* it was cut meanwhile */
+    scan_deinit(&c->scan);
+    segment_release(&c->held);
+    gate_leave(&c->log->gate);
+    flow_done(&c->flow, result);
+    free(c);
+}
+
+/* Truncated, or its segment removed: what was found means nothing. */
+static bool is_stale(const struct cold *c)
+{
+    return c->generation != c->log->generation || c->segment->log == NULL;
+}
+
+/* The next one that has bytes in its file. The cleaner leaves empty ones in the middle. */
+static bool next_segment(struct cold *c)
+{
+    const struct log *log = c->log;
+    uint32_t next = log_segment_index(log, c->segment->base) + 1;
+
+    while (next < log->segment_count && log->segments[next]->size_bytes == 0)
+        next++;
+    if (next >= log->segment_count || log->segments[next]->whole_bytes == 0)
+        return false;
+    c->segment = log->segments[next];
+    return true;
+}
+
+/* Everything in the file of the segment is below the limit, and fits. */
+static bool rest_is_wanted(const struct cold *c)
+{
+    const struct log *log = c->log;
+    const struct segment *s = c->segment;
+    uint32_t next = log_segment_index(log, s->base) + 1;
+    int64_t below = next < log->segment_count && s->whole_bytes == s->size_bytes
+                        ? log->segments[next]->base
+                        : log->drained;
+
+    return below <= c->r->limit && s->whole_bytes <= c->end_max;
+}
+
+/* The first batch is found: false when it is not to be given. */
+static bool take_first(struct cold *c)
+{
+    uint32_t n = (uint32_t)c->batch.bytes.n;
+
+    if (c->batch.last_offset >= c->r->limit || (n > c->r->max_bytes && !c->r->first_whole))
+        return false;
+    c->start = c->scan.batch_position;
+    c->end = c->start + n;
+    c->end_max = c->start + c->r->max_bytes;
+    if (rest_is_wanted(c)) {
+        c->end = c->segment->whole_bytes;
+        return true;
+    }
+    uint64_t indexed = index_find_end(c->segment, c->end, c->end_max, c->r->limit);
+    if (indexed > c->end && indexed <= c->segment->whole_bytes)
+        c->end = indexed;
+    c->scan.position = c->end;
+    return true;
+}
+
+static bool take_one_more(struct cold *c)
+{
+    if (c->batch.last_offset >= c->r->limit || c->scan.position > c->end_max)
+        return false;
+    c->end = c->scan.position;
+    return true;
+}
+
+static int64_t give_file(struct cold *c)
+{
+    struct io_span *span = arena_take(c->r->arena, sizeof(*span));
+    struct log_hold *hold = arena_take(c->r->arena, sizeof(*hold));
+
+    if (span == NULL || hold == NULL)
+        return -ENOMEM;
+    *span = (struct io_span){
+        .file = c->segment->file, .position = c->start, .n = (uint32_t)(c->end - c->start)};
+    *hold = (struct log_hold){.segment = c->held};
+    c->held = NULL; /* the hold has it now */
+    *c->out = (struct log_spans){span, 1, span->n, hold};
+    return span->n;
+}
+
+static int64_t give_tail(struct cold *c)
+{
+    struct log_read r = *c->r;
+    int64_t first = tail_first_offset(c->log);
+
+    if (r.offset < first)
+        r.offset = first; /* no batch of the files reaches so far: a gap */
+    (void)log_read_tail(c->log, &r, c->out);
+    return c->out->total_bytes;
+}
+
+static void cold_run(struct flow *f)
+{
+    struct cold *c = container_of(f, struct cold, flow);
+
+    FLOW_BEGIN(f);
+    c->segment = c->log->segments[log_segment_index(c->log, c->r->offset)];
+    do {
+        FLOW_TRY(f, "open a segment", segment_use(c->segment, &f->op));
+        c->held = c->segment;
+        while (!is_stale(c) && !index_covers(c->segment, c->r->offset))
+            FLOW_TRY(f, "read an index", index_load(c->segment, c->r->offset, &f->op));
+        if (is_stale(c)) {
+            cold_end(c, -ERANGE);
+            return;
+        }
+        scan_init(&c->scan, c->segment, index_find(c->segment, c->r->offset),
+                  c->segment->whole_bytes, false, HEADS_CHUNK_BYTES);
+        while ((c->rc = scan_next(&c->scan, &c->batch)) > 0) {
+            if (c->rc == SCAN_FILL)
+                FLOW_TRY(f, "read a segment", scan_fill(&c->scan, &f->op));
+            else if (c->batch.last_offset >= c->r->offset)
+                break;
+        }
+        if (is_stale(c) || c->rc < 0) {
+            cold_end(c, c->rc < 0 ? c->rc : -ERANGE);
+            return;
+        }
+        if (c->rc == SCAN_BATCH)
+            break;
+        scan_deinit(&c->scan);
+        segment_release(&c->held);
+    } while (next_segment(c));
+    if (c->rc == SCAN_END) {
+        cold_end(c, give_tail(c));
+        return;
+    }
+    if (!take_first(c)) {
+        cold_end(c, 0);
+        return;
+    }
+    while (c->end < c->segment->whole_bytes && (c->rc = scan_next(&c->scan, &c->batch)) > 0) {
+        if (c->rc == SCAN_FILL)
+            FLOW_TRY(f, "read a segment", scan_fill(&c->scan, &f->op));
+        else if (!take_one_more(c))
+            break;
+    }
+    FLOW_END(f);
+    cold_end(c, is_stale(c) ? -ERANGE : give_file(c));
+    return;
+failed:
+    cold_end(c, f->result);
+}
+
+void log_read_cold(struct log *log, const struct log_read *r, struct log_spans *out, struct op *op)
+{
+    struct cold *c;
+
+    *out = (struct log_spans){0};
+    if (r->offset < log->start || r->offset > log->end) {
+        io_complete(log->io, op, -ERANGE);
+        return;
+    }
+    if (r->offset >= r->limit || r->offset == log->end) {
+        io_complete(log->io, op, 0);
+        return;
+    }
+    if (!gate_enter(&log->gate)) {
+        io_complete(log->io, op, ERR_CLOSED);
+        return;
+    }
+    c = calloc(1, sizeof(*c));
+    ASSERT(c != NULL);
+    c->log = log;
+    c->r = r;
+    c->out = out;
+    c->generation = log->generation;
+    flow_start(&c->flow, cold_run, op);
+}
+
+/* ---- copies ------------------------------------------------------------------------------------------------ */
+
+struct copying {
+    struct flow flow;
+    struct log *log;
+    const struct log_read *r;
+    struct text *out;
+    struct log_spans spans;
+    uint8_t *bytes;
+    uint32_t i, got;
+};
+
+static void copying_end(struct copying *c, int64_t result)
+{
+    log_spans_release(&c->spans);
+    free(c->bytes);
+    flow_done(&c->flow, result);
+    free(c);
+}
+
+static void copy_run(struct flow *f)
+{
+    struct copying *c = container_of(f, struct copying, flow);
+
+    FLOW_BEGIN(f);
+    if (log_read_tail(c->log, c->r, &c->spans))
+        FLOW_WAIT(f, "turn", io_yield(c->log->io, &f->op));
+    else
+        FLOW_TRY(f, "read", log_read_cold(c->log, c->r, &c->spans, &f->op));
+    for (c->i = 0; c->i < c->spans.count; c->i++) {
+        if (c->spans.spans[c->i].p != NULL) {
+            text_add(c->out, c->spans.spans[c->i].p, c->spans.spans[c->i].n);
+            continue;
+        }
+        c->bytes = malloc(c->spans.spans[c->i].n);
+        ASSERT(c->bytes != NULL);
+        for (c->got = 0; c->got < c->spans.spans[c->i].n; c->got += (uint32_t)f->result) {
+            FLOW_TRY(f, "read a segment",
+                     io_read(c->spans.spans[c->i].file, c->spans.spans[c->i].position + c->got,
+                             c->bytes + c->got, c->spans.spans[c->i].n - c->got, &f->op));
+            if (f->result == 0) {
+                copying_end(c, ERR_SHORT);
+                return;
+            }
+        }
+        text_add(c->out, c->bytes, c->spans.spans[c->i].n);
+        free(c->bytes);
+        c->bytes = NULL;
+    }
+    FLOW_END(f);
+    copying_end(c, c->spans.total_bytes);
+    return;
+failed:
+    copying_end(c, f->result);
+}
+
+void log_read_bytes(struct log *log, const struct log_read *r, struct text *out, struct op *op)
+{
+    struct copying *c = calloc(1, sizeof(*c));
+
+    ASSERT(c != NULL);
+    c->log = log;
+    c->r = r;
+    c->out = out;
+    flow_start(&c->flow, copy_run, op);
+}

@@ -1,0 +1,93 @@
+/* The batches of one segment. */
+#include "log/scan.h"
+
+#include <stdlib.h>
+
+#include "log/head.h"
+
+void scan_init(struct scan *s, struct segment *segment, uint64_t position, uint64_t end,
+               bool whole, uint32_t chunk_bytes)
+{
+    *s = (struct scan){.segment = segment,
+                       .position = position,
+                       .end = end,
+                       .whole = whole,
+                       .chunk_bytes = chunk_bytes};
+}
+
+void scan_deinit(struct scan *s)
+{
+    free(s->window);
+    s->window = NULL;
+    s->capacity = 0;
+    s->window_bytes = 0;
+}
+
+/* Bytes of the window from `position` on. */
+static uint64_t window_left(const struct scan *s)
+{
+    if (s->position < s->window_position)
+        return 0;
+    if (s->position >= s->window_position + s->window_bytes)
+        return 0;
+    return s->window_position + s->window_bytes - s->position;
+}
+
+int scan_next(struct scan *s, struct batch *out)
+{
+    uint64_t left = s->end - s->position;
+    uint64_t have = window_left(s);
+    struct batch b;
+
+    if (left == 0)
+        return SCAN_END;
+    if (left < BATCH_HEADER_BYTES)
+        return ERR_SHORT;
+    if (have < BATCH_HEADER_BYTES) {
+        s->want = BATCH_HEADER_BYTES;
+        return SCAN_FILL;
+    }
+    TRY(head_read(s->window + (s->position - s->window_position), &b));
+    if ((uint64_t)b.bytes.n > left)
+        return ERR_SHORT;
+    if (s->whole && have < (uint64_t)b.bytes.n) {
+        s->want = (uint32_t)b.bytes.n;
+        return SCAN_FILL;
+    }
+    s->batch_position = s->position;
+    s->position += (uint64_t)b.bytes.n;
+    *out = b;
+    return SCAN_BATCH;
+}
+
+static void scan_fill_done(struct op *op, int64_t result)
+{
+    struct scan *s = container_of(op, struct scan, op);
+    struct op *parent = s->parent;
+
+    if (result >= 0) {
+        s->window_bytes = (uint32_t)result;
+        if (result < s->want)
+            result = ERR_SHORT;
+    }
+    parent->done(parent, result);
+}
+
+void scan_fill(struct scan *s, struct op *op)
+{
+    uint64_t left = s->end - s->position;
+    uint32_t need = s->want > s->chunk_bytes ? s->want : s->chunk_bytes;
+    uint32_t n = left < need ? (uint32_t)left : need;
+
+    if (s->capacity < n) {
+        free(s->window);
+        s->window = malloc(n);
+        ASSERT(s->window != NULL);
+        s->capacity = n;
+    }
+    s->window_position = s->position;
+    s->window_bytes = 0;
+    s->parent = op;
+    op_init(&s->op, scan_fill_done);
+    segment_read(s->segment, s->position, s->window, n, &s->op);
+}

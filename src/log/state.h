@@ -1,0 +1,321 @@
+/* log/state.h - what the files of this room share; nobody else includes it.
+ *
+ *     log ──► segments (ascending) ──► side files: .index .timeindex .txnindex
+ *      ├────► tail       blocks of memory over the end of the segment files        tail.h
+ *      ├────► epochs, producers   states beside the log: apply, truncate, save, load
+ *      └────► worker     the one flow that changes what is below the tail: drains, then jobs
+ *                side    a second flow, off the ack path: index entries, closing rolled segments
+ *                sync    a third: makes drained bytes durable
+ *
+ * Who may change what: log_append changes memory only. Files of the last segment are written by the
+ * worker (.log) and by `side` (the rest). A job (truncate, restart, ...) runs inside the worker when
+ * everything is drained and `side` and `sync` rest, so it is alone.
+ */
+#pragma once
+
+#include "log/epochs.h"
+#include "log/log.h"
+#include "log/producers.h"
+#include "log/tail.h"
+
+#define LOG_PATH_BYTES 4096
+#define LOG_EPOCHS_NAME "leader-epoch-checkpoint"
+#define LOG_METADATA_NAME "partition.metadata"
+
+#define INDEX_ENTRY_BYTES 8
+#define TIME_ENTRY_BYTES 12
+#define TXN_ENTRY_BYTES 34
+
+/* Positions in indexes are 31 bits. */
+#define SEGMENT_BYTES_LIMIT 0x7fffffffU
+
+/* One write of a drain: large enough for the disk, small enough that the next waits little. */
+#define DRAIN_BYTES_MAX (4U << 20)
+
+/* Index entries wait in memory until there are this many bytes of them: they may lag the log. */
+#define SIDE_PENDING_BYTES 4096U
+
+/* Side files that are at most this large are read whole at open. */
+#define SMALL_FILE_BYTES_MAX (64U << 20)
+
+enum file_state { FILE_CLOSED, FILE_OPENING, FILE_OPEN, FILE_CLOSING };
+
+enum side { SIDE_INDEX, SIDE_TIME, SIDE_TXN, SIDES };
+
+/* A file of fixed-size entries beside a segment: some in the file, the newest in memory. */
+struct side_file {
+    struct text pending;     /* entries that are not in the file yet, as they will be there */
+    uint64_t written_bytes;  /* in the file */
+    bool reset;              /* what is in the file beyond written_bytes is to be cut off */
+};
+
+/* A piece of a closed or long index, kept while the segment's file is open. */
+struct index_chunk {
+    uint8_t *bytes; /* NULL = none */
+    uint32_t first; /* entry */
+    uint32_t count;
+};
+
+struct segment {
+    struct log *log;              /* NULL when the segment is no longer part of it */
+    struct log_memory *memory;
+    struct io *io;
+    char *path;                   /* of the .log file */
+    int64_t base;
+    uint64_t size_bytes;          /* appended */
+    uint64_t drained_bytes;       /* written to the file */
+    uint64_t whole_bytes;         /* <= drained_bytes: up to the end of a batch */
+    int64_t max_timestamp_ms;     /* -1 none; see timestamps_known */
+    int64_t max_timestamp_offset; /* last offset of the batch that holds it */
+    int64_t first_timestamp_ms;   /* largest of the first batch: for segment.ms; -1 none */
+    int64_t created_ms;           /* monotonic */
+    int64_t jitter_ms;
+    struct side_file side[SIDES];
+    int64_t last_time_entry_ms;   /* of the time index; -1 none */
+    int64_t last_time_entry_offset;
+    uint32_t bytes_since_entry;
+    bool timestamps_known;        /* a closed segment's are read when somebody asks */
+    bool rolled;                  /* a later segment exists */
+    bool closed;                  /* all its files are durable as they are; only read */
+    bool named;                   /* its name in the directory is durable */
+    struct text snapshot;         /* producers as of its base, not yet in a file; may be empty */
+
+    enum file_state file_state;
+    struct io_file *file;         /* of .log */
+    uint32_t users;               /* who needs the segment and its file */
+    struct list idle;             /* in log_memory.files while open and without users */
+    struct list waiters;          /* ops that wait for the file */
+    struct op *close_waiter;
+    struct op op;                 /* open, close */
+    struct index_chunk chunk;
+};
+
+/* A whole operation on the log that needs it alone: everything is drained and durable when it
+ * begins, and nothing else changes files until it ends. */
+struct job {
+    struct flow flow;
+    struct log *log;
+    struct list node;     /* in log.jobs */
+    struct op *op;        /* the caller's */
+    void (*run)(struct flow *f);
+    bool no_appends;      /* until it has ended */
+    bool always;          /* runs also when the log has failed */
+    bool last;            /* the log ends with it */
+};
+
+struct log {
+    struct io *io;
+    struct telemetry *telemetry;
+    struct log_dir *dir;
+    struct log_memory *memory;
+    char *topic;
+    char *path; /* of its directory */
+    int32_t partition;
+    struct uuid topic_id;
+    struct log_settings settings;
+    bool is_metadata;
+    void (*stable_moved)(void *ctx);
+    void *ctx;
+
+    int64_t start, drained, stable, end;
+    int64_t synced;         /* below it the segment files are durable */
+    int64_t recovery_point;
+    uint64_t size_bytes;
+
+    struct segment **segments; /* ascending by base; the last one is written to */
+    uint32_t segment_count, segment_capacity;
+
+    struct tail tail;
+    struct epochs epochs;
+    struct producers producers;
+    int64_t snapshot_offset;  /* of the newest producer snapshot file; 0 none */
+    bool aborts;              /* there may be entries in a .txnindex */
+
+    struct gate gate;         /* reads that are under way */
+    uint32_t generation;      /* counts truncations: positions from before it mean nothing */
+    bool opened;
+    bool failed;
+    bool closing;
+    uint32_t busy;            /* jobs that forbid appends */
+    bool alone;               /* a job runs or is about to: `side` rests */
+
+    struct flow worker;
+    bool working;
+    struct segment *drain_segment;
+    struct segment *drain_held, *sync_held, *side_held; /* in use by the flow of that name */
+    uint64_t drain_to_bytes;
+    struct tail_mark drain_mark;
+    struct op sync_op;         /* of the timer */
+    bool sync_op_waits;
+    struct bytes pieces[IO_PIECES_MAX];
+    uint32_t piece_count;
+    struct text epochs_text;
+    uint32_t epochs_version;   /* that is being saved */
+    struct op epochs_op;
+    struct op *epochs_parent;
+    struct list epoch_waiters; /* word[0] = the version that they wait for */
+    struct list flush_waiters; /* word[0] = offset */
+    struct list jobs;
+    struct job *job;           /* the one that runs */
+
+    struct flow sync;
+    bool syncing;
+    struct segment *sync_segment;
+    int64_t sync_to, sync_next;
+    struct list sync_waiters; /* word[0] = offset */
+    struct io_timer sync_timer;
+
+    struct flow side;
+    bool siding;
+    struct list side_waiters; /* wait until `side` rests */
+    struct segment *side_segment;
+    struct segment_save *side_save;
+    char side_name[40];
+};
+
+/* ---- log.c ---- */
+
+void log_fail(struct log *log, int64_t error, const char *what);
+bool log_is_failed(struct log *log);
+void log_free(struct log *log);
+uint32_t log_segment_index(const struct log *log, int64_t offset); /* floor; 0 below the first */
+struct segment *log_last_segment(const struct log *log);
+void log_segments_add(struct log *log, struct segment *s);
+void log_segments_remove(struct log *log, uint32_t index); /* forgets it; its users keep it */
+void ops_complete_all(struct io *io, struct list *ops, int64_t result);
+
+/* ---- segment.c ---- */
+
+/* `path` is the log's directory. Timestamps unknown, nothing in it. */
+struct segment *segment_new(struct log *log, int64_t base);
+/* The log lets go of it: freed at once or with its last user. */
+void segment_drop(struct segment *s);
+/* Write DIR/<20 digits><suffix> for any offset of the log. */
+void log_file_path(const struct log *log, int64_t offset, const char *suffix,
+                   char out[LOG_PATH_BYTES]);
+
+/* Make sure that the file is open and stays so until segment_unuse. Completes with 0. */
+void segment_use(struct segment *s, struct op *op);
+void segment_unuse(struct segment *s);
+void segment_hold(struct segment *s); /* one more user of an open file */
+void segment_release(struct segment **held); /* unuse and set to NULL; accepts NULL inside */
+/* Close the file if it is open; nobody uses it. Completes with 0. */
+void segment_close_file(struct segment *s, struct op *op);
+
+/* Read up to `n` bytes at `position`: of the file below whole_bytes, else of the tail. In use. */
+void segment_read(struct segment *s, uint64_t position, void *into, uint32_t n, struct op *op);
+
+/* Write what is pending in side files of `s`; with `final` also the last time index entry, exact
+ * sizes and a sync, and every file is there afterwards. */
+struct segment_save;
+struct segment_save *segment_save_start(struct segment *s, bool final, struct op *op);
+/* Enough entries wait, and their log bytes are in the file. */
+bool segment_save_is_due(const struct segment *s);
+void segment_save_free(struct segment_save *save);
+
+/* ---- index.c ---- */
+
+/* Note an appended batch at `position`; size_bytes of the segment is still without it. */
+void index_apply(struct segment *s, const struct batch *b, uint64_t position,
+                 uint32_t interval_bytes);
+void index_apply_last(struct segment *s); /* the last entry of a time index (interop: roll, close) */
+bool index_is_full(const struct segment *s, uint32_t index_bytes);
+uint64_t index_entries(const struct segment *s, enum side side);
+
+/* True when what is in memory answers for `offset`; else index_load first. */
+bool index_covers(const struct segment *s, int64_t offset);
+void index_load(struct segment *s, int64_t offset, struct op *op);
+/* Position of a batch whose last offset is <= `offset`, or 0. */
+uint64_t index_find(const struct segment *s, int64_t offset);
+/* Largest known batch position in (after, at_most] before which all offsets are below `limit`;
+ * 0 when none is known. */
+uint64_t index_find_end(const struct segment *s, uint64_t after, uint64_t at_most, int64_t limit);
+
+/* Offset from which to look for `timestamp_ms` (floor in the time index, else the base).
+ * Completes with it. */
+void time_index_find(struct segment *s, int64_t timestamp_ms, struct op *op);
+/* Make max_timestamp known. Completes with 0. */
+void segment_load_timestamps(struct segment *s, struct op *op);
+
+/* ---- txn_index.c ---- */
+
+void txn_index_apply(struct segment *s, const struct txn_completed *t);
+
+/* ---- roll.c ---- */
+
+/* Begin a new segment when a batch of `n` bytes does not go into the last one. */
+void log_roll_if_due(struct log *log, const struct batch *b);
+void side_wake(struct log *log);
+void side_wait(struct log *log, struct op *op); /* until it rests */
+
+/* ---- drain.c ---- */
+
+void worker_wake(struct log *log);
+void epochs_save(struct log *log, struct op *op); /* replace the file */
+void log_sync(struct log *log, struct op *op); /* everything that is drained now becomes durable */
+/* Queue a job; it is embedded first in its owner's struct, from malloc, and freed when it has
+ * ended. `run` ends with flow_done(f, result); `op` is completed with it. */
+void log_job_add(struct log *log, struct job *job, void (*run)(struct flow *f), struct op *op);
+void log_recovery_point_advance(struct log *log);
+
+/* ---- append.c ---- */
+
+/* The states beside the log learn a batch: the one way for leader, follower and recovery.
+ * `s` holds the batch at `position`. */
+enum apply { APPLY_INDEX = 1, APPLY_EPOCHS = 2, APPLY_PRODUCERS = 4, APPLY_ALL = 7 };
+void log_apply(struct log *log, struct segment *s, const struct batch *b, uint64_t position,
+               uint32_t what);
+
+/* ---- file.c ---- */
+
+void snapshot_name(int64_t offset, char out[40]);
+/* Open, read up to `n` bytes, close. Completes with the count. */
+void file_read_at(struct io *io, const char *path, uint64_t position, void *into, uint32_t n,
+                  struct op *op);
+
+/* ---- snapshot.c ---- */
+
+/* A name in a log's directory: <digits><suffix>. False for another. */
+bool name_parse(const char *name, int64_t *offset, struct str *suffix);
+/* Replace the producers by the newest good snapshot of `entries` at or below `at_most`. Completes
+ * with its offset, which is where to replay from; with the first segment's base when there is none
+ * (then nothing is known). Bad snapshots are removed. `entries` lives until completion. */
+void snapshot_restore(struct log *log, const struct io_entries *entries, int64_t at_most,
+                      struct op *op);
+/* Remove snapshots in `entries` above `above`. */
+void snapshot_remove_above(struct log *log, const struct io_entries *entries, int64_t above,
+                           struct op *op);
+/* Remove those that belong to no segment, but not the newest two (interop: 1.7). */
+void snapshot_remove_strays(struct log *log, const struct io_entries *entries, struct op *op);
+
+/* ---- load.c ---- */
+
+/* Finish or undo what a crash left half done in a log's directory (interop: 1.8). Completes with how
+ * many names were changed: list again when it is not 0. */
+void log_tidy(struct log *log, const struct io_entries *entries, struct op *op);
+/* Make a segment of each .log file in `entries`; the last one is written to. `missing[i]` (one per
+ * segment, from malloc) says that its side files are not as a clean stop leaves them. */
+void log_collect(struct log *log, const struct io_entries *entries, bool **missing);
+/* After a clean stop: look at the last segment's ends. Completes with the log's end; ERR_CORRUPT
+ * when the segment has to be rebuilt. */
+void log_check_last(struct log *log, struct op *op);
+/* Make the empty files of the only segment. */
+void segment_create_files(struct segment *s, struct op *op);
+
+/* ---- recover.c ---- */
+
+enum pass_mode { PASS_SKIP, PASS_READ, PASS_REBUILD };
+
+/* Go through the batches of the log once, ascending, and apply them to what needs it. */
+struct pass {
+    const uint8_t *modes;        /* one per segment; NULL = read what producers_from needs */
+    int64_t producers_from;      /* apply producers to batches that end at or above it */
+    int64_t cut_from;            /* a bad batch in a segment at or above this base cuts the log */
+    bool epochs;                 /* learn epochs also where nothing is rebuilt */
+};
+/* Completes with the log's end. After a cut the segments behind it and their files are gone.
+ * ERR_CORRUPT, ERR_VERSION; `fail` says where. */
+void log_pass(struct log *log, const struct pass *pass, struct fail *fail, struct op *op);
+
+/* Remove all files of a segment. Missing ones are no trouble. */
+void segment_remove_files(struct log *log, int64_t base, struct op *op);

@@ -1,0 +1,109 @@
+/* log/tail.h - the end of a log in memory: blocks aligned to the segment file.
+ *
+ *      file of the segment   |4 KiB|4 KiB|4 KiB|4 KiB|4 KiB|4 KiB|
+ *      blocks                [ block 0 ][ block 1        ][ block 2 ..
+ *      undrained                          ^ drained_bytes
+ *
+ *   T1  Blocks lie one behind the other without a gap: memory holds one run of the log that ends
+ *       at its end, and at least everything that is not drained.
+ *   T2  A byte that was written once never changes: readers hold blocks and send from them.
+ *   T3  A block that is drained is in log_memory.cached, oldest first; only from there is it dropped.
+ */
+#pragma once
+
+#include "log/log.h"
+
+#define TAIL_PAGE_BYTES 4096U
+#define TAIL_BLOCK_BYTES_MAX (256U * 1024)
+#define TAIL_SPARE_MAX 16 /* large blocks kept for reuse: fresh memory costs a page fault per page */
+#define TAIL_NONE UINT32_MAX
+
+struct segment;
+
+/* The first batch that starts in a page of a block. */
+struct tail_start {
+    uint32_t at; /* byte in the block; TAIL_NONE */
+    int64_t base_offset;
+};
+
+struct tail_block {
+    struct list cached;
+    struct log *log;          /* NULL once dropped: only readers have it */
+    struct log_memory *memory;
+    struct segment *segment;
+    uint64_t position;        /* of byte 0 in the segment's file; whole pages */
+    uint64_t stream;          /* of byte 0: bytes since the tail began, over all segments */
+    uint32_t capacity;
+    uint32_t from, used;      /* valid bytes */
+    uint32_t refs;
+    int64_t floor_offset;     /* base offset of the batch that holds its first byte */
+    int64_t next_offset;      /* log end after the last batch that ends in it or before it */
+    uint64_t next_position;   /* of that batch's end, in the file */
+    uint8_t *p;
+    struct tail_start starts[]; /* one per page */
+};
+
+struct tail {
+    struct tail_block **blocks;
+    uint32_t first, count, capacity;
+    uint32_t undrained;       /* from `first`: the first block that is not wholly drained */
+    uint64_t stream;          /* of the end */
+};
+
+/* A byte in the tail. */
+struct tail_at {
+    uint32_t block; /* from tail.first */
+    uint32_t at;
+};
+
+/* What a drain up to some byte means for the log. */
+struct tail_mark {
+    int64_t offset;       /* whole batches below it */
+    uint64_t position;    /* their end in the file */
+};
+
+void tail_deinit(struct tail *t);
+
+/* Copy a batch to the end; `s->size_bytes` is its place. The copy is stamped with its base offset
+ * and `leader_epoch`. */
+void tail_append(struct log *log, struct segment *s, const struct batch *b, int64_t base_offset,
+                 int32_t leader_epoch);
+
+/* Pieces of what is not drained in `s`, at most `bytes_max` and `pieces_max`. Returns their count;
+ * `*to_bytes` is the position behind them, `*mark` what is whole below it. */
+uint32_t tail_gather(const struct tail *t, const struct segment *s, uint32_t bytes_max,
+                     uint32_t pieces_max, struct bytes *pieces, uint64_t *to_bytes,
+                     struct tail_mark *mark);
+
+/* `s` is drained up to `to_bytes`: blocks below become cache. */
+void tail_drained(struct tail *t, const struct segment *s, uint64_t to_bytes);
+
+/* Forget everything (all is drained, or to be lost). Readers keep what they hold. */
+void tail_clear(struct tail *t);
+/* The same for the oldest segment, which is drained. */
+void tail_forget(struct tail *t, const struct segment *s);
+
+/* Lowest offset for which every read is answered from memory; log_end when nothing is there. */
+int64_t tail_first_offset(const struct log *log);
+
+/* Find the batch that holds `offset` (>= tail_first_offset, < log_end), or the next one. */
+struct tail_at tail_find(const struct tail *t, int64_t offset);
+/* Header of the batch at `at`; bytes.p is not valid. */
+struct batch tail_head(const struct tail *t, struct tail_at at);
+/* `n` bytes further; stops at the tail's end. */
+struct tail_at tail_forward(const struct tail *t, struct tail_at at, uint32_t n);
+uint64_t tail_stream_at(const struct tail *t, struct tail_at at);
+bool tail_is_end(const struct tail *t, struct tail_at at);
+
+/* Copy what memory holds of [position, position + n) of `s`; returns the count, 0 when it does not
+ * hold the first byte. */
+uint32_t tail_copy(const struct tail *t, const struct segment *s, uint64_t position, uint32_t n,
+                   uint8_t *into);
+
+void tail_block_unref(struct tail_block *b);
+
+/* Free the blocks that are kept for reuse. */
+void tail_spare_free(struct log_memory *m);
+
+/* Drop cached blocks, oldest first, until the limit holds. */
+void log_memory_shrink(struct log_memory *m);

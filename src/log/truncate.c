@@ -1,0 +1,397 @@
+/* Cutting a log: at its end, at its start, wholly. Each is a job: it has the log alone. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "log/delete.h"
+#include "log/scan.h"
+#include "log/state.h"
+
+struct cutting {
+    struct job job;
+    int64_t offset;
+    struct segment *segment, *held;
+    struct scan scan;
+    struct batch batch;
+    int rc;
+    uint64_t position;
+    enum side side;
+    struct text text;
+    struct io_entries entries;
+    struct segment_save *save;
+    struct pass pass;
+    struct fail fail;
+    uint32_t i;
+    char path[LOG_PATH_BYTES], to[LOG_PATH_BYTES + sizeof(".deleted")];
+};
+
+static void cutting_end(struct cutting *c, int64_t result)
+{
+    scan_deinit(&c->scan);
+    segment_release(&c->held);
+    text_deinit(&c->text);
+    io_entries_free(&c->entries);
+    if (result < 0)
+        log_fail(c->job.log, result, c->job.flow.step);
+    flow_done(&c->job.flow, result);
+}
+
+static struct cutting *cutting_new(int64_t offset)
+{
+    struct cutting *c = calloc(1, sizeof(*c));
+
+    ASSERT(c != NULL);
+    c->offset = offset;
+    return c;
+}
+
+static void set_end(struct log *log, int64_t end)
+{
+    log->end = end;
+    log->drained = end;
+    log->synced = end;
+    if (log->stable > end)
+        log->stable = end;
+    if (log->recovery_point > end)
+        log->recovery_point = end;
+}
+
+/* The newest of the snapshots that are left. */
+static int64_t newest_snapshot(const struct io_entries *entries, int64_t at_most)
+{
+    int64_t newest = 0, offset;
+    struct str suffix;
+
+    for (uint32_t i = 0; i < entries->count; i++) {
+        if (name_parse(entries->entries[i].name, &offset, &suffix) &&
+            str_equal(suffix, STR(".snapshot")) && offset <= at_most && offset > newest)
+            newest = offset;
+    }
+    return newest;
+}
+
+/* ---- truncate ------------------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *suffix;
+    uint32_t entry_bytes;
+} sides[SIDES] = {
+    [SIDE_INDEX] = {".index", INDEX_ENTRY_BYTES},
+    [SIDE_TIME] = {".timeindex", TIME_ENTRY_BYTES},
+    [SIDE_TXN] = {".txnindex", TXN_ENTRY_BYTES},
+};
+
+/* The last segment may have been closed, or be held open by readers: another struct takes its
+ * place, which writes to a file of its own. */
+static void replace_last_segment(struct cutting *c)
+{
+    struct log *log = c->job.log;
+    struct segment *old = log_last_segment(log), *s = segment_new(log, old->base);
+
+    s->size_bytes = old->size_bytes;
+    s->drained_bytes = old->drained_bytes;
+    s->whole_bytes = old->whole_bytes;
+    s->first_timestamp_ms = old->first_timestamp_ms;
+    s->named = true;
+    s->timestamps_known = true;
+    for (int i = 0; i < SIDES; i++) {
+        s->side[i] = old->side[i];
+        old->side[i].pending = (struct text){0};
+    }
+    log->segments[log->segment_count - 1] = s;
+    segment_drop(old);
+    c->segment = s;
+}
+
+static int64_t entry_offset(const struct segment *s, enum side side, const uint8_t *entry)
+{
+    switch (side) {
+    case SIDE_INDEX:
+        return s->base + get_u32(entry);
+    case SIDE_TIME:
+        return s->base + get_u32(entry + 8);
+    default:
+        return get_i64(entry + 18);
+    }
+}
+
+/* What was read of the side file and what waited in memory, without what lies above the cut, waits
+ * now to be written anew. */
+static void take_side(struct cutting *c)
+{
+    struct side_file *x = &c->segment->side[c->side];
+    uint32_t n = sides[c->side].entry_bytes;
+
+    if (c->text.n > x->written_bytes)
+        c->text.n = x->written_bytes;
+    text_add(&c->text, x->pending.p, x->pending.n);
+    text_deinit(&x->pending);
+    for (size_t at = 0; at + n <= c->text.n; at += n) {
+        const uint8_t *entry = (const uint8_t *)c->text.p + at;
+        if (entry_offset(c->segment, c->side, entry) >= c->offset)
+            break;
+        text_add(&x->pending, entry, n);
+    }
+    x->written_bytes = 0;
+    x->reset = true;
+}
+
+static void take_last_time_entry(struct segment *s)
+{
+    const struct text *pending = &s->side[SIDE_TIME].pending;
+
+    if (pending->n < TIME_ENTRY_BYTES)
+        return;
+    const uint8_t *last = (const uint8_t *)pending->p + pending->n - TIME_ENTRY_BYTES;
+    s->last_time_entry_ms = s->max_timestamp_ms = get_i64(last);
+    s->last_time_entry_offset = s->max_timestamp_offset = s->base + get_u32(last + 8);
+}
+
+static bool has_side(const struct cutting *c)
+{
+    return c->segment->side[c->side].written_bytes > 0;
+}
+
+static void side_path(struct cutting *c)
+{
+    text_clear(&c->text);
+    log_file_path(c->job.log, c->segment->base, sides[c->side].suffix, c->path);
+}
+
+/* A batch that stays. */
+static void take_kept(struct cutting *c)
+{
+    struct segment *s = c->segment;
+
+    c->position = c->scan.position;
+    if (c->batch.max_timestamp_ms <= s->max_timestamp_ms)
+        return;
+    s->max_timestamp_ms = c->batch.max_timestamp_ms;
+    s->max_timestamp_offset = c->batch.last_offset;
+}
+
+static void scan_from_index(struct cutting *c)
+{
+    c->position = index_find(c->segment, c->offset - 1);
+    scan_init(&c->scan, c->segment, c->position, c->segment->size_bytes, false, SCAN_WINDOW_BYTES);
+}
+
+static void cut_memory(struct cutting *c)
+{
+    struct log *log = c->job.log;
+    struct segment *s = c->segment;
+
+    log->size_bytes -= s->size_bytes - c->position;
+    s->size_bytes = s->drained_bytes = s->whole_bytes = c->position;
+    if (c->position == 0)
+        s->first_timestamp_ms = -1;
+    set_end(log, c->offset);
+}
+
+/* Segments go from the end, each for good before the next and before the cut: else a power cut could
+ * bring one back behind a hole. */
+static void truncate_run(struct flow *f)
+{
+    struct cutting *c = container_of(f, struct cutting, job.flow);
+    struct log *log = c->job.log;
+
+    FLOW_BEGIN(f);
+    log->generation++;
+    tail_clear(&log->tail);
+    FLOW_TRY(f, "list it", io_list(log->io, log->path, &c->entries, &f->op));
+    FLOW_TRY(f, "remove snapshots", snapshot_remove_above(log, &c->entries, c->offset, &f->op));
+    log->snapshot_offset = newest_snapshot(&c->entries, c->offset);
+    if (c->offset == log->end)
+        goto cut;
+    while (log->segment_count > 1 && log_last_segment(log)->base > c->offset) {
+        FLOW_TRY(f, "remove a segment",
+                 segment_remove_files(log, log_last_segment(log)->base, &f->op));
+        FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
+        log_segments_remove(log, log->segment_count - 1);
+    }
+    replace_last_segment(c);
+    for (c->side = 0; c->side < SIDES; c->side++) {
+        side_path(c);
+        if (has_side(c))
+            FLOW_TRY(f, "read an index", file_read_all(log->io, c->path, SMALL_FILE_BYTES_MAX,
+                                                       &c->text, &f->op));
+        take_side(c);
+    }
+    take_last_time_entry(c->segment);
+    FLOW_TRY(f, "open a segment", segment_use(c->segment, &f->op));
+    c->held = c->segment;
+    scan_from_index(c);
+    while ((c->rc = scan_next(&c->scan, &c->batch)) > 0) {
+        if (c->rc == SCAN_FILL)
+            FLOW_TRY(f, "read a segment", scan_fill(&c->scan, &f->op));
+        else if (c->batch.last_offset < c->offset)
+            take_kept(c);
+        else
+            break;
+    }
+    cut_memory(c);
+    FLOW_TRY(f, "cut a segment", io_truncate(c->segment->file, c->position, &f->op));
+    FLOW_TRY(f, "sync a segment", io_sync(c->segment->file, &f->op));
+    FLOW_WAIT(f, "save indexes", c->save = segment_save_start(c->segment, true, &f->op));
+    segment_save_free(c->save);
+    if (f->result < 0)
+        goto failed;
+    FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
+cut: /* only now: epochs that nothing is left of are forgotten at the next start, if need be */
+    epochs_truncate(&log->epochs, c->offset);
+    if (epochs_are_dirty(&log->epochs))
+        FLOW_TRY(f, "save leader epochs", epochs_save(log, &f->op));
+    if (log->producers.by_id.count > 0 && c->segment != NULL) {
+        FLOW_TRY(f, "read producers", snapshot_restore(log, &c->entries, c->offset, &f->op));
+        c->pass = (struct pass){.producers_from = f->result, .cut_from = INT64_MAX};
+        FLOW_TRY(f, "read its batches", log_pass(log, &c->pass, &c->fail, &f->op));
+    }
+    FLOW_END(f);
+    cutting_end(c, 0);
+    return;
+failed:
+    cutting_end(c, f->result);
+}
+
+void log_truncate(struct log *log, int64_t offset, struct op *op)
+{
+    struct cutting *c = cutting_new(offset);
+
+    ASSERT(offset >= log->start);
+    ASSERT(offset <= log->end);
+    c->job.no_appends = true;
+    log_job_add(log, &c->job, truncate_run, op);
+}
+
+/* ---- begin anew ------------------------------------------------------------------------------------------ */
+
+static void restart_memory(struct cutting *c)
+{
+    struct log *log = c->job.log;
+
+    log->generation++;
+    tail_clear(&log->tail);
+    epochs_clear(&log->epochs);
+    producers_clear(&log->producers);
+    log->snapshot_offset = 0;
+    log->aborts = false;
+}
+
+static void restart_positions(struct cutting *c)
+{
+    struct log *log = c->job.log;
+
+    c->segment = segment_new(log, c->offset);
+    c->segment->timestamps_known = true;
+    log_segments_add(log, c->segment);
+    log->start = log->end = log->drained = log->synced = c->offset;
+    log->stable = log->recovery_point = c->offset;
+}
+
+static void restart_run(struct flow *f)
+{
+    struct cutting *c = container_of(f, struct cutting, job.flow);
+    struct log *log = c->job.log;
+
+    FLOW_BEGIN(f);
+    restart_memory(c);
+    FLOW_TRY(f, "save leader epochs", epochs_save(log, &f->op));
+    FLOW_TRY(f, "list it", io_list(log->io, log->path, &c->entries, &f->op));
+    FLOW_TRY(f, "remove snapshots", snapshot_remove_above(log, &c->entries, -1, &f->op));
+    while (log->segment_count > 0) { /* what a crash leaves is a log's beginning, without a hole */
+        FLOW_TRY(f, "remove a segment",
+                 segment_remove_files(log, log_last_segment(log)->base, &f->op));
+        FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
+        log_segments_remove(log, log->segment_count - 1);
+    }
+    restart_positions(c);
+    FLOW_TRY(f, "make a segment", segment_create_files(c->segment, &f->op));
+    FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
+    c->segment->named = true;
+    FLOW_END(f);
+    cutting_end(c, 0);
+    return;
+failed:
+    cutting_end(c, f->result);
+}
+
+void log_restart_at(struct log *log, int64_t offset, struct op *op)
+{
+    struct cutting *c = cutting_new(offset);
+
+    ASSERT(offset >= 0);
+    c->job.no_appends = true;
+    log_job_add(log, &c->job, restart_run, op);
+}
+
+/* ---- the start -------------------------------------------------------------------------------------------- */
+
+static const char *const deleted_suffixes[] = {".log", ".index", ".timeindex", ".txnindex",
+                                               ".snapshot"};
+
+static bool first_is_below(const struct cutting *c)
+{
+    const struct log *log = c->job.log;
+
+    return log->segment_count > 1 && log->segments[1]->base <= log->start &&
+           log->segments[0]->closed;
+}
+
+static void deleted_paths(struct cutting *c)
+{
+    struct log *log = c->job.log;
+
+    log_file_path(log, log->segments[0]->base, deleted_suffixes[c->i], c->path);
+    snprintf(c->to, sizeof(c->to), "%s.deleted", c->path);
+}
+
+static void forget_first(struct cutting *c)
+{
+    struct log *log = c->job.log;
+
+    tail_forget(&log->tail, log->segments[0]);
+    log_segments_remove(log, 0);
+}
+
+/* Appends go on meanwhile, in memory. The .log goes first: a crash leaves orphans, which are removed
+ * at the next start. */
+static void raise_run(struct flow *f)
+{
+    struct cutting *c = container_of(f, struct cutting, job.flow);
+    struct log *log = c->job.log;
+
+    FLOW_BEGIN(f);
+    FLOW_WAIT(f, "turn", io_yield(log->io, &f->op));
+    epochs_raise_start(&log->epochs, log->start);
+    if (epochs_are_dirty(&log->epochs))
+        FLOW_TRY(f, "save leader epochs", epochs_save(log, &f->op));
+    while (first_is_below(c)) {
+        for (c->i = 0; c->i < array_count(deleted_suffixes); c->i++) {
+            deleted_paths(c);
+            FLOW_WAIT(f, "rename a segment", io_rename(log->io, c->path, c->to, &f->op));
+            if (f->result == -ENOENT)
+                continue;
+            if (f->result < 0)
+                goto failed;
+            text_add(&c->text, c->to, strlen(c->to) + 1);
+        }
+        FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
+        forget_first(c);
+    }
+    delete_files_later(log, &c->text);
+    FLOW_END(f);
+    cutting_end(c, 0);
+    return;
+failed:
+    cutting_end(c, f->result);
+}
+
+void log_raise_start(struct log *log, int64_t offset, struct op *op)
+{
+    ASSERT(offset <= log->end);
+    if (offset <= log->start || log_is_failed(log)) {
+        io_complete(log->io, op, log_is_failed(log) ? ERR_OFFLINE : 0);
+        return;
+    }
+    log->start = offset; /* at once: nothing below it is served any more */
+    log_job_add(log, &cutting_new(offset)->job, raise_run, op);
+}

@@ -1,0 +1,84 @@
+/* millrace: one executable, several programs. This file chooses the one that is asked for. */
+#define _GNU_SOURCE
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "main/server.h"
+#include "main/tool.h"
+
+static const char usage[] =
+    "millrace - a streaming platform that speaks Kafka's protocol\n"
+    "\n"
+    "usage: millrace COMMAND [ARGUMENT]...\n"
+    "\n"
+    "  server [FILE] [--override KEY=VALUE]...\n"
+    "      Run a node. FILE is a server.properties with Kafka's keys. Without FILE: one whole node on\n"
+    "      127.0.0.1:9092 with its data in ./data, which is formatted when it is empty.\n"
+    "\n"
+    "  storage format -t CLUSTER_ID -c FILE\n"
+    "  storage random-uuid | info | version-mapping | feature-dependencies\n"
+    "      Prepare log directories; the words and flags of kafka-storage.sh.\n"
+    "\n"
+    "  settings [WORD]\n"
+    "      List the settings that act, with what they do; all whose name has WORD in it.\n"
+    "\n"
+    "  version\n"
+    "\n"
+    "First steps:\n"
+    "  millrace server &\n"
+    "  echo hello | kcat -b 127.0.0.1:9092 -t greetings -P\n"
+    "  kcat -b 127.0.0.1:9092 -t greetings -C -e\n"
+    "\n"
+    "`millrace COMMAND --help` says more.\n";
+
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+/* The links beside the executable carry the names of Kafka's tools. */
+static const char *command_of(int argc, char **argv)
+{
+    static const struct {
+        const char *link, *command;
+    } links[] = {
+        {"kafka-server-start.sh", "server"},
+        {"kafka-storage.sh", "storage"},
+    };
+    const char *slash = strrchr(argv[0], '/');
+    const char *name = slash == NULL ? argv[0] : slash + 1;
+
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        if (strcmp(name, links[i].link) == 0)
+            return links[i].command;
+    }
+    return argc > 1 ? NULL : "help";
+}
+
+int main(int argc, char **argv)
+{
+    const char *command = command_of(argc, argv);
+
+    if (command == NULL) { /* its first word names it */
+        command = argv[1];
+        argc--;
+        argv++;
+    }
+    if (asks_for_help(command)) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (strcmp(command, "server") == 0)
+        return server_main(argc, argv);
+    if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) {
+        printf("millrace %s\n", MILLRACE_VERSION);
+        return 0;
+    }
+    if (strcmp(command, "storage") == 0)
+        return storage_main(argc, argv);
+    if (strcmp(command, "settings") == 0)
+        return settings_main(argc, argv);
+    fprintf(stderr, "millrace: there is no command \"%s\"; `millrace --help` lists them\n", command);
+    return 2;
+}

@@ -1,0 +1,5 @@
+/* main/tool.h - tools of room cli in a world of one shard (internal). */
+#pragma once
+
+/* `millrace storage ...`; argv[0] is the tool's name. Returns the exit code. */
+int storage_main(int argc, char **argv);

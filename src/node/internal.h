@@ -1,0 +1,89 @@
+/* node/internal.h - what the files of this room share. */
+#pragma once
+
+#include "node/node.h"
+
+#include <stdio.h>
+
+#define METADATA_BATCH_BYTES_MAX (8u << 20) /* plain: what a KRaft leader puts into one batch */
+
+/* A request that waits until its answer's records are visible on this node. */
+struct answered {
+    struct list node;
+    struct node *node_of;
+    struct op refusal; /* there is no controller to ask */
+    int64_t offset; /* of the committed image when the controller answered */
+    struct controller_call *call;
+    void (*ready)(struct controller_call *call, enum kerr error);
+    enum kerr error;
+};
+
+struct node {
+    struct node_options options;
+    struct io *io;
+    struct telemetry *telemetry;
+    struct quorum *quorum;
+    struct controller *controller; /* NULL where the role is not asked for */
+    struct flow start;
+    struct op opened;
+    struct text bootstrap;         /* framed records for an empty metadata log */
+    struct quorum_open quorum_open;
+    struct fail *fail;
+    struct op *starting;           /* node_start's, until RUNNING */
+    bool failed;
+
+    /* loader.c */
+    const struct image *loaded;    /* everything committed and delivered */
+    struct image_edit *edit;       /* while batches are applied, and inside a snapshot */
+    bool in_snapshot;
+    struct raft_snapshot_id snapshot_id;
+
+    /* publisher.c */
+    const struct image *published; /* NULL before the first publication */
+    const struct image *publishing;/* under way; NULL none */
+    struct op publication;
+    bool may_publish;              /* caught up once: the first image is whole */
+    struct list answered;          /* struct answered, by offset */
+
+    /* snapshots */
+    struct op snapshot;
+    bool snapshotting;
+
+    /* membership.c */
+    enum broker_state state;
+    struct uuid incarnation;
+    int64_t broker_epoch;          /* -1 not registered */
+    bool controller_registered;
+    bool calling;                  /* a registration or heartbeat is with the controller */
+    struct io_timer pulse;         /* next heartbeat, or try to register */
+    bool unfenced;                 /* the controller said so; the image will too */
+    int64_t leave_deadline_ms;
+    struct op *left;               /* node_leave's */
+
+    struct io_timer tick;          /* of the controller */
+    struct op *closing;            /* node_close's */
+    struct op quorum_closed;
+    int64_t closed_result;
+    uint32_t forwarded;            /* calls that have not come back */
+};
+
+/* loader.c: what quorum tells. */
+void loader_committed(void *ctx, struct bytes batches);
+void loader_snapshot(void *ctx, struct raft_snapshot_id id);
+/* Take a snapshot of `loaded` where one is due. */
+void loader_snapshot_when_due(struct node *n);
+
+/* publisher.c */
+void publisher_advance(struct node *n);
+/* Tell the caller when what it was answered is visible. */
+void publisher_answer(struct node *n, struct controller_call *call, enum kerr error);
+void publisher_fail_all(struct node *n);
+
+/* membership.c: do what the broker's and controller's state ask for now. */
+void membership_advance(struct node *n);
+void membership_stop(struct node *n);
+
+/* node.c */
+void node_fail(struct node *n, const struct fail *why);
+/* Have controller_tick called at the right time. */
+void node_wind(struct node *n);

@@ -1,0 +1,87 @@
+/* node/node.h - this process as a member of the cluster.
+ *
+ * Ties quorum, controller and image together: feeds committed batches to the loader, publishes
+ * images in order, registers the broker, sends heartbeats, takes part in controlled shutdown,
+ * forwards requests to the active controller.
+ *
+ *   quorum.committed ─► loader ─► image n+1 ─► publish: every shard applies it and replies
+ *                                              └─► then it is visible to clients, and is the
+ *                                                  offset that heartbeats report
+ *   P1  One publication at a time, in order.
+ *   P2  An image is visible to clients only after every shard has applied it.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "config/config.h"
+#include "controller/controller.h"
+#include "image/image.h"
+#include "io/io.h"
+#include "quorum/quorum.h"
+#include "telemetry/telemetry.h"
+
+struct node;
+
+enum broker_state { /* numbers of Kafka's BrokerState metric */
+    BROKER_NOT_RUNNING = 0,
+    BROKER_STARTING = 1,
+    BROKER_RECOVERY = 2,
+    BROKER_RUNNING = 3,
+    BROKER_PENDING_CONTROLLED_SHUTDOWN = 6,
+    BROKER_SHUTTING_DOWN = 7,
+};
+
+struct node_options {
+    struct io *io;                       /* home shard */
+    struct telemetry *telemetry;
+    const struct config *settings;       /* broker table, static level */
+    struct str cluster_id;
+    int32_t node_id;
+    bool is_broker, is_controller;
+    struct log_dir **dirs;               /* all log dirs; directory_id set */
+    uint32_t dir_count, metadata_dir;
+    struct log_memory *memory;
+    const struct listener *advertised;   /* real ports */
+    uint32_t advertised_count;
+    const struct listener *controller_listeners;
+    uint32_t controller_listener_count;
+    int64_t previous_broker_epoch;       /* -1 unknown */
+
+    /* Apply `image` on every shard (replicas, coordinators, settings); complete `op` when all have replied. `before`
+     * NULL at first. */
+    void (*publish)(void *ctx, const struct image *before, const struct image *after, struct op *op);
+    /* The broker is unfenced and serves, or the node failed for good (`why`). */
+    void (*state)(void *ctx, enum broker_state state);
+    void (*fatal)(void *ctx, const struct fail *why);
+    void *ctx;
+};
+
+/* Open the quorum, elect, load, register, publish the first image, be unfenced. Completes when RUNNING. */
+void node_start(const struct node_options *o, struct node **out, struct fail *f, struct op *op);
+
+/* The image that clients may see on the home shard; other shards keep the one of their publication. */
+const struct image *node_image(const struct node *n);
+struct controller *node_controller(struct node *n);
+struct quorum *node_quorum(struct node *n);
+int64_t node_broker_epoch(const struct node *n);
+
+/* Hand a request to the active controller: in this process now, by Envelope to another later.
+ * call->ready as in controller.h. Home shard only. */
+void node_forward(struct node *n, struct controller_call *call);
+
+/* A block of producer ids for this broker (AllocateProducerIds). Completes with 0. */
+struct producer_id_block {
+    int64_t first;
+    int32_t count;
+};
+void node_allocate_producer_ids(struct node *n, struct producer_id_block *out, struct op *op);
+
+/* Controlled shutdown: leave leaderships, wait for the controller's word (bounded), stop heartbeats.
+ * Completes when the broker may close its logs. */
+void node_leave(struct node *n, struct op *op);
+/* Close quorum and controller; free. Completes with 0 when the metadata directory may be marked clean. */
+void node_close(struct node *n, struct op *op);
+
+/* Feature ranges that this program supports: what a broker registers and ApiVersions tells. Sorted by name. */
+uint32_t node_feature_count(void);
+struct image_feature node_feature_at(uint32_t index);

@@ -1,0 +1,69 @@
+/* Images reach the shards one at a time, in order (P1); answers of the controller leave when what they say can be
+ * seen here. */
+#include "node/internal.h"
+
+#include <stdlib.h>
+
+static void tell_answered(struct node *n)
+{
+    while (!list_empty(&n->answered)) {
+        struct answered *a = container_of(n->answered.next, struct answered, node);
+        if (n->published == NULL || a->offset > image_offset(n->published))
+            return;
+        list_remove(&a->node);
+        a->ready(a->call, a->error);
+        free(a);
+        n->forwarded--;
+    }
+}
+
+static void publication_done(struct op *op, int64_t result)
+{
+    struct node *n = container_of(op, struct node, publication);
+    struct fail why = {0};
+
+    image_unref(n->published);
+    n->published = n->publishing;
+    n->publishing = NULL;
+    if (result < 0) {
+        fail_set(&why, (int)result, "the metadata at offset %" PRId64 " cannot be applied to the logs: %s",
+                 image_offset(n->published), error_text((int)result));
+        node_fail(n, &why);
+    }
+    tell_answered(n);
+    publisher_advance(n);
+    membership_advance(n);
+}
+
+void publisher_advance(struct node *n)
+{
+    if (!n->may_publish || n->publishing != NULL || n->failed)
+        return;
+    if (n->published != NULL && image_offset(n->published) >= image_offset(n->loaded))
+        return;
+    n->publishing = image_ref(n->loaded);
+    op_init(&n->publication, publication_done);
+    n->options.publish(n->options.ctx, n->published, n->publishing, &n->publication);
+}
+
+void publisher_answer(struct node *n, struct controller_call *call, enum kerr error)
+{
+    struct answered *a = call->forwarder;
+
+    a->error = error;
+    a->offset = image_offset(n->loaded);
+    if (n->closing != NULL || n->failed || n->left != NULL)
+        a->offset = -1; /* nothing is published any more */
+    list_add_tail(&n->answered, &a->node);
+    tell_answered(n);
+}
+
+void publisher_fail_all(struct node *n)
+{
+    for (struct list *node; (node = list_take_head(&n->answered)) != NULL;) {
+        struct answered *a = container_of(node, struct answered, node);
+        a->ready(a->call, a->error);
+        free(a);
+        n->forwarded--;
+    }
+}

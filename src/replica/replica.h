@@ -1,0 +1,126 @@
+/* replica/replica.h - a partition at work: its log, its replication, and who waits for them.
+ *
+ *   produce ─► replica_append ─► log tail … stable moves … high watermark moves ─► waiter ready
+ *   fetch   ─► replica_read_* up to high watermark or last stable offset; else replica_watch
+ *   image   ─► replicas_apply: opens, leads, follows, deletes
+ *
+ * A shard owns the replicas whose (topic id, partition) hash to it; nobody else touches them.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "config/config.h"
+#include "image/image.h"
+#include "io/io.h"
+#include "log/log.h"
+#include "record/record.h"
+#include "replication/replication.h"
+#include "telemetry/telemetry.h"
+
+/* Which of `shard_count` shards owns a partition. */
+uint32_t replica_shard(struct uuid topic_id, int32_t partition, uint32_t shard_count);
+
+struct replica;
+
+/* All replicas of a shard. */
+struct replicas;
+
+struct replicas_options {
+    struct io *io;
+    struct telemetry *telemetry;
+    struct log_dir **dirs;      /* open; shared by the shards, read only; outlive the set */
+    uint32_t dir_count;
+    struct log_memory *memory;  /* the shard's */
+    const struct config *broker;/* static broker settings (immutable) */
+    int32_t node_id;
+    /* A replica of an internal topic began or ceased to lead (coordinators load and resign), after its log is ready. */
+    void (*leading)(void *ctx, struct replica *r, bool leads);
+    /* The high watermark of a replica that leads an internal topic moved. */
+    void (*committed)(void *ctx, struct replica *r);
+    void *ctx;
+};
+struct replicas *replicas_new(const struct replicas_options *o);
+
+/* One of replicas_remove, replicas_apply and replicas_close at a time. */
+
+/* Delete what `after` no longer gives to this node. `before` NULL at first: then partition directories that
+ * metadata does not know become `-stray`. When there are several shards all must have done this before one begins
+ * replicas_apply: a topic that is made anew bears the old one's name, and may belong to another shard. */
+void replicas_remove(struct replicas *rs, const struct image *before, const struct image *after,
+                     struct op *op);
+
+/* Make the shard's replicas what `after` says: all of replicas_remove, then open logs (existing directories found by
+ * topic id, else placed into the directory that metadata names, or the one with the fewest partitions), lead, follow,
+ * take settings. Completes when done; with the first trouble, and then the rest is done all the same. */
+void replicas_apply(struct replicas *rs, const struct image *before, const struct image *after,
+                    struct op *op);
+/* Close all logs cleanly (waiters are answered NOT_LEADER_OR_FOLLOWER). Completes with 0 when every
+ * directory may be marked clean; not after a log could not be opened. */
+void replicas_close(struct replicas *rs, struct op *op);
+void replicas_free(struct replicas *rs);
+
+/* Lines for the directory's checkpoint files of this shard's replicas in `dir`; appended to the lists. `closing`: all
+ * logs are about to be closed cleanly, so that nothing below their ends needs recovery then. */
+void replicas_checkpoint(const struct replicas *rs, const struct log_dir *dir, bool closing,
+                         struct checkpoint *recovery_point, struct checkpoint *log_start,
+                         struct checkpoint *high_watermark);
+
+struct replica *replica_find(const struct replicas *rs, struct uuid topic_id, int32_t partition);
+uint32_t replicas_count(const struct replicas *rs);
+void replicas_each(struct replicas *rs, void (*each)(void *ctx, struct replica *r), void *ctx);
+
+/* New static or dynamic broker settings: those of all replicas are derived anew. */
+void replicas_set_broker(struct replicas *rs, const struct config *broker);
+
+/* Keep the struct while an operation is under way; its log may be gone by the end (replica_log is NULL then). */
+void replica_hold(struct replica *r);
+void replica_release(struct replica *r);
+
+struct str replica_topic(const struct replica *r);
+struct uuid replica_topic_id(const struct replica *r);
+int32_t replica_partition(const struct replica *r);
+struct log *replica_log(const struct replica *r);           /* NULL once it is being closed or deleted */
+const struct replication *replica_replication(const struct replica *r);
+const struct config *replica_settings(const struct replica *r); /* topic settings in force */
+int64_t replica_high_watermark(const struct replica *r);
+int64_t replica_last_stable_offset(const struct replica *r);
+
+/* ---- produce ------------------------------------------------------------------------------------ */
+
+struct replica_appended {
+    int64_t base_offset, last_offset, append_time_ms, log_start_offset;
+    bool duplicate;
+};
+
+/* Append a validated batch as leader. NOT_LEADER_OR_FOLLOWER also of one that is held but withdrawn,
+ * NOT_ENOUGH_REPLICAS, and what log_append says. */
+enum kerr replica_append(struct replica *r, const struct batch *batch, int16_t acks,
+                         struct replica_appended *out);
+
+/* Rules of validation that the topic's settings give. Callable for batches of this replica. */
+void replica_validate_rules(const struct replica *r, int16_t produce_version, struct validate_rules *out);
+
+/* Waits until an append is committed. Embedded by the request. */
+struct replica_wait {
+    struct list node;
+    int64_t offset; /* ready when the mark is >= this */
+    void (*ready)(struct replica_wait *w, enum kerr error);
+};
+/* acks=all: until the high watermark passes; acks=1: until the log's stable end passes `offset`. Ready with
+ * NOT_LEADER_OR_FOLLOWER when leadership ends or was lost before. `ready` is never called inside. */
+void replica_wait_committed(struct replica *r, struct replica_wait *w, int64_t offset);
+void replica_wait_stable(struct replica *r, struct replica_wait *w, int64_t offset);
+void replica_wait_cancel(struct replica_wait *w); /* accepts one that is not waiting */
+
+/* ---- fetch -------------------------------------------------------------------------------------- */
+
+enum isolation { READ_UNCOMMITTED = 0, READ_COMMITTED = 1 };
+
+/* A reader that found too little: told once when the mark of its isolation moves, or leadership is lost or was
+ * before. Never told inside replica_watch. */
+struct replica_watch {
+    struct list node;
+    void (*moved)(struct replica_watch *w);
+};
+void replica_watch(struct replica *r, struct replica_watch *w);
+void replica_watch_cancel(struct replica_watch *w); /* accepts one that does not watch */

@@ -1,0 +1,138 @@
+/* Who waits for a replica's marks: produce requests for an offset, readers for any move. */
+#include "replica/internal.h"
+
+/* Sorted by offset; new ones nearly always belong at the end. */
+static void insert_sorted(struct list *waits, struct replica_wait *w)
+{
+    struct list *at = waits->prev;
+
+    while (at != waits && container_of(at, struct replica_wait, node)->offset > w->offset)
+        at = at->prev;
+    list_insert_before(at->next, &w->node);
+}
+
+static void tell_up_to(struct list *waits, int64_t mark)
+{
+    while (!list_empty(waits)) {
+        struct replica_wait *w = container_of(waits->next, struct replica_wait, node);
+        if (w->offset > mark)
+            return;
+        list_remove(&w->node);
+        w->ready(w, KERR_NONE);
+    }
+}
+
+/* Who is told may wait or watch anew at once, and is then not told again here. */
+static void tell_all(struct list *waits, enum kerr error)
+{
+    struct list told = LIST_INIT(told);
+
+    list_move_all(&told, waits);
+    for (struct list *node; (node = list_take_head(&told)) != NULL;) {
+        struct replica_wait *w = container_of(node, struct replica_wait, node);
+        w->ready(w, error);
+    }
+}
+
+static void tell_watches(struct list *watches)
+{
+    struct list told = LIST_INIT(told);
+
+    list_move_all(&told, watches);
+    for (struct list *node; (node = list_take_head(&told)) != NULL;) {
+        struct replica_watch *w = container_of(node, struct replica_watch, node);
+        w->moved(w);
+    }
+}
+
+static void turn_done(struct op *op, int64_t result)
+{
+    struct replica *r = container_of(op, struct replica, turn);
+
+    r->turning = false;
+    tell_all(&r->ready, KERR_NONE);
+    tell_all(&r->refused, KERR_NOT_LEADER_OR_FOLLOWER);
+    tell_watches(&r->missed);
+    replica_release(r);
+}
+
+/* It is over already, but nothing is told inside the call that asks. `list` is one of those that
+ * turn_done tells. */
+static void tell_next_turn(struct replica *r, struct list *list, struct list *node)
+{
+    list_add_tail(list, node);
+    if (r->turning)
+        return;
+    r->turning = true;
+    replica_hold(r);
+    op_init(&r->turn, turn_done);
+    io_yield(r->set->options.io, &r->turn);
+}
+
+static void wait_for(struct replica *r, struct list *waits, struct replica_wait *w, int64_t mark,
+                     int64_t offset)
+{
+    w->offset = offset;
+    if (mark >= offset)
+        tell_next_turn(r, &r->ready, &w->node);
+    else
+        insert_sorted(waits, w);
+}
+
+void replica_wait_committed(struct replica *r, struct replica_wait *w, int64_t offset)
+{
+    if (replica_leads(r))
+        wait_for(r, &r->committed_waits, w, r->replication.high_watermark, offset);
+    else
+        tell_next_turn(r, &r->refused, &w->node);
+}
+
+void replica_wait_stable(struct replica *r, struct replica_wait *w, int64_t offset)
+{
+    if (replica_leads(r))
+        wait_for(r, &r->stable_waits, w, log_stable(r->log), offset);
+    else
+        tell_next_turn(r, &r->refused, &w->node);
+}
+
+void replica_wait_cancel(struct replica_wait *w)
+{
+    if (list_linked(&w->node))
+        list_remove(&w->node);
+}
+
+void replica_watch(struct replica *r, struct replica_watch *w)
+{
+    if (replica_leads(r))
+        list_add_tail(&r->watches, &w->node);
+    else
+        tell_next_turn(r, &r->missed, &w->node);
+}
+
+void replica_watch_cancel(struct replica_watch *w)
+{
+    if (list_linked(&w->node))
+        list_remove(&w->node);
+}
+
+void waits_advance(struct replica *r, bool high_watermark_moved)
+{
+    replica_hold(r);
+    tell_up_to(&r->stable_waits, log_stable(r->log));
+    if (high_watermark_moved) {
+        tell_up_to(&r->committed_waits, r->replication.high_watermark);
+        tell_watches(&r->watches);
+        if (r->led && r->set->options.committed != NULL)
+            r->set->options.committed(r->set->options.ctx, r);
+    }
+    replica_release(r);
+}
+
+void waits_fail(struct replica *r, enum kerr error)
+{
+    replica_hold(r);
+    tell_all(&r->stable_waits, error);
+    tell_all(&r->committed_waits, error);
+    tell_watches(&r->watches);
+    replica_release(r);
+}

@@ -1,0 +1,338 @@
+/* The work of one replica when metadata changes: open, take a role, be deleted, be closed. */
+#include "replica/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- where a partition lives ------------------------------------------------------------------------ */
+
+static struct log_dir *dir_named(const struct replicas *rs, const struct image_partition *p)
+{
+    for (int32_t i = 0; p->directories != NULL && i < p->replica_count; i++) {
+        if (p->replicas[i] != rs->options.node_id)
+            continue;
+        for (uint32_t d = 0; d < rs->options.dir_count; d++) {
+            if (uuid_equal(rs->options.dirs[d]->directory_id, p->directories[i]))
+                return rs->options.dirs[d];
+        }
+    }
+    return NULL;
+}
+
+/* Shards count for themselves, so each begins with another directory. */
+static struct log_dir *dir_emptiest(const struct replicas *rs)
+{
+    uint32_t count = rs->options.dir_count;
+    uint32_t first = io_shard(rs->options.io) % count, best = first;
+
+    for (uint32_t i = 1; i < count; i++) {
+        uint32_t d = (first + i) % count;
+        if (rs->per_dir[d] < rs->per_dir[best])
+            best = d;
+    }
+    return rs->options.dirs[best];
+}
+
+/* Where it is; else where the metadata wants it; else where the fewest are. */
+static void place(struct work *w, const struct image_partition *p)
+{
+    struct replica *r = w->replica;
+    struct replicas *rs = r->set;
+
+    w->existing = existing_find(rs, r->topic_id, r->partition);
+    r->dir = w->existing != NULL ? w->existing->dir : dir_named(rs, p);
+    if (r->dir == NULL)
+        r->dir = dir_emptiest(rs);
+    for (uint32_t d = 0; d < rs->options.dir_count; d++)
+        rs->per_dir[d] += rs->options.dirs[d] == r->dir ? 1 : 0;
+}
+
+static void unplace(struct replica *r)
+{
+    for (uint32_t d = 0; d < r->set->options.dir_count; d++)
+        r->set->per_dir[d] -= r->set->options.dirs[d] == r->dir ? 1 : 0;
+}
+
+/* ---- open --------------------------------------------------------------------------------------------- */
+
+static void set_settings(struct replica *r, struct config *settings)
+{
+    config_free(r->settings);
+    r->settings = settings;
+    validate_rules_of(settings, &r->rules);
+    if (r->log == NULL)
+        return;
+    struct log_settings s = log_settings_of(settings, r->set->broker);
+    log_set_settings(r->log, &s);
+}
+
+/* What the directory's checkpoints say belongs to the log that lay there: a new one may bear the
+ * name of one that was deleted since. */
+static int64_t remembered(const struct work *w, const struct checkpoint *c, int64_t otherwise)
+{
+    const struct replica *r = w->replica;
+
+    if (w->existing == NULL)
+        return otherwise;
+    return checkpoint_find(c, str_of(r->topic), r->partition, otherwise);
+}
+
+static void prepare_open(struct work *w)
+{
+    struct replica *r = w->replica;
+    struct replicas *rs = r->set;
+    const struct image_topic *topic = image_topic_by_id(work_image(w), r->topic_id);
+
+    place(w, &topic->partitions[r->partition]);
+    set_settings(r, settings_of(rs, topic));
+    w->open = (struct log_open){
+        .io = rs->options.io,
+        .telemetry = rs->options.telemetry,
+        .dir = r->dir,
+        .memory = rs->options.memory,
+        .topic = str_of(r->topic),
+        .partition = r->partition,
+        .topic_id = r->topic_id,
+        .settings = log_settings_of(r->settings, rs->broker),
+        .recovery_point = remembered(w, &r->dir->recovery_point, 0),
+        .start_offset = remembered(w, &r->dir->log_start, -1),
+        .clean = r->dir->clean,
+        .stable_moved = replica_stable_moved,
+        .ctx = r,
+    };
+}
+
+/* The log is ready: the mark of the last run, as far as the log still holds it. */
+static void opened(struct work *w)
+{
+    struct replica *r = w->replica;
+    int64_t mark = remembered(w, &r->dir->high_watermark, 0);
+
+    if (w->existing != NULL)
+        existing_settle(r->set, w->existing);
+    r->log = w->log;
+    if (mark < log_start(r->log))
+        mark = log_start(r->log);
+    if (mark > log_stable(r->log))
+        mark = log_stable(r->log);
+    replication_init(&r->replication, r->set->options.node_id, mark);
+}
+
+/* ---- take a role ---------------------------------------------------------------------------------------- */
+
+/* Coordinators of internal topics are told when leadership begins, ends, or begins anew in another epoch. */
+static void tell_leading(struct replica *r, bool leads)
+{
+    if (!r->internal || r->set->options.leading == NULL)
+        return;
+    if (r->led)
+        r->set->options.leading(r->set->options.ctx, r, false);
+    r->led = leads;
+    if (leads)
+        r->set->options.leading(r->set->options.ctx, r, true);
+}
+
+static struct replication_state state_of(const struct replica *r, const struct image_partition *p)
+{
+    return (struct replication_state){
+        .leader = p->leader,
+        .leader_epoch = p->leader_epoch,
+        .partition_epoch = p->partition_epoch,
+        .replicas = p->replicas,
+        .isr = p->isr,
+        .replica_count = p->replica_count,
+        .isr_count = p->isr_count,
+        .min_isr = (int32_t)config_i64(r->settings, TOPIC_MIN_INSYNC_REPLICAS),
+    };
+}
+
+void replica_take_role(struct replica *r, const struct image_topic *topic,
+                       struct replication_outcome *out)
+{
+    struct replication_state s;
+
+    set_settings(r, settings_of(r->set, topic));
+    s = state_of(r, &topic->partitions[r->partition]);
+    replication_apply(&r->replication, &s, log_end(r->log), log_stable(r->log),
+                      io_now_ms(r->set->options.io), out);
+    if (out->role_changed)
+        waits_fail(r, KERR_NOT_LEADER_OR_FOLLOWER);
+    if (out->became_follower)
+        tell_leading(r, false);
+    waits_advance(r, out->high_watermark_moved);
+}
+
+/* w->outcome.became_leader: the log has to note the epoch, then tell_leading. */
+static void take_role(struct work *w)
+{
+    replica_take_role(w->replica, image_topic_by_id(work_image(w), w->replica->topic_id),
+                      &w->outcome);
+}
+
+/* ---- go away ---------------------------------------------------------------------------------------------- */
+
+/* Out of the set: nobody finds it any more. */
+static void forget(struct replica *r)
+{
+    map_remove(&r->set->by_id, &r->node);
+    unplace(r);
+    replica_release(r); /* the set's hold; the work has its own */
+}
+
+/* Also, who waits is answered; the log is the caller's to end. */
+static struct log *withdraw(struct replica *r)
+{
+    struct log *log = r->log;
+
+    tell_leading(r, false);
+    r->log = NULL;
+    waits_fail(r, KERR_NOT_LEADER_OR_FOLLOWER);
+    forget(r);
+    return log;
+}
+
+static char *path_of(const struct log_dir *dir, const char *name)
+{
+    size_t n = strlen(dir->path) + 1 + strlen(name) + 1;
+    char *path = malloc(n);
+
+    ASSERT(path != NULL);
+    snprintf(path, n, "%s/%s", dir->path, name);
+    return path;
+}
+
+/* TOPIC-PARTITION.<32 hex digits>-stray; the topic is cut so that a file name holds it. */
+#define FILE_NAME_MAX 255
+
+static void stray_name(const struct log_found *found, struct uuid unique, char out[FILE_NAME_MAX + 1])
+{
+    char rest[64];
+    int n = snprintf(rest, sizeof rest, "-%d.", found->partition);
+
+    for (int i = 0; i < 16; i++)
+        n += snprintf(rest + n, sizeof rest - (size_t)n, "%02x", unique.b[i]);
+    n += snprintf(rest + n, sizeof rest - (size_t)n, "-stray");
+    snprintf(out, FILE_NAME_MAX + 1, "%.*s%s", FILE_NAME_MAX - n, found->topic, rest);
+}
+
+static void prepare_stray(struct work *w)
+{
+    struct replicas *rs = work_set(w);
+    const struct existing *e = w->existing;
+    char name[FILE_NAME_MAX + 1];
+
+    stray_name(e->found, uuid_random(io_prng(rs->options.io)), name);
+    w->from = path_of(e->dir, e->found->name);
+    w->to = path_of(e->dir, name);
+    say(rs->options.telemetry, LOG_WARN, "replica",
+        "%s is not a partition that the metadata gives to this node: it is set aside as %s; delete "
+        "it when its records are not needed", w->from, name);
+}
+
+/* ---- the flows -------------------------------------------------------------------------------------------- */
+
+static void open_run(struct flow *f)
+{
+    struct work *w = container_of(f, struct work, flow);
+    struct replica *r = w->replica;
+
+    FLOW_BEGIN(f);
+    prepare_open(w);
+    FLOW_TRY(f, "open the log", log_open(&w->open, &w->log, &w->fail, &f->op));
+    opened(w);
+    take_role(w);
+    if (w->outcome.became_leader) {
+        FLOW_TRY(f, "note the leader epoch",
+                 log_begin_epoch(r->log, r->replication.leader_epoch, &f->op));
+        tell_leading(r, true);
+    }
+    FLOW_END(f);
+    work_finished(w, 0);
+    return;
+failed:
+    say(r->set->options.telemetry, LOG_ERROR, "replica", "cannot open %s-%d in %s: %s", r->topic,
+        r->partition, r->dir->path,
+        w->fail.error < 0 ? w->fail.text : error_text((int)f->result));
+    r->set->trouble = f->result;
+    if (r->log == NULL)
+        forget(r);
+    work_finished(w, f->result);
+}
+
+static void change_run(struct flow *f)
+{
+    struct work *w = container_of(f, struct work, flow);
+    struct replica *r = w->replica;
+
+    FLOW_BEGIN(f);
+    take_role(w);
+    if (w->outcome.became_leader) {
+        FLOW_TRY(f, "note the leader epoch",
+                 log_begin_epoch(r->log, r->replication.leader_epoch, &f->op));
+        tell_leading(r, true);
+    } else {
+        FLOW_WAIT(f, "turn", io_yield(r->set->options.io, &f->op));
+    }
+    FLOW_END(f);
+    work_finished(w, 0);
+    return;
+failed:
+    work_finished(w, f->result);
+}
+
+static void delete_run(struct flow *f)
+{
+    struct work *w = container_of(f, struct work, flow);
+
+    FLOW_BEGIN(f);
+    w->log = withdraw(w->replica);
+    FLOW_TRY(f, "delete the log", log_delete(w->log, &f->op));
+    FLOW_END(f);
+    work_finished(w, 0);
+    return;
+failed:
+    work_finished(w, f->result);
+}
+
+static void close_run(struct flow *f)
+{
+    struct work *w = container_of(f, struct work, flow);
+
+    FLOW_BEGIN(f);
+    w->log = withdraw(w->replica);
+    FLOW_TRY(f, "close the log", log_close(w->log, &f->op));
+    FLOW_END(f);
+    work_finished(w, 0);
+    return;
+failed:
+    work_finished(w, f->result);
+}
+
+static void stray_run(struct flow *f)
+{
+    struct work *w = container_of(f, struct work, flow);
+    struct io *io = work_set(w)->options.io;
+
+    FLOW_BEGIN(f);
+    prepare_stray(w);
+    FLOW_TRY(f, "rename", io_rename(io, w->from, w->to, &f->op));
+    FLOW_TRY(f, "sync the directory", io_sync_dir(io, w->existing->dir->path, &f->op));
+    FLOW_END(f);
+    existing_settle(work_set(w), w->existing);
+    work_finished(w, 0);
+    return;
+failed:
+    say(work_set(w)->options.telemetry, LOG_ERROR, "replica", "cannot set %s aside: %s", w->from,
+        error_text((int)f->result));
+    work_finished(w, f->result);
+}
+
+void work_start(struct work *w)
+{
+    static void (*const runs[])(struct flow *f) = {
+        [WORK_OPEN] = open_run,   [WORK_CHANGE] = change_run, [WORK_DELETE] = delete_run,
+        [WORK_STRAY] = stray_run, [WORK_CLOSE] = close_run,
+    };
+
+    flow_start(&w->flow, runs[w->kind], NULL);
+}

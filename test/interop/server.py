@@ -1,0 +1,207 @@
+"""The server under test: our broker, or real Kafka as the oracle.
+
+    formatted -> start -> [kill -9 -> start]* -> stop
+
+A server has a directory of its own with server.properties, server.log and its log directories, and
+keeps its ports for life, so that clients find it again after a restart.
+"""
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CACHE = Path(os.environ.get("MILLRACE_INTEROP_CACHE", Path.home() / ".cache/millrace/interop"))
+CLUSTER_ID = "bWlsbHJhY2VpbnRlcm9wMQ"
+
+# JVMs are guests here: they yield to whatever else builds on this machine, and start quickly.
+JAVA = ["nice", "-n", "10", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-XX:SharedArchiveFile={CACHE}/tools.jsa",
+        f"-Dlog4j2.configurationFile={HERE}/log4j2.xml", "-cp", f"{CACHE}/jars/*:{CACHE}/java"]
+
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 30
+
+PROPERTIES = {
+    "process.roles": "broker,controller",
+    "node.id": 1,
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "offsets.topic.num.partitions": 4,
+    "offsets.topic.replication.factor": 1,
+    "transaction.state.log.num.partitions": 2,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "share.coordinator.state.topic.num.partitions": 2,
+    "share.coordinator.state.topic.replication.factor": 1,
+    "share.coordinator.state.topic.min.isr": 1,
+    "group.initial.rebalance.delay.ms": 0,
+    "group.min.session.timeout.ms": 1000,
+    # After kill -9 Kafka refuses the next incarnation until the old one's session has ended.
+    "broker.session.timeout.ms": 2000,
+    "broker.heartbeat.interval.ms": 250,
+}
+
+_ports_given = set()
+_ports_lock = threading.Lock()
+
+
+def free_port():
+    """A port below the ephemeral range: while the server is down no outgoing connection of a client
+    can take it (or meet itself on it)."""
+    with _ports_lock:
+        while True:
+            port = random.randrange(20000, 32000)
+            if port in _ports_given:
+                continue
+            with socket.socket() as s:
+                try:
+                    s.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            _ports_given.add(port)
+            return port
+
+
+class ServerError(Exception):
+    pass
+
+
+class Server:
+    """Common to both: directory, properties, process.  `prepare` fills the log directories instead
+    of formatting them (for a test that starts on a data set)."""
+
+    def __init__(self, directory, properties=(), prepare=None):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True)
+        self.log_dirs = [self.directory / "data/a", self.directory / "data/b"]
+        self.log = self.directory / "server.log"
+        self.config = self.directory / "server.properties"
+        self.port, self.controller_port = free_port(), free_port()
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.process = None
+        self.starts = 0
+        self.write_properties(dict(properties))
+        if prepare:
+            prepare(self)
+        else:
+            self.format()
+
+    def write_properties(self, properties):
+        values = PROPERTIES | {
+            "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self.controller_port}",
+            "log.dirs": ",".join(map(str, self.log_dirs)),
+        } | {k: str(v).format(controller_port=self.controller_port) if v is not None else None for k, v in properties.items()}
+        self.config.write_text("".join(f"{k}={v}\n" for k, v in values.items() if v is not None))
+
+    def start(self):
+        assert self.process is None
+        seen = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("a") as out:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                            cwd=self.directory)
+        self.starts += 1
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self.is_ready(self.log_text(seen)):
+            if self.process.poll() is not None:
+                rc, self.process = self.process.returncode, None
+                raise ServerError(f"the server ended with {rc} while it started")
+            if time.monotonic() > deadline:
+                raise ServerError(f"the server was not ready after {START_TIMEOUT_S} s")
+            time.sleep(0.005)
+        return self
+
+    def stop(self):
+        """Stop cleanly: SIGTERM, and the exit code that says so."""
+        process = self._take_process()
+        process.send_signal(signal.SIGTERM)
+        try:
+            rc = process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise ServerError(f"the server was still there {STOP_TIMEOUT_S} s after SIGTERM") from None
+        if rc != self.clean_exit_code:
+            raise ServerError(f"the server ended with {rc} after SIGTERM, not {self.clean_exit_code}")
+
+    def kill(self):
+        """kill -9."""
+        process = self._take_process()
+        process.kill()
+        process.wait()
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def kill_restart(self):
+        self.kill()
+        self.start()
+
+    def end(self):
+        """However the test went: no process stays behind."""
+        process, self.process = self.process, None
+        if process and process.poll() is None:
+            process.kill()
+            process.wait()
+
+    def _take_process(self):
+        process, self.process = self.process, None
+        if process is None:
+            raise ServerError("the server is not running")
+        if process.poll() is not None:
+            raise ServerError(f"the server ended by itself, with {process.returncode}")
+        return process
+
+    def log_text(self, start=0):
+        with self.log.open(errors="replace") as f:
+            f.seek(start)
+            return f.read()
+
+
+class MillraceServer(Server):
+    binary = None  # set by run.py
+    clean_exit_code = 0
+
+    def format(self):
+        done = subprocess.run([self.binary, "storage", "format", "-t", CLUSTER_ID, "-c", str(self.config)],
+                              capture_output=True, text=True, timeout=START_TIMEOUT_S)
+        if done.returncode != 0:
+            raise ServerError(f"storage format ended with {done.returncode}: {done.stdout}{done.stderr}")
+
+    def command(self):
+        return [self.binary, "server", str(self.config)]
+
+    def is_ready(self, text):
+        return any(line.startswith("ready ") and f"PLAINTEXT://{self.bootstrap}" in line
+                   for line in text.splitlines())
+
+
+class KafkaServer(Server):
+    clean_exit_code = 143  # a JVM that ended in its shutdown hook after SIGTERM
+    template = None  # set by run.py: where a formatted pair of directories is kept for all tests
+    _template_lock = threading.Lock()
+
+    def format(self):
+        """Formatting costs a JVM start, so do it once; nothing in a fresh directory knows its ports."""
+        with KafkaServer._template_lock:
+            if not self.template.exists():
+                done = subprocess.run(JAVA + ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c",
+                                              str(self.config)],
+                                      capture_output=True, text=True, timeout=START_TIMEOUT_S)
+                if done.returncode != 0:
+                    raise ServerError(f"storage format ended with {done.returncode}: {done.stdout}{done.stderr}")
+                shutil.copytree(self.directory / "data", self.template)
+            else:
+                shutil.copytree(self.template, self.directory / "data")
+
+    def command(self):
+        return JAVA + ["-Dlog.level=INFO"] + ["kafka.Kafka", str(self.config)]
+
+    def is_ready(self, text):
+        return "Kafka Server started" in text

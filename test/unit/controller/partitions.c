@@ -1,0 +1,86 @@
+/* CreatePartitions. */
+#include "world.h"
+
+#include "protocol/create_partitions.h"
+
+static struct str grow(struct world *w, const char *name, int32_t count, int32_t *by_hand,
+                       int32_t hands, bool only_validate, enum kerr *error)
+{
+    struct create_partitions_request_topics_assignments list[3];
+    struct create_partitions_request_topics topic;
+    struct create_partitions_request m;
+    struct create_partitions_response a;
+
+    create_partitions_request_init(&m);
+    create_partitions_request_topics_init(&topic);
+    create_partitions_response_init(&a);
+    topic.name = str_of(name);
+    topic.count = count;
+    topic.assignments_count = -1;
+    for (int32_t i = 0; i < hands; i++) {
+        create_partitions_request_topics_assignments_init(&list[i]);
+        list[i].broker_ids = &by_hand[i];
+        list[i].broker_ids_count = 1;
+    }
+    if (hands > 0) {
+        topic.assignments = list;
+        topic.assignments_count = hands;
+    }
+    m.topics = &topic;
+    m.topics_count = 1;
+    m.validate_only = only_validate;
+    *error = world_ask(w, API_CREATE_PARTITIONS, 3, &m, &a);
+    if (*error != KERR_NONE)
+        return STR_NULL;
+    *error = (enum kerr)a.results[0].error_code;
+    return a.results[0].error_message;
+}
+
+TEST(controller_partitions, counts_must_grow)
+{
+    struct world w;
+    enum kerr error;
+
+    world_begin(&w, true);
+    (void)world_broker(&w, 1);
+    (void)world_create(&w, "a", 2, 1, &error);
+    CHECK_TEXT(grow(&w, "a", 2, NULL, 0, false, &error), "Topic already has 2 partition(s).");
+    CHECK_EQ(error, KERR_INVALID_PARTITIONS);
+    CHECK_TEXT(grow(&w, "a", 1, NULL, 0, false, &error),
+               "The topic a currently has 2 partition(s); 1 would not be an increase.");
+    CHECK_EQ(error, KERR_INVALID_PARTITIONS);
+    CHECK(str_is_null(grow(&w, "b", 1, NULL, 0, false, &error)));
+    CHECK_EQ(error, KERR_UNKNOWN_TOPIC_OR_PARTITION);
+    (void)grow(&w, "a", 100000, NULL, 0, false, &error);
+    CHECK_EQ(error, KERR_POLICY_VIOLATION);
+    world_end(&w);
+}
+
+TEST(controller_partitions, new_ones_come_behind_the_old_ones)
+{
+    struct world w;
+    enum kerr error;
+    int32_t by_hand[] = {1, 1};
+
+    world_begin(&w, true);
+    (void)world_broker(&w, 1);
+    (void)world_create(&w, "a", 1, 1, &error);
+    CHECK(str_is_null(grow(&w, "a", 3, NULL, 0, true, &error)));
+    CHECK_EQ(error, KERR_NONE);
+    CHECK_EQ(image_topic_find(controller_latest(w.c), STR("a"))->partition_count, 1);
+    CHECK(str_is_null(grow(&w, "a", 3, NULL, 0, false, &error)));
+    CHECK_EQ(image_topic_find(controller_latest(w.c), STR("a"))->partition_count, 3);
+    CHECK_EQ(image_topic_find(controller_latest(w.c), STR("a"))->partitions[2].leader, 1);
+    CHECK_TEXT(
+        grow(&w, "a", 4, by_hand, 2, false, &error),
+        "Attempted to add 1 additional partition(s), but only 2 assignment(s) were specified.");
+    CHECK_EQ(error, KERR_INVALID_REPLICA_ASSIGNMENT);
+    CHECK(str_is_null(grow(&w, "a", 5, by_hand, 2, false, &error)));
+    CHECK_EQ(image_topic_find(controller_latest(w.c), STR("a"))->partition_count, 5);
+    by_hand[0] = 9;
+    CHECK_TEXT(
+        grow(&w, "a", 6, by_hand, 1, false, &error),
+        "The manual partition assignment includes broker 9, but no such broker is registered.");
+    CHECK_EQ(image_topic_find(controller_latest(w.c), STR("a"))->partition_count, 5);
+    world_end(&w);
+}

@@ -1,0 +1,50 @@
+/* A controller over a log that is a text, for tests.
+ *
+ * Each record that is appended becomes a line "TYPE vN {json}" in `records`. What is appended is
+ * committed by world_commit; world_ask does it at once. Every batch is also applied to an image of
+ * its own, as a standby would do it. */
+#pragma once
+
+#include "check.h"
+#include "controller/controller.h"
+
+struct world {
+    struct controller *c;
+    struct prng prng;
+    struct config *settings;
+    struct text bootstrap;
+    struct text records; /* since world_records */
+    struct image *standby;
+    struct arena arena; /* of requests and answers, to the end */
+    int64_t end;        /* of the log */
+    int64_t now_ms;
+    int append_error; /* what the log fails with; 0 */
+    int appends;
+    bool racks; /* brokers register from here on in rack odd or even, by their id */
+};
+
+/* A controller that leads an empty log of a 4.3 cluster; `features` false: it has yet to claim. */
+void world_begin(struct world *w, bool claim);
+void world_end(struct world *w);
+void world_claim(struct world *w, int32_t epoch);
+
+/* The records since the last call. */
+struct str world_records(struct world *w);
+
+/* Ask and wait: commit, tick. */
+enum kerr world_ask(struct world *w, int16_t api_key, int16_t version, const void *request,
+                    void *response);
+void world_commit(struct world *w);
+
+/* A broker with directories `id`*10 and (when `two`) `id`*10+1, registered; its epoch. */
+int64_t world_register(struct world *w, int32_t id, uint8_t incarnation, int64_t previous_epoch,
+                       bool two);
+/* Registered and unfenced. */
+int64_t world_broker(struct world *w, int32_t id);
+enum kerr world_beat(struct world *w, int32_t id, int64_t epoch, bool want_fence, bool want_stop);
+
+struct uuid world_id(uint8_t n);
+
+/* Ask to create one topic; the answer's message or NULL; `*error`. */
+struct str world_create(struct world *w, const char *name, int32_t partitions, int16_t factor,
+                        enum kerr *error);

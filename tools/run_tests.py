@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Run the tests, part by part, and count them.
+
+    ./test [PART...]      all parts when none is named
+
+Every part prints what it does and lines `N passed, N failed`; those are added up. The last line is the sum. The exit
+status is 0 when nothing failed and every part that was asked for ran.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COUNT = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed\b")
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+}
+FUZZ_SECONDS = 10
+SIM_SEEDS = 2000
+
+
+class Sum:
+    """What passed and failed so far, and what failed in words."""
+
+    def __init__(self):
+        self.passed = 0
+        self.failed = 0
+        self.trouble = []
+
+    def run(self, name, command, quiet=True, timeout=1500):
+        """Run one program. Without a line that counts, its exit status is one test."""
+        began = time.monotonic()
+        try:
+            done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, errors="replace", timeout=timeout, check=False,
+                                  env={**os.environ, **SANITIZERS})
+            output, status = done.stdout, done.returncode
+        except subprocess.TimeoutExpired as late:
+            output = (late.stdout or b"").decode(errors="replace") + f"\nno end after {timeout} s\n"
+            status = -1
+        passed = failed = 0
+        for line in output.splitlines():
+            if match := COUNT.match(line):
+                passed, failed = passed + int(match[1]), failed + int(match[2])
+        if passed + failed == 0:
+            passed, failed = (1, 0) if status == 0 else (0, 1)
+        elif status != 0 and failed == 0:
+            failed += 1
+        self.passed += passed
+        self.failed += failed
+        seconds = time.monotonic() - began
+        print(f"  {name:<28} {passed:>6} passed {failed:>4} failed  {seconds:6.1f} s", flush=True)
+        if failed:
+            self.trouble.append(name)
+        if failed or not quiet:
+            print("\n".join("    " + line for line in output.splitlines()[-60:]), flush=True)
+
+
+def build(flavour, *targets):
+    print(f"building {flavour} ...", flush=True)
+    done = subprocess.run(["tools/build", flavour, *targets], cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        print(done.stdout[-6000:])
+        sys.exit(f"the {flavour} build failed")
+
+
+def programs(flavour, prefix):
+    folder = ROOT / "build" / flavour / "test"
+    return sorted(p for p in folder.glob(prefix + "*") if p.is_file() and os.access(p, os.X_OK))
+
+
+def part_unit(total):
+    """Unit tests of every room under ASan and UBSan; the vectors in the debug build; the layers."""
+    total.run("layers", ["tools/layers.py", "check"])
+    total.run("layers_check", [sys.executable, "test/layers_check.py"])
+    build("asan")
+    for program in programs("asan", "unit_"):
+        total.run(program.name, [str(program)])
+
+
+def part_vectors(total):
+    """The program that checks codecs against files of vectors, as its users build it."""
+    build("debug", "test/wire_vectors", "test/unit_protocol")
+    total.run("unit_protocol (debug)", ["build/debug/test/unit_protocol"])
+
+
+def part_sim(total):
+    """A whole node in the simulator: many seeds, each played twice."""
+    build("sim", "test/sim_node")
+    total.run("sim_node", ["build/sim/test/sim_node", "--seeds", f"1..{SIM_SEEDS}", "--jobs", "2"])
+
+
+def part_mutants(total):
+    """Famous bugs, brought back one by one: each must be caught."""
+    total.run("mutants", [sys.executable, "test/sim/mutants.py"], quiet=False)
+
+
+def part_fuzz(total):
+    """Every decoder of foreign bytes for some seconds, under the sanitizers."""
+    build("fuzz")
+    for program in programs("fuzz", "fuzz_"):
+        seeds = ROOT / "test" / "fuzz" / "seeds" / program.name.removeprefix("fuzz_")
+        corpus = ROOT / "build" / "fuzz" / "corpus" / program.name
+        corpus.mkdir(parents=True, exist_ok=True)
+        folders = [str(corpus)] + ([str(seeds)] if seeds.is_dir() else [])
+        total.run(program.name, [str(program), f"-max_total_time={FUZZ_SECONDS}", "-timeout=10",
+                                 "-rss_limit_mb=2048", "-print_final_stats=0", *folders])
+
+
+def part_interop(total):
+    """Real clients against the real executable, restarts and kill -9 included."""
+    build("release")
+    total.run("interop set-up", ["test/interop/setup.sh"], timeout=2400)
+    total.run("interop", [sys.executable, "test/interop/run.py", "--server", "millrace", "--binary",
+                          "build/release/bin/millrace"], quiet=False, timeout=2400)
+
+
+def part_races(total):
+    """A real client against several shards under ThreadSanitizer."""
+    build("tsan", "bin/millrace")
+    total.run("races", [sys.executable, "test/interop/run.py", "--server", "millrace", "--binary",
+                        "build/tsan/bin/millrace", "--only", "kcat", "--override",
+                        "millrace.shards=3"], quiet=False)
+
+
+PARTS = {name.removeprefix("part_"): run for name, run in list(globals().items())
+         if name.startswith("part_")}
+
+
+def main():
+    wanted = sys.argv[1:] or list(PARTS)
+    if any(word in ("-h", "--help") for word in wanted):
+        print(__doc__)
+        for name, run in PARTS.items():
+            print(f"    {name:<10} {run.__doc__.splitlines()[0]}")
+        return 0
+    for name in wanted:
+        if name not in PARTS:
+            sys.exit(f"./test: there is no part {name}; there are {', '.join(PARTS)}")
+    total = Sum()
+    began = time.monotonic()
+    for name in wanted:
+        print(f"\n== {name}: {PARTS[name].__doc__.splitlines()[0]}", flush=True)
+        PARTS[name](total)
+    print(f"\n{(time.monotonic() - began) / 60:.1f} minutes")
+    if total.trouble:
+        print("failed: " + ", ".join(total.trouble))
+    print(f"{total.passed} passed, {total.failed} failed")
+    return 0 if total.failed == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
