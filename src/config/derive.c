@@ -85,8 +85,8 @@ int config_check_topic(const struct config *topic, const struct config *broker, 
 
     if (least > most)
         return fail_set(f, -EINVAL,
-                        "min.compaction.lag.ms is %" PRId64
-                        ", it must not be above max.compaction.lag.ms, which is %" PRId64,
+                        "conflict topic config setting min.compaction.lag.ms (%" PRId64
+                        ") > max.compaction.lag.ms (%" PRId64 ")",
                         least, most);
     if (config_bool(topic, TOPIC_REMOTE_STORAGE_ENABLE) &&
         !config_bool(broker, BROKER_REMOTE_LOG_STORAGE_SYSTEM_ENABLE))

@@ -26,7 +26,9 @@ void config_put(struct config *c, enum config_source source, uint32_t id, struct
 void double_print(double d, struct text *out);
 MUST int double_parse(struct str s, double *out);
 
-/* Start a message about a value: NAME: "VALUE" FORMAT. Long values are cut, passwords hidden. */
+/* Start a message about a value, in the words that Kafka's ConfigException begins with: scripts look
+ * for them. "Invalid value VALUE for configuration NAME: FORMAT". Long values are cut, passwords
+ * hidden. */
 int fail_value(struct fail *f, const struct setting *s, struct str value, const char *format, ...)
     PRINTF(4, 5);
 

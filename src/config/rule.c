@@ -5,6 +5,8 @@
  *   list, list:A,B           no part is empty; each one of A, B. Repeated parts do not count
  *   nonempty, nonnull        nonnull is about defaults: a value that is set is never null
  *   rule:NAME                a rule of its own, below
+ *
+ * Refusals begin with the words of Kafka's validators: scripts around its tools look for them.
  */
 #include "config/internal.h"
 
@@ -20,71 +22,84 @@ static bool next_rule(struct str *rules, struct str *name, struct str *argument)
     return true;
 }
 
-/* The ends of a range are short decimals that the tables give. */
-static double range_end(struct str text, double open)
-{
-    double end = open;
+struct range {
+    struct str low, high; /* short decimals, as the table gives them; empty = open */
+};
 
-    if (text.n > 0)
-        ASSERT(double_parse(text, &end) == 0);
-    return end;
-}
-
-static bool in_range(struct str range, const struct setting *s, union setting_number number)
+static struct range range_of(struct str text)
 {
     int32_t dots = 0;
 
-    while (!(range.p[dots] == '.' && range.p[dots + 1] == '.'))
+    while (!(text.p[dots] == '.' && text.p[dots + 1] == '.'))
         dots++;
-    struct str low = {range.p, dots};
-    struct str high = {range.p + dots + 2, range.n - dots - 2};
-    if (s->type == SETTING_DOUBLE)
-        return number.f64 >= range_end(low, -__builtin_inf()) &&
-               number.f64 <= range_end(high, __builtin_inf());
-    int64_t least = INT64_MIN, most = INT64_MAX;
-    if (low.n > 0)
-        ASSERT(str_to_i64(low, INT64_MIN, INT64_MAX, &least) == 0);
-    if (high.n > 0)
-        ASSERT(str_to_i64(high, INT64_MIN, INT64_MAX, &most) == 0);
-    return number.i64 >= least && number.i64 <= most;
+    return (struct range){{text.p, dots}, {text.p + dots + 2, text.n - dots - 2}};
 }
 
-static int check_range(const struct setting *s, struct str range, struct str value,
+/* -1, 0, 1: the number is below, at, above an end of its range. */
+static int compare_end(const struct setting *s, union setting_number number, struct str end)
+{
+    if (s->type == SETTING_DOUBLE) {
+        double e;
+        ASSERT(double_parse(end, &e) == 0);
+        return number.f64 >= e ? number.f64 > e : -1; /* NaN is refused, as below */
+    }
+    int64_t e;
+    ASSERT(str_to_i64(end, INT64_MIN, INT64_MAX, &e) == 0);
+    return number.i64 < e ? -1 : number.i64 > e;
+}
+
+static int check_range(const struct setting *s, struct str text, struct str value,
                        union setting_number number, struct fail *f)
 {
     struct str rest = str_of(s->valid), name, argument;
+    struct range range = range_of(text);
     int64_t beside = INT64_MIN;
 
     while (next_rule(&rest, &name, &argument)) {
         if (str_equal(name, STR("or")))
             ASSERT(str_to_i64(argument, INT64_MIN, INT64_MAX, &beside) == 0);
     }
-    if (beside != INT64_MIN && number.i64 == beside)
+    bool below = range.low.n > 0 && compare_end(s, number, range.low) < 0;
+    bool above = range.high.n > 0 && compare_end(s, number, range.high) > 0;
+    if (!below && !above)
         return 0;
-    if (in_range(range, s, number))
+    if (beside == INT64_MIN)
+        return fail_value(f, s, value, "Value must be %s %.*s",
+                          below ? "at least" : "no more than",
+                          STR_ARG(below ? range.low : range.high));
+    if (number.i64 == beside)
         return 0;
-    if (beside != INT64_MIN)
-        return fail_value(f, s, value, "is not allowed; it must be in %.*s, or %" PRId64,
-                          STR_ARG(range), beside);
-    if (str_ends(range, STR("..")))
-        return fail_value(f, s, value, "is too small; it must be %.*s or more", range.n - 2,
-                          range.p);
-    return fail_value(f, s, value, "is not allowed; it must be in %.*s", STR_ARG(range));
+    return fail_value(f, s, value, "Value must be between %.*s and %.*s or equal to %" PRId64,
+                      STR_ARG(range.low), STR_ARG(range.high), beside);
+}
+
+/* "String must be one of: A, B" */
+static int fail_one_of(struct fail *f, const struct setting *s, struct str value,
+                       const char *remark, struct str allowed)
+{
+    struct text shown = {0};
+    struct str part;
+
+    while (str_cut(&allowed, ',', &part))
+        text_printf(&shown, "%s%.*s", shown.n == 0 ? "" : ", ", STR_ARG(part));
+    int error = fail_value(f, s, value, "String must be one of%s: %.*s", remark,
+                           STR_ARG(text_str(&shown)));
+    text_deinit(&shown);
+    return error;
 }
 
 static int check_list(const struct setting *s, struct str allowed, struct str value, struct fail *f)
 {
     struct str rest = value, part;
+    bool has_empty = str_ends(value, STR(","));
 
-    if (str_ends(value, STR(",")))
-        return fail_value(f, s, value, "has an empty part");
-    while (str_cut(&rest, ',', &part)) {
-        if (part.n == 0)
-            return fail_value(f, s, value, "has an empty part");
-        if (allowed.n > 0 && !list_has(allowed, part))
-            return fail_value(f, s, value, "is not allowed; its parts must be among %.*s",
-                              STR_ARG(allowed));
+    while (!has_empty && str_cut(&rest, ',', &part)) {
+        has_empty = part.n == 0;
+        if (!has_empty && allowed.n > 0 && !list_has(allowed, part))
+            return fail_one_of(f, s, part, "", allowed);
     }
+    if (has_empty)
+        return fail_set(f, -EINVAL, "Configuration '%s' values must not be empty.", s->name);
     return 0;
 }
 
@@ -109,9 +124,10 @@ static int check_throttled_replicas(const struct setting *s, struct str value, s
             continue;
         bool cut = str_cut(&part, ':', &partition);
         if (!cut || !is_number(partition) || !is_number(part))
-            return fail_value(
-                f, s, value,
-                "is not allowed; it must be * or PARTITION:BROKER,PARTITION:BROKER...");
+            return fail_value(f, s, value,
+                              "%s must be the literal '*' or a list of replicas: "
+                              "PARTITION:BROKER,PARTITION:BROKER,...",
+                              s->name);
     }
     return 0;
 }
@@ -134,7 +150,7 @@ static int check_host_ports(const struct setting *s, struct str value, struct fa
 
     while (str_cut(&rest, ',', &part)) {
         if (host_port_parse(part, host, &port) < 0)
-            return fail_value(f, s, value, "is not HOST:PORT at \"%.*s\"", STR_ARG(part));
+            return fail_value(f, s, value, "\"%.*s\" is not HOST:PORT", STR_ARG(part));
     }
     return 0;
 }
@@ -145,7 +161,7 @@ static int check_host_port(const struct setting *s, struct str value, struct fai
     uint16_t port;
 
     if (value.n > 0 && host_port_parse(value, host, &port) < 0)
-        return fail_value(f, s, value, "is not HOST:PORT");
+        return fail_value(f, s, value, "It must be HOST:PORT");
     return 0;
 }
 
@@ -204,8 +220,7 @@ static int check_share_offset_reset(const struct setting *s, struct str value, s
     if (str_starts(value, prefix) &&
         is_duration((struct str){value.p + prefix.n, value.n - prefix.n}))
         return 0;
-    return fail_value(f, s, value,
-                      "is not allowed; it must be latest, earliest or by_duration:PnDTnHnMn.nS");
+    return fail_value(f, s, value, "It must be latest, earliest or by_duration:PnDTnHnMn.nS");
 }
 
 static int check_own_rule(const struct setting *s, struct str rule, struct str value,
@@ -238,7 +253,7 @@ static int check_one_of(const struct setting *s, struct str allowed, struct str 
         if (nocase ? str_equal_nocase(part, value) : str_equal(part, value))
             return 0;
     }
-    return fail_value(f, s, value, "is not allowed; it must be one of %.*s", STR_ARG(allowed));
+    return fail_one_of(f, s, value, nocase ? " (case insensitive)" : "", allowed);
 }
 
 int rules_check(const struct setting *s, struct str canonical, union setting_number number,
@@ -258,7 +273,9 @@ int rules_check(const struct setting *s, struct str canonical, union setting_num
         else if (str_equal(name, STR("rule")))
             TRY(check_own_rule(s, argument, canonical, f));
         else if (str_equal(name, STR("nonempty")) && canonical.n == 0)
-            return fail_value(f, s, canonical, "is not allowed; it must not be empty");
+            return s->type == SETTING_LIST
+                       ? fail_set(f, -EINVAL, "Configuration '%s' must not be empty.", s->name)
+                       : fail_value(f, s, canonical, "String must be non-empty");
     }
     return 0;
 }

@@ -83,10 +83,13 @@ int fail_value(struct fail *f, const struct setting *s, struct str value, const 
     vsnprintf(why, sizeof why, format, args);
     va_end(args);
     if (s->type == SETTING_PASSWORD)
-        return fail_set(f, -EINVAL, "%s: the value (not shown) %s", s->name, why);
+        return fail_set(f, -EINVAL, "Invalid value [hidden] for configuration %s: %s", s->name,
+                        why);
     if (value.n <= VALUE_SHOWN_MAX)
-        return fail_set(f, -EINVAL, "%s: \"%.*s\" %s", s->name, STR_ARG(value), why);
-    return fail_set(f, -EINVAL, "%s: \"%.*s...\" %s", s->name, VALUE_SHOWN_MAX, value.p, why);
+        return fail_set(f, -EINVAL, "Invalid value %.*s for configuration %s: %s", STR_ARG(value),
+                        s->name, why);
+    return fail_set(f, -EINVAL, "Invalid value %.*s... for configuration %s: %s", VALUE_SHOWN_MAX,
+                    value.p, s->name, why);
 }
 
 static int parse_boolean(const struct setting *s, struct str value, union setting_number *number,
@@ -97,7 +100,7 @@ static int parse_boolean(const struct setting *s, struct str value, union settin
     else if (str_equal_nocase(value, STR("false")))
         number->i64 = 0;
     else
-        return fail_value(f, s, value, "is neither true nor false");
+        return fail_value(f, s, value, "Expected value to be either true or false");
     return 0;
 }
 
@@ -110,12 +113,17 @@ static int parse_whole(const struct setting *s, struct str value, union setting_
     int64_t high = s->type == SETTING_LONG  ? INT64_MAX
                    : s->type == SETTING_INT ? INT32_MAX
                                             : INT16_MAX;
+    const char *type = s->type == SETTING_LONG  ? "LONG"
+                       : s->type == SETTING_INT ? "INT"
+                                                : "SHORT";
     int error = str_to_i64(value, low, high, &number->i64);
 
     if (error == -ERANGE)
-        return fail_value(f, s, value, "is outside %" PRId64 " .. %" PRId64, low, high);
+        return fail_value(f, s, value,
+                          "Not a number of type %s, which is %" PRId64 " to %" PRId64, type, low,
+                          high);
     if (error < 0)
-        return fail_value(f, s, value, "is not a whole number");
+        return fail_value(f, s, value, "Not a number of type %s", type);
     return 0;
 }
 
@@ -191,7 +199,7 @@ int setting_parse(const struct setting *s, struct str value, struct text *canoni
         return 0;
     case SETTING_DOUBLE:
         if (double_parse(value, &number->f64) < 0)
-            return fail_value(f, s, value, "is not a number");
+            return fail_value(f, s, value, "Not a number of type DOUBLE");
         double_print(number->f64, canonical);
         return 0;
     case SETTING_LIST:
@@ -200,7 +208,7 @@ int setting_parse(const struct setting *s, struct str value, struct text *canoni
         return 0;
     case SETTING_CLASS:
         if (value.n == 0)
-            return fail_value(f, s, value, "is not the name of a class");
+            return fail_value(f, s, value, "The name of a class is missing");
         text_add_str(canonical, value);
         return 0;
     case SETTING_STRING:

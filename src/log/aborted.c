@@ -12,10 +12,10 @@ struct collecting {
     uint32_t generation;
     uint32_t i;
     struct segment *segment;
-    struct text entries;   /* of one segment: what is in its file, then what is pending */
+    struct text entries; /* of one segment: what is in its file, then what is pending */
     struct text pending;
     uint64_t in_file;
-    struct text found;     /* struct log_aborted */
+    struct text found; /* struct log_aborted */
     bool complete;
     char path[LOG_PATH_BYTES];
 };

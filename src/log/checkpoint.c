@@ -1,4 +1,5 @@
-/* Text checkpoints, version 0 (interop: 1.3): "0", the count, then "TOPIC PARTITION OFFSET" lines. */
+/* Text checkpoints, version 0 (interop: 1.3): "0", the count, then "TOPIC PARTITION OFFSET" lines.
+ */
 #include <stdlib.h>
 
 #include "log/log.h"

@@ -1,11 +1,12 @@
 /* Deletion: what is no longer wanted is renamed at once and removed after file.delete.delay.ms, as
- * a JVM broker would do it; what is not removed when the process ends is removed at the next start. */
+ * a JVM broker would do it; what is not removed when the process ends is removed at the next start.
+ */
 #include "log/delete.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- a directory with its files ---------------------------------------------------------------------- */
+/* ---- a directory with its files ------------------------------------------------------------ */
 
 struct dir_removal {
     struct flow flow;
@@ -31,8 +32,8 @@ static void dir_removal_run(struct flow *f)
     FLOW_BEGIN(f);
     FLOW_TRY(f, "list", io_list(r->io, r->dir, &r->entries, &f->op));
     for (r->i = 0; r->i < r->entries.count; r->i++) {
-        if (snprintf(r->path, sizeof(r->path), "%s/%s", r->dir,
-                     r->entries.entries[r->i].name) >= (int)sizeof(r->path))
+        if (snprintf(r->path, sizeof(r->path), "%s/%s", r->dir, r->entries.entries[r->i].name) >=
+            (int)sizeof(r->path))
             continue; /* then rmdir says that it is not empty */
         FLOW_TRY(f, "remove", io_remove(r->io, r->path, &f->op));
     }
@@ -54,7 +55,7 @@ void dir_remove(struct io *io, const char *dir, struct op *op)
     flow_start(&r->flow, dir_removal_run, op);
 }
 
-/* ---- later --------------------------------------------------------------------------------------------- */
+/* ---- later --------------------------------------------------------------------------------- */
 
 struct deletion {
     struct list node; /* in log_memory.deletions while it waits */
@@ -136,7 +137,7 @@ void log_memory_deinit(struct log_memory *m)
     }
 }
 
-/* ---- a log ---------------------------------------------------------------------------------------------- */
+/* ---- a log --------------------------------------------------------------------------------- */
 
 #define NAME_BYTES_MAX 255
 

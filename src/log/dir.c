@@ -37,7 +37,7 @@ static void dir_free(struct log_dir *dir)
     free(dir);
 }
 
-/* ---- names ------------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------- */
 
 enum dir_kind { KIND_LIVE, KIND_DELETE, KIND_OTHER, KIND_BAD };
 
@@ -79,7 +79,7 @@ static enum dir_kind kind_of(struct str name, struct str *topic, int32_t *partit
     return split_name(name, topic, partition) ? KIND_LIVE : KIND_BAD;
 }
 
-/* ---- open --------------------------------------------------------------------------------------------- */
+/* ---- open ---------------------------------------------------------------------------------- */
 
 struct dir_opening {
     struct flow flow, part;
@@ -224,7 +224,8 @@ static int64_t bad_entry(struct dir_opening *x)
 {
     return fail_set(x->fail, -EINVAL,
                     "%s/%s is not the directory of a partition (TOPIC-PARTITION): move it out of "
-                    "the log directory", x->dir->path, x->entries.entries[x->i].name);
+                    "the log directory",
+                    x->dir->path, x->entries.entries[x->i].name);
 }
 
 /* The partitions; pending deletions are finished. */
@@ -270,15 +271,16 @@ static void dir_open_run(struct flow *f)
         if (f->result == 0)
             FLOW_TRY(f, "make it durable", io_sync_dir(x->io, parent_path(x), &f->op));
     }
-    FLOW_TRY(f, "open " LOCK_NAME, io_open(x->io, dir_path(x, LOCK_NAME), IO_WRITE | IO_CREATE,
-                                           &x->dir->lock, &f->op));
+    FLOW_TRY(f, "open " LOCK_NAME,
+             io_open(x->io, dir_path(x, LOCK_NAME), IO_WRITE | IO_CREATE, &x->dir->lock, &f->op));
     FLOW_WAIT(f, "lock it", io_lock(x->dir->lock, &f->op));
     if (f->result < 0) {
         if (f->result != -EAGAIN)
             goto failed;
         fail_set(x->fail, (int)f->result,
                  "log directory %s is in use by another process: stop it, or choose another "
-                 "directory (log.dirs)", x->dir->path);
+                 "directory (log.dirs)",
+                 x->dir->path);
         FLOW_WAIT(f, "unlock it", io_close(x->dir->lock, &f->op));
         dir_opening_end(x, -EAGAIN);
         return;
@@ -286,12 +288,12 @@ static void dir_open_run(struct flow *f)
     FLOW_TRY(f, "list it", io_list(x->io, x->dir->path, &x->entries, &f->op));
     note_marker(x);
     if (x->has_marker) {
-        FLOW_TRY(f, "read " MARKER_NAME, file_read_all(x->io, dir_path(x, MARKER_NAME),
-                                                       SMALL_FILE_BYTES_MAX, &x->text, &f->op));
+        FLOW_TRY(
+            f, "read " MARKER_NAME,
+            file_read_all(x->io, dir_path(x, MARKER_NAME), SMALL_FILE_BYTES_MAX, &x->text, &f->op));
         take_marker(x);
 #ifndef MUTANT_LOG_CLEAN_MARKER_EARLY
-        FLOW_TRY(f, "remove " MARKER_NAME,
-                 io_remove(x->io, dir_path(x, MARKER_NAME), &f->op));
+        FLOW_TRY(f, "remove " MARKER_NAME, io_remove(x->io, dir_path(x, MARKER_NAME), &f->op));
         FLOW_TRY(f, "sync it", io_sync_dir(x->io, x->dir->path, &f->op));
 #endif
     }
@@ -341,7 +343,7 @@ void log_dir_open(struct io *io, struct telemetry *t, const char *path, struct l
     flow_start(&x->flow, dir_open_run, op);
 }
 
-/* ---- checkpoints ---------------------------------------------------------------------------------------- */
+/* ---- checkpoints --------------------------------------------------------------------------- */
 
 struct dir_saving {
     struct flow flow;
@@ -386,8 +388,8 @@ failed:
 }
 
 void log_dir_checkpoint(struct log_dir *dir, const struct checkpoint *recovery_point,
-                        const struct checkpoint *log_start,
-                        const struct checkpoint *high_watermark, struct op *op)
+                        const struct checkpoint *log_start, const struct checkpoint *high_watermark,
+                        struct op *op)
 {
     struct dir_saving *x = calloc(1, sizeof(*x));
 
@@ -399,7 +401,7 @@ void log_dir_checkpoint(struct log_dir *dir, const struct checkpoint *recovery_p
     flow_start(&x->flow, dir_save_run, op);
 }
 
-/* ---- close ------------------------------------------------------------------------------------------------- */
+/* ---- close --------------------------------------------------------------------------------- */
 
 struct dir_closing {
     struct flow flow;
@@ -426,8 +428,8 @@ static void dir_close_run(struct flow *f)
 
     FLOW_BEGIN(f);
     if (x->clean) {
-        FLOW_WAIT(f, "open the marker", io_open(x->io, x->path, IO_WRITE | IO_CREATE | IO_TRUNCATE,
-                                                &x->file, &f->op));
+        FLOW_WAIT(f, "open the marker",
+                  io_open(x->io, x->path, IO_WRITE | IO_CREATE | IO_TRUNCATE, &x->file, &f->op));
         marker_note(x, f->result);
         if (x->rc == 0) {
             FLOW_WAIT(f, "write the marker", io_write(x->file, 0, &x->piece, 1, &f->op));

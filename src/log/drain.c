@@ -9,14 +9,13 @@
 
 #include "log/state.h"
 
-/* ---- sync ------------------------------------------------------------------------------------------ */
+/* ---- sync ---------------------------------------------------------------------------------- */
 
 static void complete_upto(struct list *waiters, int64_t reached)
 {
     struct list ready = LIST_INIT(ready);
 
-    LIST_EACH(node, waiters)
-    {
+    LIST_EACH (node, waiters) {
         struct op *op = container_of(node, struct op, node);
         if ((int64_t)op->word[0] > reached)
             continue;
@@ -134,7 +133,7 @@ static void sync_timer_fire(struct io_timer *t)
     log_sync(log, &log->sync_op);
 }
 
-/* ---- drain ------------------------------------------------------------------------------------------- */
+/* ---- drain --------------------------------------------------------------------------------- */
 
 static struct segment *next_to_drain(const struct log *log)
 {
@@ -216,7 +215,7 @@ void epochs_save(struct log *log, struct op *op)
                  &log->epochs_op);
 }
 
-/* ---- the worker ------------------------------------------------------------------------------------- */
+/* ---- the worker ---------------------------------------------------------------------------- */
 
 static bool flush_is_due(const struct log *log)
 {
@@ -369,7 +368,7 @@ void log_job_add(struct log *log, struct job *job, void (*run)(struct flow *f), 
     worker_wake(log);
 }
 
-/* ---- the public waits ---------------------------------------------------------------------------------- */
+/* ---- the public waits ---------------------------------------------------------------------- */
 
 void log_flush(struct log *log, struct op *op)
 {
@@ -380,6 +379,12 @@ void log_flush(struct log *log, struct op *op)
     op->word[0] = (uint64_t)log->end;
     list_add_tail(&log->flush_waiters, &op->node);
     worker_wake(log); /* completed in log_recovery_point_advance */
+}
+
+void log_note_epoch(struct log *log, int32_t epoch)
+{
+    if (epoch > epochs_latest(&log->epochs))
+        epochs_assign(&log->epochs, epoch, log->end);
 }
 
 void log_begin_epoch(struct log *log, int32_t epoch, struct op *op)

@@ -140,8 +140,8 @@ static int parse_line(struct str line, const struct epochs *e, struct epoch_entr
         return ERR_CORRUPT;
     if (str_to_i64(str_trim(rest), 0, INT64_MAX, &start) < 0)
         return ERR_CORRUPT;
-    if (e->count > 0 && (epoch <= e->entries[e->count - 1].epoch ||
-                         start <= e->entries[e->count - 1].start))
+    if (e->count > 0 &&
+        (epoch <= e->entries[e->count - 1].epoch || start <= e->entries[e->count - 1].start))
         return ERR_CORRUPT;
     *out = (struct epoch_entry){(int32_t)epoch, start};
     return 0;

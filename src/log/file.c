@@ -9,7 +9,7 @@ void snapshot_name(int64_t offset, char out[40])
     snprintf(out, 40, "%020lld.snapshot", (long long)offset);
 }
 
-/* ---- replace ------------------------------------------------------------------------------------------ */
+/* ---- replace ------------------------------------------------------------------------------- */
 
 struct replace {
     struct flow flow;
@@ -39,8 +39,8 @@ static void replace_run(struct flow *f)
     struct replace *r = container_of(f, struct replace, flow);
 
     FLOW_BEGIN(f);
-    FLOW_TRY(f, "open", io_open(r->io, r->tmp, IO_WRITE | IO_CREATE | IO_TRUNCATE, &r->file,
-                                &f->op));
+    FLOW_TRY(f, "open",
+             io_open(r->io, r->tmp, IO_WRITE | IO_CREATE | IO_TRUNCATE, &r->file, &f->op));
     if (r->content.n > 0) {
         FLOW_WAIT(f, "write", io_write(r->file, 0, &r->content, 1, &f->op));
         note(r, f->result);
@@ -83,7 +83,7 @@ void file_replace(struct io *io, const char *dir, const char *name, struct bytes
     flow_start(&r->flow, replace_run, op);
 }
 
-/* ---- read all -------------------------------------------------------------------------------------------- */
+/* ---- read all ------------------------------------------------------------------------------ */
 
 struct slurp {
     struct flow flow;
@@ -144,7 +144,7 @@ void file_read_all(struct io *io, const char *path, uint32_t limit_bytes, struct
     flow_start(&r->flow, slurp_run, op);
 }
 
-/* ---- read a piece ------------------------------------------------------------------------------------------ */
+/* ---- read a piece -------------------------------------------------------------------------- */
 
 struct piece {
     struct flow flow;

@@ -19,7 +19,7 @@ struct finding {
     struct scan scan;
     struct batch batch;
     int rc;
-    int64_t from;              /* offset where to begin in the segment */
+    int64_t from; /* offset where to begin in the segment */
 };
 
 static void finding_end(struct finding *x, int64_t result)
@@ -35,8 +35,7 @@ static void finding_end(struct finding *x, int64_t result)
 
 static bool finding_is_stale(const struct finding *x)
 {
-    return x->generation != x->log->generation ||
-           (x->segment != NULL && x->segment->log == NULL);
+    return x->generation != x->log->generation || (x->segment != NULL && x->segment->log == NULL);
 }
 
 /* 1 found, 0 not in this batch. Rule: the first record with timestamp >= the asked one. */
@@ -55,16 +54,16 @@ static int find_in_batch(struct finding *x)
         }
         if (record.timestamp_ms < x->timestamp_ms || record.offset < x->log->start)
             continue;
-        *x->out = (struct log_time_found){record.offset, record.timestamp_ms,
-                                          x->batch.leader_epoch};
+        *x->out =
+            (struct log_time_found){record.offset, record.timestamp_ms, x->batch.leader_epoch};
         break;
     }
     records_end(&records);
     return rc;
 }
 
-/* A batch, of which only the header may be there: when it can hold what is sought, the scan goes back
- * for all of it. 1 found, 0 go on. */
+/* A batch, of which only the header may be there: when it can hold what is sought, the scan goes
+ * back for all of it. 1 found, 0 go on. */
 static int take_batch(struct finding *x)
 {
     struct scan *s = &x->scan;
@@ -221,8 +220,8 @@ static void find_start(struct log *log, int64_t timestamp_ms, int64_t limit,
     flow_start(&x->flow, run, op);
 }
 
-void log_find_time(struct log *log, int64_t timestamp_ms, int64_t limit,
-                   struct log_time_found *out, struct op *op)
+void log_find_time(struct log *log, int64_t timestamp_ms, int64_t limit, struct log_time_found *out,
+                   struct op *op)
 {
     find_start(log, timestamp_ms, limit, find_run, out, op);
 }

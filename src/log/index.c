@@ -3,8 +3,8 @@
  *   .index      8 bytes: i32 last offset of a batch - base | i32 position of that batch
  *   .timeindex 12 bytes: i64 largest timestamp so far | i32 last offset of its batch - base
  *
- * An entry is made for the first batch behind every index.interval.bytes (observed in Kafka 4.3: per
- * batch, and the first batch of a segment never). Entries are written late: the newest are in
+ * An entry is made for the first batch behind every index.interval.bytes (observed in Kafka 4.3:
+ * per batch, and the first batch of a segment never). Entries are written late: the newest are in
  * side[].pending, the others in the file, of which one chunk is kept in memory while it is read.
  */
 #include <stdlib.h>
@@ -45,7 +45,6 @@ static void time_entry_add(struct segment *s)
     put_u32(entry + 8, (uint32_t)(s->max_timestamp_offset - s->base));
     text_add(&s->side[SIDE_TIME].pending, entry, sizeof(entry));
     s->last_time_entry_ms = s->max_timestamp_ms;
-    s->last_time_entry_offset = s->max_timestamp_offset;
 }
 
 void index_apply(struct segment *s, const struct batch *b, uint64_t position,
@@ -74,7 +73,7 @@ void index_apply_last(struct segment *s)
     time_entry_add(s);
 }
 
-/* ---- offset to position ----------------------------------------------------------------------------- */
+/* ---- offset to position -------------------------------------------------------------------- */
 
 struct entry {
     int64_t offset;
@@ -178,14 +177,14 @@ uint64_t index_find_end(const struct segment *s, uint64_t after, uint64_t at_mos
     return run_find_end(s, chunk_of(s), after, at_most, limit);
 }
 
-/* ---- reading the files --------------------------------------------------------------------------------- */
+/* ---- reading the files --------------------------------------------------------------------- */
 
 /* Binary search in an index file by small reads, then one run of entries. */
 struct probe {
     struct flow flow;
     struct segment *segment;
     struct io_file *file;
-    int64_t sought;           /* offset, or timestamp */
+    int64_t sought; /* offset, or timestamp */
     uint64_t low, high, middle;
     uint64_t entries;
     uint8_t entry[TIME_ENTRY_BYTES];
@@ -203,8 +202,8 @@ static struct probe *probe_new(struct segment *s, int64_t sought, void (*run)(st
     ASSERT(p != NULL);
     p->segment = s;
     p->sought = sought;
-    p->entries = s->side[side].written_bytes /
-                 (side == SIDE_INDEX ? INDEX_ENTRY_BYTES : TIME_ENTRY_BYTES);
+    p->entries =
+        s->side[side].written_bytes / (side == SIDE_INDEX ? INDEX_ENTRY_BYTES : TIME_ENTRY_BYTES);
     log_file_path(s->log, s->base, side == SIDE_INDEX ? ".index" : ".timeindex", p->path);
     s->users++; /* with its file closed this keeps the struct alone */
     if (list_linked(&s->idle))
@@ -250,12 +249,13 @@ static void index_load_run(struct flow *f)
             p->high = p->middle - 1;
     }
     p->low *= CHUNK_ENTRIES;
-    p->count = p->entries - p->low < CHUNK_ENTRIES ? (uint32_t)(p->entries - p->low)
-                                                   : CHUNK_ENTRIES;
+    p->count =
+        p->entries - p->low < CHUNK_ENTRIES ? (uint32_t)(p->entries - p->low) : CHUNK_ENTRIES;
     p->bytes = malloc((size_t)CHUNK_ENTRIES * INDEX_ENTRY_BYTES);
     ASSERT(p->bytes != NULL);
-    FLOW_TRY(f, "read an index", io_read(p->file, p->low * INDEX_ENTRY_BYTES, p->bytes,
-                                         p->count * INDEX_ENTRY_BYTES, &f->op));
+    FLOW_TRY(f, "read an index",
+             io_read(p->file, p->low * INDEX_ENTRY_BYTES, p->bytes, p->count * INDEX_ENTRY_BYTES,
+                     &f->op));
     p->count = (uint32_t)f->result / INDEX_ENTRY_BYTES;
     FLOW_WAIT(f, "close an index", io_close(p->file, &f->op));
     chunk_replace(p);
@@ -299,9 +299,9 @@ static void time_find_run(struct flow *f)
         p->high = p->entries;
         while (p->low < p->high) { /* below `low` all are <= sought */
             p->middle = p->low + (p->high - p->low) / 2;
-            FLOW_TRY(f, "probe a time index",
-                     io_read(p->file, p->middle * TIME_ENTRY_BYTES, p->entry, TIME_ENTRY_BYTES,
-                             &f->op));
+            FLOW_TRY(
+                f, "probe a time index",
+                io_read(p->file, p->middle * TIME_ENTRY_BYTES, p->entry, TIME_ENTRY_BYTES, &f->op));
             if (get_i64(p->entry) <= p->sought) {
                 p->low = p->middle + 1;
                 p->result = p->segment->base + get_u32(p->entry + 8);
@@ -334,12 +334,12 @@ static void load_timestamps_run(struct flow *f)
         FLOW_WAIT(f, "turn", io_yield(s->io, &f->op));
     } else {
         FLOW_TRY(f, "open a time index", io_open(s->io, p->path, IO_READ, &p->file, &f->op));
-        FLOW_TRY(f, "read a time index", io_read(p->file, (p->entries - 1) * TIME_ENTRY_BYTES,
-                                                 p->entry, TIME_ENTRY_BYTES, &f->op));
+        FLOW_TRY(f, "read a time index",
+                 io_read(p->file, (p->entries - 1) * TIME_ENTRY_BYTES, p->entry, TIME_ENTRY_BYTES,
+                         &f->op));
         s->max_timestamp_ms = get_i64(p->entry);
         s->max_timestamp_offset = s->base + get_u32(p->entry + 8);
         s->last_time_entry_ms = s->max_timestamp_ms;
-        s->last_time_entry_offset = s->max_timestamp_offset;
         FLOW_WAIT(f, "close a time index", io_close(p->file, &f->op));
     }
     s->timestamps_known = true;

@@ -6,15 +6,15 @@
 #include "log/scan.h"
 #include "log/state.h"
 
-/* ---- tidy ------------------------------------------------------------------------------------------- */
+/* ---- tidy ---------------------------------------------------------------------------------- */
 
 struct tidy {
     struct flow flow;
     struct log *log;
     const struct io_entries *entries;
     uint32_t i;
-    int64_t cleaned_low;          /* smallest base of a .cleaned file */
-    int64_t swap_low, swap_high;  /* offsets that committed replacements cover */
+    int64_t cleaned_low;         /* smallest base of a .cleaned file */
+    int64_t swap_low, swap_high; /* offsets that committed replacements cover */
     struct segment *swap;
     struct scan scan;
     struct batch batch;
@@ -222,7 +222,7 @@ void log_tidy(struct log *log, const struct io_entries *entries, struct op *op)
     flow_start(&t->flow, tidy_run, op);
 }
 
-/* ---- segments ----------------------------------------------------------------------------------------- */
+/* ---- segments ------------------------------------------------------------------------------ */
 
 static const struct {
     struct str suffix;
@@ -298,7 +298,7 @@ void log_collect(struct log *log, const struct io_entries *entries, bool **missi
     free(seen);
 }
 
-/* ---- the end of a clean log ------------------------------------------------------------------------------ */
+/* ---- the end of a clean log ---------------------------------------------------------------- */
 
 struct check {
     struct flow flow;
@@ -307,7 +307,7 @@ struct check {
     struct scan scan;
     struct batch batch;
     int rc;
-    uint64_t position;      /* of the last index entry's batch */
+    uint64_t position; /* of the last index entry's batch */
     uint8_t entry[BATCH_HEADER_BYTES];
     char path[LOG_PATH_BYTES];
 };
@@ -326,9 +326,8 @@ static bool take_time_entry(struct check *c)
     struct segment *s = c->segment;
 
     s->last_time_entry_ms = get_i64(c->entry);
-    s->last_time_entry_offset = s->base + get_u32(c->entry + 8);
     s->max_timestamp_ms = s->last_time_entry_ms;
-    s->max_timestamp_offset = s->last_time_entry_offset;
+    s->max_timestamp_offset = s->base + get_u32(c->entry + 8);
     s->timestamps_known = true;
     /* zero bytes at the end of an index that was not cut are no entry */
     return s->max_timestamp_ms > 0 && get_i32(c->entry + 8) >= 0;
@@ -375,14 +374,16 @@ static void check_run(struct flow *f)
     if (f->result < BATCH_HEADER_BYTES || !take_first_head(c))
         goto bad;
     log_file_path(c->log, s->base, ".timeindex", c->path);
-    FLOW_TRY(f, "read a time index", file_read_at(io, c->path, last_entry_position(s, SIDE_TIME),
-                                                  c->entry, TIME_ENTRY_BYTES, &f->op));
+    FLOW_TRY(f, "read a time index",
+             file_read_at(io, c->path, last_entry_position(s, SIDE_TIME), c->entry,
+                          TIME_ENTRY_BYTES, &f->op));
     if (f->result < TIME_ENTRY_BYTES || !take_time_entry(c))
         goto bad;
     if (s->side[SIDE_INDEX].written_bytes > 0) {
         log_file_path(c->log, s->base, ".index", c->path);
-        FLOW_TRY(f, "read an index", file_read_at(io, c->path, last_entry_position(s, SIDE_INDEX),
-                                                  c->entry, INDEX_ENTRY_BYTES, &f->op));
+        FLOW_TRY(f, "read an index",
+                 file_read_at(io, c->path, last_entry_position(s, SIDE_INDEX), c->entry,
+                              INDEX_ENTRY_BYTES, &f->op));
         if (f->result < INDEX_ENTRY_BYTES || !take_index_entry(c))
             goto bad;
     }
@@ -421,7 +422,7 @@ void log_check_last(struct log *log, struct op *op)
     flow_start(&c->flow, check_run, op);
 }
 
-/* ---- a new segment's files ------------------------------------------------------------------------------------ */
+/* ---- a new segment's files ----------------------------------------------------------------- */
 
 struct create {
     struct flow flow;

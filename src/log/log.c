@@ -11,7 +11,7 @@ void ops_complete_all(struct io *io, struct list *ops, int64_t result)
     }
 }
 
-/* ---- trouble --------------------------------------------------------------------------------------- */
+/* ---- trouble ------------------------------------------------------------------------------- */
 
 void log_fail(struct log *log, int64_t error, const char *what)
 {
@@ -40,7 +40,7 @@ bool log_is_failed(struct log *log)
     return log->failed;
 }
 
-/* ---- segments -------------------------------------------------------------------------------------- */
+/* ---- segments ------------------------------------------------------------------------------ */
 
 uint32_t log_segment_index(const struct log *log, int64_t offset)
 {
@@ -85,7 +85,7 @@ void log_segments_remove(struct log *log, uint32_t index)
     segment_drop(s);
 }
 
-/* ---- the end --------------------------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------------------------- */
 
 void log_free(struct log *log)
 {
@@ -102,7 +102,7 @@ void log_free(struct log *log)
     free(log);
 }
 
-/* ---- questions ------------------------------------------------------------------------------------- */
+/* ---- questions ----------------------------------------------------------------------------- */
 
 int64_t log_first_segment(const struct log *log)
 {
@@ -199,8 +199,7 @@ uint32_t log_producers(const struct log *log, struct log_producer *out, uint32_t
 {
     uint32_t count = 0;
 
-    MAP_EACH(node, &log->producers.by_id)
-    {
+    MAP_EACH (node, &log->producers.by_id) {
         const struct producer *x = container_of(node, struct producer, node);
         if (count < max) {
             out[count] = (struct log_producer){

@@ -112,7 +112,9 @@ struct log_settings {
     bool durable;                    /* flush.messages is 1: `stable` waits for the sync; otherwise the
                                         sync follows within LOG_RELAXED_SYNC_MS */
 };
-#define LOG_RELAXED_SYNC_MS 10
+/* Until the journal makes it cheap: one fdatasync per partition that often is what a disk bears besides its
+ * writes; at 10 ms it holds up one write in a hundred. */
+#define LOG_RELAXED_SYNC_MS 1000
 
 /* How much memory tails may take, shared by the logs of a shard. Zeroed but for `limit_bytes` it is
  * ready for log_open. */
@@ -201,7 +203,12 @@ enum kerr log_append(struct log *log, const struct batch *batch, int32_t leader_
  * is left out. All or nothing: ERR_CORRUPT (checksums are looked at), ERR_VERSION, ERR_OFFLINE. */
 MUST int log_append_stamped(struct log *log, struct bytes batches, int64_t now_ms);
 
-/* Note that `epoch` starts at log_end, also when nothing is appended. Completes when durable. */
+/* Note that `epoch` starts at log_end, also when nothing is appended. It is durable before a batch of that
+ * epoch is (L4), and after a clean close: a leader that stops before it has appended begins anew in
+ * a later epoch, so nothing is lost with it. */
+void log_note_epoch(struct log *log, int32_t epoch);
+
+/* As log_note_epoch; completes when it is durable. */
 void log_begin_epoch(struct log *log, int32_t epoch, struct op *op);
 
 /* Ask that everything appended so far be drained and synced; completes when it is (whatever

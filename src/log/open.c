@@ -7,7 +7,7 @@
 /* The longest name that is made in a log's directory, and what is added to the directory itself. */
 #define NAME_ROOM_BYTES 128
 
-/* ---- open --------------------------------------------------------------------------------------------- */
+/* ---- open ---------------------------------------------------------------------------------- */
 
 struct opening {
     struct flow flow, part;
@@ -17,15 +17,15 @@ struct opening {
     struct fail *fail, own_fail;
     struct io_entries entries;
     struct text text;
-    bool *missing;           /* per segment: side files are not as they should be */
-    uint8_t *modes;          /* per segment: enum pass_mode */
+    bool *missing;  /* per segment: side files are not as they should be */
+    uint8_t *modes; /* per segment: enum pass_mode */
     bool clean;
-    bool fresh;              /* the directory was made */
-    bool created;            /* a segment was */
+    bool fresh;   /* the directory was made */
+    bool created; /* a segment was */
     bool rebuilds;
     bool has_metadata, has_epochs;
     int64_t recovery_point;
-    int64_t snapshots_upto;  /* snapshots above it are not to be believed */
+    int64_t snapshots_upto; /* snapshots above it are not to be believed */
     struct pass pass;
     char path[LOG_PATH_BYTES];
 };
@@ -112,9 +112,10 @@ static int take_metadata(struct opening *x)
     if (uuid_is_zero(x->log->topic_id))
         x->log->topic_id = id;
     if (!uuid_is_zero(id) && !uuid_equal(id, x->log->topic_id))
-        return fail_set(x->fail, ERR_CORRUPT,
-                        "%s belongs to topic id %s, not to %s: it is of an older topic of that name",
-                        x->log->path, uuid_text(id, have), uuid_text(x->log->topic_id, want));
+        return fail_set(
+            x->fail, ERR_CORRUPT,
+            "%s belongs to topic id %s, not to %s: it is of an older topic of that name",
+            x->log->path, uuid_text(id, have), uuid_text(x->log->topic_id, want));
     return 0;
 }
 
@@ -206,7 +207,8 @@ static void set_positions(struct opening *x)
     log->drained = log->synced = log->stable = log->recovery_point = log->end;
     epochs_truncate(&log->epochs, log->end);
     epochs_raise_start(&log->epochs, log->start);
-    log->snapshot_offset = newest_snapshot(x);
+    if (newest_snapshot(x) > log->snapshot_offset)
+        log->snapshot_offset = newest_snapshot(x);
 }
 
 /* Everything that is there lies below the start that was promised: begin empty (interop: 1.10). */
@@ -215,8 +217,8 @@ static bool is_behind_start(const struct opening *x)
     return x->o->start_offset > x->log->end;
 }
 
-/* A log that is shorter than its recovery point was cut after that was written; it says nothing about
- * what was appended since: everything has to be looked at. True when the plan has changed. */
+/* A log that is shorter than its recovery point was cut after that was written; it says nothing
+ * about what was appended since: everything has to be looked at. True when the plan has changed. */
 static bool forget_old_recovery_point(struct opening *x)
 {
     if (x->clean || x->recovery_point <= x->log->end || x->log->segment_count == 1)
@@ -242,8 +244,9 @@ static void say_what_was_done(const struct opening *x)
 
     if (!x->rebuilds || log->size_bytes == 0)
         return;
-    say(log->telemetry, LOG_INFO, "log", "%s: read after a stop that was not clean, offsets %lld to %lld",
-        log->path, (long long)log->start, (long long)log->end);
+    say(log->telemetry, LOG_INFO, "log",
+        "%s: read after a stop that was not clean, offsets %lld to %lld", log->path,
+        (long long)log->start, (long long)log->end);
 }
 
 /* Steps end with the message that says what went wrong. */
@@ -265,9 +268,8 @@ static void read_names_run(struct flow *f)
     FLOW_WAIT(f, "turn", io_yield(log->io, &f->op));
     if (x->has_metadata) {
         snprintf(x->path, sizeof(x->path), "%s/%s", log->path, LOG_METADATA_NAME);
-        FLOW_TRY(f, "read partition.metadata", file_read_all(log->io, x->path,
-                                                             SMALL_FILE_BYTES_MAX, &x->text,
-                                                             &f->op));
+        FLOW_TRY(f, "read partition.metadata",
+                 file_read_all(log->io, x->path, SMALL_FILE_BYTES_MAX, &x->text, &f->op));
         if (take_metadata(x) < 0) {
             flow_done(f, ERR_CORRUPT);
             return;
@@ -276,8 +278,8 @@ static void read_names_run(struct flow *f)
     if (x->has_epochs) {
         snprintf(x->path, sizeof(x->path), "%s/%s", log->path, LOG_EPOCHS_NAME);
         text_clear(&x->text);
-        FLOW_TRY(f, "read leader epochs", file_read_all(log->io, x->path, SMALL_FILE_BYTES_MAX,
-                                                        &x->text, &f->op));
+        FLOW_TRY(f, "read leader epochs",
+                 file_read_all(log->io, x->path, SMALL_FILE_BYTES_MAX, &x->text, &f->op));
         take_epochs(x);
     }
     FLOW_END(f);
@@ -287,7 +289,8 @@ failed:
     step_end(x, f, f->result);
 }
 
-/* The batches: after a clean stop only the last one, else all that may have to be cut or rebuilt. */
+/* The batches: after a clean stop only the last one, else all that may have to be cut or rebuilt.
+ */
 static void read_batches_run(struct flow *f)
 {
     struct opening *x = container_of(f, struct opening, part);
@@ -340,20 +343,18 @@ static void write_names_run(struct flow *f)
     if (log->segment_count == 0) {
         begin_empty(x);
         FLOW_TRY(f, "remove snapshots", snapshot_remove_above(log, &x->entries, -1, &f->op));
-        FLOW_TRY(f, "make its first segment",
-                 segment_create_files(log_last_segment(log), &f->op));
+        FLOW_TRY(f, "make its first segment", segment_create_files(log_last_segment(log), &f->op));
     }
     set_positions(x);
     if (!x->has_metadata && !uuid_is_zero(log->topic_id))
         FLOW_TRY(f, "write partition.metadata",
-                 file_replace(log->io, log->path, LOG_METADATA_NAME, metadata_content(x),
-                              &f->op));
+                 file_replace(log->io, log->path, LOG_METADATA_NAME, metadata_content(x), &f->op));
     else if (x->created)
         FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
     if (x->fresh)
         FLOW_TRY(f, "sync the log directory", io_sync_dir(log->io, log->dir->path, &f->op));
-    if (epochs_are_dirty(&log->epochs))
-        FLOW_TRY(f, "write leader epochs", epochs_save(log, &f->op));
+    /* Epochs that were dropped or rebuilt are not saved here: the next start would find the same,
+     * and before the first batch or at a close they are. */
     FLOW_TRY(f, "remove old snapshots", snapshot_remove_strays(log, &x->entries, &f->op));
     FLOW_END(f);
     flow_done(f, 0);
@@ -417,7 +418,7 @@ void log_open(const struct log_open *o, struct log **out, struct fail *fail, str
     flow_start(&x->flow, open_run, op);
 }
 
-/* ---- close ------------------------------------------------------------------------------------------------ */
+/* ---- close --------------------------------------------------------------------------------- */
 
 struct closing {
     struct job job;
@@ -464,8 +465,8 @@ static void close_run(struct flow *f)
         segment_save_free(c->save);
         c->rc = f->result;
         if (c->rc >= 0 && log->end > log->snapshot_offset) {
-            FLOW_WAIT(f, "save producers", file_replace(log->io, log->path, c->name,
-                                                        snapshot_content(c), &f->op));
+            FLOW_WAIT(f, "save producers",
+                      file_replace(log->io, log->path, c->name, snapshot_content(c), &f->op));
             c->rc = f->result;
         }
         if (c->rc < 0)

@@ -23,8 +23,7 @@ void producers_init(struct producers *p, int64_t expiration_ms)
 
 void producers_clear(struct producers *p)
 {
-    MAP_EACH(node, &p->by_id)
-    {
+    MAP_EACH (node, &p->by_id) {
         map_remove(&p->by_id, node);
         free(container_of(node, struct producer, node));
     }
@@ -78,7 +77,7 @@ static int32_t first_sequence(const struct producer_batch *b)
     return INT32_MAX - (b->offset_delta - b->last_sequence) + 1;
 }
 
-/* ---- transactions, by first offset ---------------------------------------------------------- */
+/* ---- transactions, by first offset --------------------------------------------------------- */
 
 static void transactions_add(struct transactions *t, struct transaction entry)
 {
@@ -136,7 +135,7 @@ int64_t producers_first_unstable(struct producers *p, int64_t high_watermark)
     return first;
 }
 
-/* ---- what a leader checks --------------------------------------------------------------------- */
+/* ---- what a leader checks ------------------------------------------------------------------ */
 
 /* Coordinator epoch and type of a marker; false for an empty control batch, which is what
  * compaction leaves of a whole transaction, and for control records of another kind. */
@@ -221,7 +220,7 @@ enum kerr producers_check(struct producers *p, const struct batch *b, int64_t no
     return KERR_NONE;
 }
 
-/* ---- learning ----------------------------------------------------------------------------------- */
+/* ---- learning ------------------------------------------------------------------------------ */
 
 /* A new epoch begins with new sequences. */
 static void set_epoch(struct producer *x, int16_t epoch)
@@ -284,8 +283,7 @@ void producers_expire(struct producers *p, int64_t now_ms)
     if (now_ms < p->sweep_at_ms && p->sweep_at_ms - now_ms <= EXPIRE_INTERVAL_MS)
         return;
     if (p->sweep_at_ms != 0) {
-        MAP_EACH(node, &p->by_id)
-        {
+        MAP_EACH (node, &p->by_id) {
             struct producer *x = container_of(node, struct producer, node);
             if (!is_expired(p, x, now_ms))
                 continue;
@@ -296,7 +294,7 @@ void producers_expire(struct producers *p, int64_t now_ms)
     p->sweep_at_ms = now_ms + EXPIRE_INTERVAL_MS;
 }
 
-/* ---- snapshots ---------------------------------------------------------------------------------- */
+/* ---- snapshots ----------------------------------------------------------------------------- */
 
 /*  0 version i16 = 1 | 2 crc u32 of 6.. | 6 count i32 | 10 entries:
  *     0 id i64 | 8 epoch i16 | 10 last sequence i32 | 14 last offset i64 | 22 offset delta i32 |
@@ -334,8 +332,7 @@ void producers_print(const struct producers *p, struct text *out)
     uint8_t head[SNAPSHOT_HEAD_BYTES], entry[SNAPSHOT_ENTRY_BYTES];
 
     ASSERT(sorted != NULL);
-    MAP_EACH(node, &p->by_id)
-    {
+    MAP_EACH (node, &p->by_id) {
         sorted[i++] = container_of(node, struct producer, node);
     }
     qsort(sorted, count, sizeof(*sorted), compare_ids);

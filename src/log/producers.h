@@ -76,7 +76,7 @@ void producers_expire(struct producers *p, int64_t now_ms);
 /* First offset of the oldest transaction that is open or not below `high_watermark`; -1 none. */
 int64_t producers_first_unstable(struct producers *p, int64_t high_watermark);
 
-/* ---- snapshot files, version 1 ---- */
+/* ---- snapshot files, version 1 ------------------------------------------------------------- */
 
 void producers_print(const struct producers *p, struct text *out);
 /* Replaces what is there; entries that have expired at `now_ms` are left out. ERR_CORRUPT. */

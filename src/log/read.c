@@ -29,7 +29,7 @@ void log_spans_release(struct log_spans *spans)
     *spans = (struct log_spans){0};
 }
 
-/* ---- from memory --------------------------------------------------------------------------------------- */
+/* ---- from memory --------------------------------------------------------------------------- */
 
 /* The furthest batch start that page notes show behind `end`, within the limits: every batch before
  * it is wholly below `limit`. */
@@ -120,7 +120,7 @@ bool log_read_tail(struct log *log, const struct log_read *r, struct log_spans *
     return true;
 }
 
-/* ---- from files ------------------------------------------------------------------------------------------ */
+/* ---- from files ---------------------------------------------------------------------------- */
 
 struct cold {
     struct flow flow;
@@ -313,7 +313,7 @@ void log_read_cold(struct log *log, const struct log_read *r, struct log_spans *
     flow_start(&c->flow, cold_run, op);
 }
 
-/* ---- copies ------------------------------------------------------------------------------------------------ */
+/* ---- copies -------------------------------------------------------------------------------- */
 
 struct copying {
     struct flow flow;

@@ -10,7 +10,7 @@
 #include "log/scan.h"
 #include "log/state.h"
 
-/* ---- the files of a segment ------------------------------------------------------------------------------- */
+/* ---- the files of a segment ---------------------------------------------------------------- */
 
 static const char *const segment_suffixes[] = {".log", ".index", ".timeindex", ".txnindex",
                                                ".snapshot"};
@@ -53,10 +53,10 @@ void segment_remove_files(struct log *log, int64_t base, struct op *op)
     flow_start(&r->flow, remove_files_run, op);
 }
 
-/* ---- the pass -------------------------------------------------------------------------------------------------- */
+/* ---- the pass ------------------------------------------------------------------------------ */
 
 struct passing {
-    struct flow flow;
+    struct flow flow, part;
     struct log *log;
     struct pass pass;
     struct fail *fail;
@@ -65,9 +65,11 @@ struct passing {
     struct scan scan;
     struct batch batch;
     int rc;
-    int64_t end;           /* of the batches that were seen */
+    int64_t end; /* of the batches that were seen */
     struct segment_save *save;
-    bool cut, changed;
+    bool cut;
+    struct text text;
+    char name[40];
 };
 
 static enum pass_mode mode_of(const struct passing *p)
@@ -95,7 +97,6 @@ static void rebuild_begin(struct segment *s)
     s->max_timestamp_offset = -1;
     s->first_timestamp_ms = -1;
     s->last_time_entry_ms = -1;
-    s->last_time_entry_offset = s->base;
     s->bytes_since_entry = 0;
     s->timestamps_known = true;
 }
@@ -160,9 +161,8 @@ static void cut_here(struct passing *p)
     say(log->telemetry, LOG_WARN, "log",
         "%s: %s at byte %llu, behind offset %lld: the log ends here, %llu bytes and %u segments "
         "behind it are removed",
-        s->path, error_text(p->rc), (unsigned long long)p->scan.position,
-        (long long)(p->end - 1), (unsigned long long)(s->size_bytes - p->scan.position),
-        log->segment_count - p->i - 1);
+        s->path, error_text(p->rc), (unsigned long long)p->scan.position, (long long)(p->end - 1),
+        (unsigned long long)(s->size_bytes - p->scan.position), log->segment_count - p->i - 1);
     log->size_bytes -= s->size_bytes - p->scan.position;
     s->size_bytes = s->drained_bytes = s->whole_bytes = p->scan.position;
     s->rolled = s->closed = false;
@@ -173,6 +173,7 @@ static void passing_end(struct passing *p, int64_t result)
 {
     scan_deinit(&p->scan);
     segment_release(&p->held);
+    text_deinit(&p->text);
     flow_done(&p->flow, result);
     free(p);
 }
@@ -187,11 +188,73 @@ static void segment_begin(struct passing *p)
     scan_init(&p->scan, p->segment, 0, p->segment->size_bytes, true, SCAN_WINDOW_BYTES);
 }
 
-/* Segments go from the end, each for good before the next and before the cut: else a power cut could
- * bring one back behind a hole.
+/* The producers as of the next segment, which nobody could tell any more once this one is deleted.
+ */
+static struct bytes snapshot_content(struct passing *p)
+{
+    struct log *log = p->log;
+    int64_t base = log->segments[p->i + 1]->base;
+
+    snapshot_name(base, p->name);
+    log->snapshot_offset = base;
+    text_clear(&p->text);
+    producers_print(&log->producers, &p->text);
+    return bytes_of_str(text_str(&p->text));
+}
+
+static void part_end(struct passing *p, int64_t result)
+{
+    if (result < 0 && p->fail->error == 0)
+        fail_set(p->fail, (int)result, "%s: cannot %s: %s", p->log->path, p->part.step,
+                 error_text((int)result));
+    flow_done(&p->part, result);
+}
+
+/* A rebuilt segment has its last size and is durable, and so are its side files: what was found may
+ * have been in the page cache only, and will be told to others as stable.
  *
- * A rebuilt segment has its last size and is durable, and so are its side files: what was found may
- * have been in the page cache only, and will be told to others as stable. */
+ * After a cut, segments go from the end, each for good before the next and before the cut: else a
+ * power cut could bring one back behind a hole. */
+static void rebuild_end_run(struct flow *f)
+{
+    struct passing *p = container_of(f, struct passing, part);
+    struct log *log = p->log;
+
+    FLOW_BEGIN(f);
+    FLOW_WAIT(f, "turn", io_yield(log->io, &f->op));
+    while (p->cut && p->i + 1 < log->segment_count) {
+        FLOW_TRY(f, "remove a segment",
+                 segment_remove_files(log, log_last_segment(log)->base, &f->op));
+        FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
+        log_segments_remove(log, log->segment_count - 1);
+    }
+    if (p->cut)
+        FLOW_TRY(f, "close a segment", segment_close_file(p->segment, &f->op));
+    if (p->segment->rolled)
+        index_apply_last(p->segment);
+    FLOW_TRY(f, "open a segment", segment_use(p->segment, &f->op));
+    p->held = p->segment;
+    if (p->cut)
+        FLOW_TRY(f, "cut a segment", io_truncate(p->segment->file, p->segment->size_bytes, &f->op));
+    FLOW_TRY(f, "sync a segment", io_sync(p->segment->file, &f->op));
+    log->drained = p->end; /* its entries may be written (L3) */
+    FLOW_WAIT(f, "save indexes", p->save = segment_save_start(p->segment, true, &f->op));
+    segment_save_free(p->save);
+    if (f->result < 0)
+        goto failed;
+    segment_release(&p->held);
+    if (p->segment->rolled)
+        FLOW_TRY(f, "save producers",
+                 file_replace(log->io, log->path, p->name, snapshot_content(p), &f->op));
+    else
+        FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
+    FLOW_END(f);
+    part_end(p, 0);
+    return;
+failed:
+    part_end(p, f->result);
+}
+
 static void pass_run(struct flow *f)
 {
     struct passing *p = container_of(f, struct passing, flow);
@@ -224,41 +287,16 @@ static void pass_run(struct flow *f)
         }
         scan_deinit(&p->scan);
         segment_release(&p->held);
-        if (p->cut) {
-            while (p->i + 1 < log->segment_count) {
-                FLOW_TRY(f, "remove a segment",
-                         segment_remove_files(log, log_last_segment(log)->base, &f->op));
-                FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
-                log_segments_remove(log, log->segment_count - 1);
-            }
-            FLOW_TRY(f, "close a segment", segment_close_file(p->segment, &f->op));
-        }
-        if (mode_of(p) != PASS_REBUILD)
-            continue;
-        p->changed = true;
-        if (p->segment->rolled)
-            index_apply_last(p->segment);
-        FLOW_TRY(f, "open a segment", segment_use(p->segment, &f->op));
-        p->held = p->segment;
-        if (p->cut)
-            FLOW_TRY(f, "cut a segment",
-                     io_truncate(p->segment->file, p->segment->size_bytes, &f->op));
-        FLOW_TRY(f, "sync a segment", io_sync(p->segment->file, &f->op));
-        log->drained = p->end; /* its entries may be written (L3) */
-        FLOW_WAIT(f, "save indexes", p->save = segment_save_start(p->segment, true, &f->op));
-        segment_save_free(p->save);
-        if (f->result < 0)
-            goto failed;
-        segment_release(&p->held);
+        if (mode_of(p) == PASS_REBUILD)
+            FLOW_TRY(f, "rebuild a segment", flow_start(&p->part, rebuild_end_run, &f->op));
     }
-    if (p->changed)
-        FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
     FLOW_END(f);
     passing_end(p, p->end);
     return;
 failed:
-    fail_set(p->fail, (int)f->result, "%s: cannot %s: %s", log->path, f->step,
-             error_text((int)f->result));
+    if (p->fail->error == 0)
+        fail_set(p->fail, (int)f->result, "%s: cannot %s: %s", log->path, f->step,
+                 error_text((int)f->result));
     passing_end(p, f->result);
 }
 

@@ -34,7 +34,7 @@ void log_roll_if_due(struct log *log, const struct batch *b)
     log_segments_add(log, s);
 }
 
-/* ---- aside: closing rolled segments, writing index entries ----------------------------------------- */
+/* ---- aside: closing rolled segments, writing index entries --------------------------------- */
 
 /* The oldest segment that is rolled, wholly in its file, and not closed yet. */
 static struct segment *next_to_close(const struct log *log)
@@ -107,8 +107,9 @@ static void side_run(struct flow *f)
         segment_save_free(log->side_save);
         if (f->result < 0)
             goto failed;
-        FLOW_TRY(f, "save its producers", file_replace(log->io, log->path, snapshot_file_name(log),
-                                                       snapshot_bytes(log), &f->op));
+        FLOW_TRY(
+            f, "save its producers",
+            file_replace(log->io, log->path, snapshot_file_name(log), snapshot_bytes(log), &f->op));
         segment_closed(log);
     }
     log->side_segment = log_last_segment(log);

@@ -5,8 +5,8 @@
 
 #include "log/head.h"
 
-void scan_init(struct scan *s, struct segment *segment, uint64_t position, uint64_t end,
-               bool whole, uint32_t chunk_bytes)
+void scan_init(struct scan *s, struct segment *segment, uint64_t position, uint64_t end, bool whole,
+               uint32_t chunk_bytes)
 {
     *s = (struct scan){.segment = segment,
                        .position = position,

@@ -32,11 +32,10 @@ struct segment *segment_new(struct log *log, int64_t base)
     s->max_timestamp_offset = -1;
     s->first_timestamp_ms = -1;
     s->last_time_entry_ms = -1;
-    s->last_time_entry_offset = base;
     s->created_ms = io_now_ms(log->io);
     if (log->settings.segment_jitter_ms > 0)
-        s->jitter_ms = (int64_t)prng_below(io_prng(log->io),
-                                           (uint64_t)log->settings.segment_jitter_ms);
+        s->jitter_ms =
+            (int64_t)prng_below(io_prng(log->io), (uint64_t)log->settings.segment_jitter_ms);
     list_init(&s->waiters);
     return s;
 }
@@ -52,7 +51,7 @@ static void segment_free(struct segment *s)
     free(s);
 }
 
-/* ---- the file ---------------------------------------------------------------------------------- */
+/* ---- the file ------------------------------------------------------------------------------ */
 
 static void file_close_begin(struct segment *s);
 
@@ -206,13 +205,13 @@ void segment_read(struct segment *s, uint64_t position, void *into, uint32_t n, 
     io_read(s->file, position, into, n, op);
 }
 
-/* ---- side files ---------------------------------------------------------------------------------- */
+/* ---- side files ---------------------------------------------------------------------------- */
 
 struct segment_save {
     struct flow flow;
     struct segment *segment;
     struct io_file *file;
-    struct text bytes;   /* copied: an append may add to `pending` meanwhile */
+    struct text bytes; /* copied: an append may add to `pending` meanwhile */
     struct bytes piece;
     enum side side;
     bool final;
@@ -294,7 +293,8 @@ static struct side_file *side_of(struct segment_save *save)
     return &save->segment->side[save->side];
 }
 
-/* After trouble the file stays open: the directory is offline, and nothing in it is touched again. */
+/* After trouble the file stays open: the directory is offline, and nothing in it is touched again.
+ */
 static void segment_save_run(struct flow *f)
 {
     struct segment_save *save = container_of(f, struct segment_save, flow);
@@ -310,11 +310,10 @@ static void segment_save_run(struct flow *f)
         FLOW_TRY(f, "open an index",
                  io_open(s->io, save->path, IO_WRITE | IO_CREATE, &save->file, &f->op));
         if (save->piece.n > 0)
-            FLOW_TRY(f, "write an index", io_write(save->file, side_of(save)->written_bytes,
-                                                   &save->piece, 1, &f->op));
+            FLOW_TRY(f, "write an index",
+                     io_write(save->file, side_of(save)->written_bytes, &save->piece, 1, &f->op));
         if (save->final || side_of(save)->reset)
-            FLOW_TRY(f, "cut an index",
-                     io_truncate(save->file, side_size_bytes(save), &f->op));
+            FLOW_TRY(f, "cut an index", io_truncate(save->file, side_size_bytes(save), &f->op));
         if (save->final)
             FLOW_TRY(f, "sync an index", io_sync(save->file, &f->op));
         FLOW_TRY(f, "close an index", io_close(save->file, &f->op));

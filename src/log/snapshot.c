@@ -28,13 +28,13 @@ static bool is_snapshot(const struct io_entry *e, int64_t *offset)
     return name_parse(e->name, offset, &suffix) && str_equal(suffix, STR(".snapshot"));
 }
 
-/* ---- restore ------------------------------------------------------------------------------------------- */
+/* ---- restore ------------------------------------------------------------------------------- */
 
 struct restore {
     struct flow flow;
     struct log *log;
     const struct io_entries *entries;
-    uint32_t left;    /* entries below it are still to be tried */
+    uint32_t left; /* entries below it are still to be tried */
     int64_t at_most;
     int64_t offset;
     struct text text;
@@ -57,8 +57,8 @@ static bool restore_parse(struct restore *r)
 {
     struct log *log = r->log;
 
-    if (producers_parse(&log->producers, bytes_of_str(text_str(&r->text)),
-                        io_wall_ms(log->io)) == 0)
+    if (producers_parse(&log->producers, bytes_of_str(text_str(&r->text)), io_wall_ms(log->io)) ==
+        0)
         return true;
     say(log->telemetry, LOG_WARN, "log",
         "%s is damaged: it is removed, and an older one and the log are read instead", r->path);
@@ -113,7 +113,7 @@ void snapshot_restore(struct log *log, const struct io_entries *entries, int64_t
     flow_start(&r->flow, restore_run, op);
 }
 
-/* ---- removal --------------------------------------------------------------------------------------------- */
+/* ---- removal ------------------------------------------------------------------------------- */
 
 struct removal {
     struct flow flow;
@@ -121,7 +121,7 @@ struct removal {
     const struct io_entries *entries;
     uint32_t i;
     int64_t offset;
-    int64_t above;    /* strays: INT64_MAX, and the newest two of them and of the others stay */
+    int64_t above; /* strays: INT64_MAX, and the newest two of them and of the others stay */
     uint32_t strays_kept;
     char path[LOG_PATH_BYTES];
 };

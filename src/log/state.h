@@ -72,7 +72,6 @@ struct segment {
     int64_t jitter_ms;
     struct side_file side[SIDES];
     int64_t last_time_entry_ms;   /* of the time index; -1 none */
-    int64_t last_time_entry_offset;
     uint32_t bytes_since_entry;
     bool timestamps_known;        /* a closed segment's are read when somebody asks */
     bool rolled;                  /* a later segment exists */
@@ -173,7 +172,7 @@ struct log {
     char side_name[40];
 };
 
-/* ---- log.c ---- */
+/* ---- log.c --------------------------------------------------------------------------------- */
 
 void log_fail(struct log *log, int64_t error, const char *what);
 bool log_is_failed(struct log *log);
@@ -184,7 +183,7 @@ void log_segments_add(struct log *log, struct segment *s);
 void log_segments_remove(struct log *log, uint32_t index); /* forgets it; its users keep it */
 void ops_complete_all(struct io *io, struct list *ops, int64_t result);
 
-/* ---- segment.c ---- */
+/* ---- segment.c ----------------------------------------------------------------------------- */
 
 /* `path` is the log's directory. Timestamps unknown, nothing in it. */
 struct segment *segment_new(struct log *log, int64_t base);
@@ -213,7 +212,7 @@ struct segment_save *segment_save_start(struct segment *s, bool final, struct op
 bool segment_save_is_due(const struct segment *s);
 void segment_save_free(struct segment_save *save);
 
-/* ---- index.c ---- */
+/* ---- index.c ------------------------------------------------------------------------------- */
 
 /* Note an appended batch at `position`; size_bytes of the segment is still without it. */
 void index_apply(struct segment *s, const struct batch *b, uint64_t position,
@@ -237,18 +236,18 @@ void time_index_find(struct segment *s, int64_t timestamp_ms, struct op *op);
 /* Make max_timestamp known. Completes with 0. */
 void segment_load_timestamps(struct segment *s, struct op *op);
 
-/* ---- txn_index.c ---- */
+/* ---- txn_index.c --------------------------------------------------------------------------- */
 
 void txn_index_apply(struct segment *s, const struct txn_completed *t);
 
-/* ---- roll.c ---- */
+/* ---- roll.c -------------------------------------------------------------------------------- */
 
 /* Begin a new segment when a batch of `n` bytes does not go into the last one. */
 void log_roll_if_due(struct log *log, const struct batch *b);
 void side_wake(struct log *log);
 void side_wait(struct log *log, struct op *op); /* until it rests */
 
-/* ---- drain.c ---- */
+/* ---- drain.c ------------------------------------------------------------------------------- */
 
 void worker_wake(struct log *log);
 void epochs_save(struct log *log, struct op *op); /* replace the file */
@@ -258,7 +257,7 @@ void log_sync(struct log *log, struct op *op); /* everything that is drained now
 void log_job_add(struct log *log, struct job *job, void (*run)(struct flow *f), struct op *op);
 void log_recovery_point_advance(struct log *log);
 
-/* ---- append.c ---- */
+/* ---- append.c ------------------------------------------------------------------------------ */
 
 /* The states beside the log learn a batch: the one way for leader, follower and recovery.
  * `s` holds the batch at `position`. */
@@ -266,14 +265,14 @@ enum apply { APPLY_INDEX = 1, APPLY_EPOCHS = 2, APPLY_PRODUCERS = 4, APPLY_ALL =
 void log_apply(struct log *log, struct segment *s, const struct batch *b, uint64_t position,
                uint32_t what);
 
-/* ---- file.c ---- */
+/* ---- file.c -------------------------------------------------------------------------------- */
 
 void snapshot_name(int64_t offset, char out[40]);
 /* Open, read up to `n` bytes, close. Completes with the count. */
 void file_read_at(struct io *io, const char *path, uint64_t position, void *into, uint32_t n,
                   struct op *op);
 
-/* ---- snapshot.c ---- */
+/* ---- snapshot.c ---------------------------------------------------------------------------- */
 
 /* A name in a log's directory: <digits><suffix>. False for another. */
 bool name_parse(const char *name, int64_t *offset, struct str *suffix);
@@ -288,7 +287,7 @@ void snapshot_remove_above(struct log *log, const struct io_entries *entries, in
 /* Remove those that belong to no segment, but not the newest two (interop: 1.7). */
 void snapshot_remove_strays(struct log *log, const struct io_entries *entries, struct op *op);
 
-/* ---- load.c ---- */
+/* ---- load.c -------------------------------------------------------------------------------- */
 
 /* Finish or undo what a crash left half done in a log's directory (interop: 1.8). Completes with how
  * many names were changed: list again when it is not 0. */
@@ -302,7 +301,7 @@ void log_check_last(struct log *log, struct op *op);
 /* Make the empty files of the only segment. */
 void segment_create_files(struct segment *s, struct op *op);
 
-/* ---- recover.c ---- */
+/* ---- recover.c ----------------------------------------------------------------------------- */
 
 enum pass_mode { PASS_SKIP, PASS_READ, PASS_REBUILD };
 

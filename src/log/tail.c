@@ -16,7 +16,7 @@ static struct tail_block *last_block(const struct tail *t)
     return t->count == 0 ? NULL : block_of(t, t->count - 1);
 }
 
-/* ---- blocks -------------------------------------------------------------------------------------- */
+/* ---- blocks -------------------------------------------------------------------------------- */
 
 static struct tail_block *block_allocate(struct log_memory *m, uint32_t capacity)
 {
@@ -152,7 +152,7 @@ void tail_deinit(struct tail *t)
     *t = (struct tail){0};
 }
 
-/* ---- append ---------------------------------------------------------------------------------------- */
+/* ---- append -------------------------------------------------------------------------------- */
 
 /* Enough for what comes, and twice the last block while a log is busy: an idle partition holds one
  * page, a busy one writes large. */
@@ -198,8 +198,8 @@ static void note_start(struct tail_block *b, int64_t base_offset)
         *start = (struct tail_start){b->used, base_offset};
 }
 
-void tail_append(struct log *log, struct segment *s, const struct batch *batch,
-                 int64_t base_offset, int32_t leader_epoch)
+void tail_append(struct log *log, struct segment *s, const struct batch *batch, int64_t base_offset,
+                 int32_t leader_epoch)
 {
     struct tail *t = &log->tail;
     const uint8_t *p = batch->bytes.p;
@@ -238,7 +238,7 @@ void tail_append(struct log *log, struct segment *s, const struct batch *batch,
     b->next_position = s->size_bytes;
 }
 
-/* ---- drain ------------------------------------------------------------------------------------------- */
+/* ---- drain --------------------------------------------------------------------------------- */
 
 uint32_t tail_gather(const struct tail *t, const struct segment *s, uint32_t bytes_max,
                      uint32_t pieces_max, struct bytes *pieces, uint64_t *to_bytes,
@@ -277,7 +277,7 @@ void tail_drained(struct tail *t, const struct segment *s, uint64_t to_bytes)
     }
 }
 
-/* ---- read -------------------------------------------------------------------------------------------- */
+/* ---- read ---------------------------------------------------------------------------------- */
 
 int64_t tail_first_offset(const struct log *log)
 {

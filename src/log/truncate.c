@@ -69,7 +69,7 @@ static int64_t newest_snapshot(const struct io_entries *entries, int64_t at_most
     return newest;
 }
 
-/* ---- truncate ------------------------------------------------------------------------------------------ */
+/* ---- truncate ------------------------------------------------------------------------------ */
 
 static const struct {
     const char *suffix;
@@ -143,7 +143,6 @@ static void take_last_time_entry(struct segment *s)
         return;
     const uint8_t *last = (const uint8_t *)pending->p + pending->n - TIME_ENTRY_BYTES;
     s->last_time_entry_ms = s->max_timestamp_ms = get_i64(last);
-    s->last_time_entry_offset = s->max_timestamp_offset = s->base + get_u32(last + 8);
 }
 
 static bool has_side(const struct cutting *c)
@@ -187,8 +186,8 @@ static void cut_memory(struct cutting *c)
     set_end(log, c->offset);
 }
 
-/* Segments go from the end, each for good before the next and before the cut: else a power cut could
- * bring one back behind a hole. */
+/* Segments go from the end, each for good before the next and before the cut: else a power cut
+ * could bring one back behind a hole. */
 static void truncate_run(struct flow *f)
 {
     struct cutting *c = container_of(f, struct cutting, job.flow);
@@ -212,8 +211,8 @@ static void truncate_run(struct flow *f)
     for (c->side = 0; c->side < SIDES; c->side++) {
         side_path(c);
         if (has_side(c))
-            FLOW_TRY(f, "read an index", file_read_all(log->io, c->path, SMALL_FILE_BYTES_MAX,
-                                                       &c->text, &f->op));
+            FLOW_TRY(f, "read an index",
+                     file_read_all(log->io, c->path, SMALL_FILE_BYTES_MAX, &c->text, &f->op));
         take_side(c);
     }
     take_last_time_entry(c->segment);
@@ -262,7 +261,7 @@ void log_truncate(struct log *log, int64_t offset, struct op *op)
     log_job_add(log, &c->job, truncate_run, op);
 }
 
-/* ---- begin anew ------------------------------------------------------------------------------------------ */
+/* ---- begin anew ---------------------------------------------------------------------------- */
 
 static void restart_memory(struct cutting *c)
 {
@@ -323,7 +322,7 @@ void log_restart_at(struct log *log, int64_t offset, struct op *op)
     log_job_add(log, &c->job, restart_run, op);
 }
 
-/* ---- the start -------------------------------------------------------------------------------------------- */
+/* ---- the start ----------------------------------------------------------------------------- */
 
 static const char *const deleted_suffixes[] = {".log", ".index", ".timeindex", ".txnindex",
                                                ".snapshot"};
@@ -352,8 +351,8 @@ static void forget_first(struct cutting *c)
     log_segments_remove(log, 0);
 }
 
-/* Appends go on meanwhile, in memory. The .log goes first: a crash leaves orphans, which are removed
- * at the next start. */
+/* Appends go on meanwhile, in memory. The .log goes first: a crash leaves orphans, which are
+ * removed at the next start. */
 static void raise_run(struct flow *f)
 {
     struct cutting *c = container_of(f, struct cutting, job.flow);

@@ -60,7 +60,7 @@ static void receive_more(struct conn *c);
 static void send_more(struct conn *c);
 static void end_when_quiet(struct conn *c);
 
-/* ---- idle ------------------------------------------------------------------------------------ */
+/* ---- idle ----------------------------------------------------------------------------------- */
 
 static void idle_fired(struct io_timer *t)
 {
@@ -85,7 +85,7 @@ static void idle_watch(struct conn *c)
         io_timer_set(c->io, &c->idle, c->last_active_ns + c->limits.idle_ms * 1000000, idle_fired);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 /* N3 */
 static bool may_read(const struct conn *c)
@@ -272,7 +272,7 @@ static void receive_more(struct conn *c)
             &c->receive);
 }
 
-/* ---- answering --------------------------------------------------------------------------------- */
+/* ---- answering ------------------------------------------------------------------------------ */
 
 /* Give the frame back to the session. */
 static void give_back(struct conn *c, struct conn_frame *f)
@@ -361,7 +361,7 @@ void conn_answer(struct conn_frame *f, struct answer *a)
     receive_more(c);
 }
 
-/* ---- life --------------------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 struct conn *conn_new(struct io *io, struct telemetry *t, struct io_socket *socket,
                       const struct conn_limits *limits, const struct conn_handler *handler, void *ctx)

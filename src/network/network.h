@@ -18,7 +18,7 @@
 #include "io/io.h"
 #include "telemetry/telemetry.h"
 
-/* ---- server end ------------------------------------------------------------------------------ */
+/* ---- server end ----------------------------------------------------------------------------- */
 
 struct conn;
 
@@ -53,38 +53,40 @@ struct answer {
 /* All of it is called from the loop, save `give`, which conn_answer calls where nothing is left to
  * be sent. Inside each, conn_answer, conn_close and conn_pause may be called. */
 struct conn_handler {
-    /* Memory for the next frame's struct (conn_frame embedded first). NULL closes the connection. */
+    /* Memory for the next frame's struct (conn_frame embedded first). NULL closes the
+     * connection. */
     struct conn_frame *(*take)(void *ctx);
     /* A whole frame has come. Answer it now or later with conn_answer. */
     void (*frame)(void *ctx, struct conn_frame *frame);
     /* The frame's answer has been sent, or dropped: its memory is the session's again. */
     void (*give)(void *ctx, struct conn_frame *frame);
-    /* The connection is down: `why` for a log line (peer, error text, idle, what conn_close was told). Once. Frames
-     * handed out stay valid until they are answered (the answer is dropped). */
+    /* The connection is down: `why` for a log line (peer, error text, idle, what conn_close was
+     * told). Once. Frames handed out stay valid until they are answered (the answer is dropped). */
     void (*closed)(void *ctx, const char *why);
     /* The last frame is back: the conn is freed. Nothing of it is called any more. */
     void (*gone)(void *ctx);
 };
 
-/* Takes over the socket. `handler` outlives it. NULL without memory: then the socket is the caller's still. */
+/* Takes over the socket. `handler` outlives it. NULL without memory: then the socket is the
+ * caller's still. */
 struct conn *conn_new(struct io *io, struct telemetry *t, struct io_socket *socket,
                       const struct conn_limits *limits, const struct conn_handler *handler,
                       void *ctx);
 void conn_start(struct conn *c);                 /* begin to read */
 void conn_set_limits(struct conn *c, const struct conn_limits *limits);
 
-/* Answer a frame, in any order. Takes `a`; NULL = no answer is due (Produce with acks=0): the frame is given
- * back at once. */
+/* Answer a frame, in any order. Takes `a`; NULL = no answer is due (Produce with acks=0): the
+ * frame is given back at once. */
 void conn_answer(struct conn_frame *frame, struct answer *a);
 
-/* Close: answers not yet sent are dropped. `closed` follows later, and `gone` when every frame is answered; neither
- * inside this call. `why` is static. Accepts repeated calls. */
+/* Close: answers not yet sent are dropped. `closed` follows later, and `gone` when every frame
+ * is answered; neither inside this call. `why` is static. Accepts repeated calls. */
 void conn_close(struct conn *c, const char *why);
 /* Stop or go on reading (throttle, quota). */
 void conn_pause(struct conn *c, bool paused);
 bool conn_is_open(const struct conn *c);
 
-/* ---- client end -------------------------------------------------------------------------------- */
+/* ---- client end ----------------------------------------------------------------------------- */
 
 /* A connection to another node that comes and goes: connects when there is something to send, waits
  * with back-off (exponential, jitter +-20%) after it ended, for whatever reason. */
@@ -121,6 +123,7 @@ struct peer_call {
     struct peer *peer;
 };
 
-/* Send `body` (copied) under api key and version, which must be ones of the API table; the header is made here
- * (header versions by that table). Where a call ends by peer_close, or after it: ends with ERR_CLOSED. */
+/* Send `body` (copied) under api key and version, which must be ones of the API table; the
+ * header is made here (header versions by that table). Where a call ends by peer_close, or after
+ * it: ends with ERR_CLOSED. */
 void peer_send(struct peer *p, struct peer_call *call, struct bytes body);

@@ -47,7 +47,7 @@ struct peer {
 
 static void advance(struct peer *p);
 
-/* ---- calls end --------------------------------------------------------------------------------------- */
+/* ---- calls end ------------------------------------------------------------------------------ */
 
 static void call_end(struct peer_call *call, int64_t result)
 {
@@ -66,7 +66,7 @@ static void fail_all(struct list *calls, int error)
         call_end(container_of(node, struct peer_call, node), error);
 }
 
-/* ---- connection ends ----------------------------------------------------------------------------------- */
+/* ---- connection ends ------------------------------------------------------------------------ */
 
 static int64_t with_jitter(struct peer *p, int64_t ms)
 {
@@ -139,7 +139,7 @@ static void hang_up(struct peer *p, int trouble)
     io_socket_close(p->socket, &p->close);
 }
 
-/* ---- receive ---------------------------------------------------------------------------------------------- */
+/* ---- receive -------------------------------------------------------------------------------- */
 
 static void receive_more(struct peer *p);
 
@@ -219,7 +219,7 @@ static void receive_more(struct peer *p)
                 p->frame->capacity_bytes - p->frame->used_bytes, &p->receive);
 }
 
-/* ---- send --------------------------------------------------------------------------------------------------- */
+/* ---- send ----------------------------------------------------------------------------------- */
 
 static void timed_out(struct io_timer *t)
 {
@@ -363,7 +363,7 @@ void peer_send(struct peer *p, struct peer_call *call, struct bytes body)
     advance(p);
 }
 
-/* ---- life ----------------------------------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 struct peer *peer_new(struct io *io, struct telemetry *t, const struct peer_settings *settings)
 {

@@ -118,14 +118,15 @@ static struct apply *apply_new(struct replicas *rs, const struct image *image, s
     return a;
 }
 
-/* In the next turn, also when there is nothing to do: the waiter never completes inside the call. */
+/* In the next turn, also when there is nothing to do: the waiter never completes inside the
+ * call. */
 static void apply_begin(struct apply *a)
 {
     op_init(&a->begin, begin_done);
     io_yield(a->rs->options.io, &a->begin);
 }
 
-/* ---- what differs --------------------------------------------------------------------------------- */
+/* ---- what differs --------------------------------------------------------------------------- */
 
 static bool is_ours(const struct replicas *rs, const struct image_topic *topic, int32_t partition)
 {

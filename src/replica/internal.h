@@ -88,7 +88,6 @@ struct work {
     char *from, *to;                /* paths of a stray directory */
     struct log_open open;
     struct log *log;
-    struct replication_outcome outcome;
     struct fail fail;
 };
 void work_start(struct work *w);
@@ -104,5 +103,4 @@ struct existing *existing_find(const struct replicas *rs, struct uuid topic_id, 
 void existing_settle(struct replicas *rs, struct existing *e);
 
 /* Take the settings and the role that metadata gives; who waits is told. */
-void replica_take_role(struct replica *r, const struct image_topic *topic,
-                       struct replication_outcome *out);
+void replica_take_role(struct replica *r, const struct image_topic *topic);

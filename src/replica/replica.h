@@ -33,7 +33,8 @@ struct replicas_options {
     struct log_memory *memory;  /* the shard's */
     const struct config *broker;/* static broker settings (immutable) */
     int32_t node_id;
-    /* A replica of an internal topic began or ceased to lead (coordinators load and resign), after its log is ready. */
+    /* A replica of an internal topic began or ceased to lead (coordinators load and resign),
+     * after its log is ready. */
     void (*leading)(void *ctx, struct replica *r, bool leads);
     /* The high watermark of a replica that leads an internal topic moved. */
     void (*committed)(void *ctx, struct replica *r);
@@ -43,15 +44,17 @@ struct replicas *replicas_new(const struct replicas_options *o);
 
 /* One of replicas_remove, replicas_apply and replicas_close at a time. */
 
-/* Delete what `after` no longer gives to this node. `before` NULL at first: then partition directories that
- * metadata does not know become `-stray`. When there are several shards all must have done this before one begins
- * replicas_apply: a topic that is made anew bears the old one's name, and may belong to another shard. */
+/* Delete what `after` no longer gives to this node. `before` NULL at first: then partition
+ * directories that metadata does not know become `-stray`. When there are several shards all
+ * must have done this before one begins replicas_apply: a topic that is made anew bears the old
+ * one's name, and may belong to another shard. */
 void replicas_remove(struct replicas *rs, const struct image *before, const struct image *after,
                      struct op *op);
 
-/* Make the shard's replicas what `after` says: all of replicas_remove, then open logs (existing directories found by
- * topic id, else placed into the directory that metadata names, or the one with the fewest partitions), lead, follow,
- * take settings. Completes when done; with the first trouble, and then the rest is done all the same. */
+/* Make the shard's replicas what `after` says: all of replicas_remove, then open logs (existing
+ * directories found by topic id, else placed into the directory that metadata names, or the one
+ * with the fewest partitions), lead, follow, take settings. Completes when done; with the first
+ * trouble, and then the rest is done all the same. */
 void replicas_apply(struct replicas *rs, const struct image *before, const struct image *after,
                     struct op *op);
 /* Close all logs cleanly (waiters are answered NOT_LEADER_OR_FOLLOWER). Completes with 0 when every
@@ -59,8 +62,9 @@ void replicas_apply(struct replicas *rs, const struct image *before, const struc
 void replicas_close(struct replicas *rs, struct op *op);
 void replicas_free(struct replicas *rs);
 
-/* Lines for the directory's checkpoint files of this shard's replicas in `dir`; appended to the lists. `closing`: all
- * logs are about to be closed cleanly, so that nothing below their ends needs recovery then. */
+/* Lines for the directory's checkpoint files of this shard's replicas in `dir`; appended to the
+ * lists. `closing`: all logs are about to be closed cleanly, so that nothing below their ends
+ * needs recovery then. */
 void replicas_checkpoint(const struct replicas *rs, const struct log_dir *dir, bool closing,
                          struct checkpoint *recovery_point, struct checkpoint *log_start,
                          struct checkpoint *high_watermark);
@@ -72,7 +76,8 @@ void replicas_each(struct replicas *rs, void (*each)(void *ctx, struct replica *
 /* New static or dynamic broker settings: those of all replicas are derived anew. */
 void replicas_set_broker(struct replicas *rs, const struct config *broker);
 
-/* Keep the struct while an operation is under way; its log may be gone by the end (replica_log is NULL then). */
+/* Keep the struct while an operation is under way; its log may be gone by the end (replica_log
+ * is NULL then). */
 void replica_hold(struct replica *r);
 void replica_release(struct replica *r);
 
@@ -85,15 +90,15 @@ const struct config *replica_settings(const struct replica *r); /* topic setting
 int64_t replica_high_watermark(const struct replica *r);
 int64_t replica_last_stable_offset(const struct replica *r);
 
-/* ---- produce ------------------------------------------------------------------------------------ */
+/* ---- produce -------------------------------------------------------------------------------- */
 
 struct replica_appended {
     int64_t base_offset, last_offset, append_time_ms, log_start_offset;
     bool duplicate;
 };
 
-/* Append a validated batch as leader. NOT_LEADER_OR_FOLLOWER also of one that is held but withdrawn,
- * NOT_ENOUGH_REPLICAS, and what log_append says. */
+/* Append a validated batch as leader. NOT_LEADER_OR_FOLLOWER also of one that is held but
+ * withdrawn, NOT_ENOUGH_REPLICAS, and what log_append says. */
 enum kerr replica_append(struct replica *r, const struct batch *batch, int16_t acks,
                          struct replica_appended *out);
 
@@ -106,18 +111,19 @@ struct replica_wait {
     int64_t offset; /* ready when the mark is >= this */
     void (*ready)(struct replica_wait *w, enum kerr error);
 };
-/* acks=all: until the high watermark passes; acks=1: until the log's stable end passes `offset`. Ready with
- * NOT_LEADER_OR_FOLLOWER when leadership ends or was lost before. `ready` is never called inside. */
+/* acks=all: until the high watermark passes; acks=1: until the log's stable end passes `offset`.
+ * Ready with NOT_LEADER_OR_FOLLOWER when leadership ends or was lost before. `ready` is never
+ * called inside. */
 void replica_wait_committed(struct replica *r, struct replica_wait *w, int64_t offset);
 void replica_wait_stable(struct replica *r, struct replica_wait *w, int64_t offset);
 void replica_wait_cancel(struct replica_wait *w); /* accepts one that is not waiting */
 
-/* ---- fetch -------------------------------------------------------------------------------------- */
+/* ---- fetch ---------------------------------------------------------------------------------- */
 
 enum isolation { READ_UNCOMMITTED = 0, READ_COMMITTED = 1 };
 
-/* A reader that found too little: told once when the mark of its isolation moves, or leadership is lost or was
- * before. Never told inside replica_watch. */
+/* A reader that found too little: told once when the mark of its isolation moves, or leadership
+ * is lost or was before. Never told inside replica_watch. */
 struct replica_watch {
     struct list node;
     void (*moved)(struct replica_watch *w);

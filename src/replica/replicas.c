@@ -161,10 +161,9 @@ static void settings_changed(void *ctx, struct replica *r)
 {
     struct replicas *rs = ctx;
     const struct image_topic *topic = image_topic_by_id(rs->image, r->topic_id);
-    struct replication_outcome out;
 
     if (topic != NULL)
-        replica_take_role(r, topic, &out);
+        replica_take_role(r, topic);
 }
 
 void replicas_set_broker(struct replicas *rs, const struct config *broker)

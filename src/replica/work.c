@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- where a partition lives ------------------------------------------------------------------------ */
+/* ---- where a partition lives ---------------------------------------------------------------- */
 
 static struct log_dir *dir_named(const struct replicas *rs, const struct image_partition *p)
 {
@@ -53,7 +53,7 @@ static void unplace(struct replica *r)
         r->set->per_dir[d] -= r->set->options.dirs[d] == r->dir ? 1 : 0;
 }
 
-/* ---- open --------------------------------------------------------------------------------------------- */
+/* ---- open ----------------------------------------------------------------------------------- */
 
 static void set_settings(struct replica *r, struct config *settings)
 {
@@ -118,9 +118,10 @@ static void opened(struct work *w)
     replication_init(&r->replication, r->set->options.node_id, mark);
 }
 
-/* ---- take a role ---------------------------------------------------------------------------------------- */
+/* ---- take a role ---------------------------------------------------------------------------- */
 
-/* Coordinators of internal topics are told when leadership begins, ends, or begins anew in another epoch. */
+/* Coordinators of internal topics are told when leadership begins, ends, or begins anew in
+ * another epoch. */
 static void tell_leading(struct replica *r, bool leads)
 {
     if (!r->internal || r->set->options.leading == NULL)
@@ -146,30 +147,33 @@ static struct replication_state state_of(const struct replica *r, const struct i
     };
 }
 
-void replica_take_role(struct replica *r, const struct image_topic *topic,
-                       struct replication_outcome *out)
+void replica_take_role(struct replica *r, const struct image_topic *topic)
 {
     struct replication_state s;
+    struct replication_outcome out;
 
     set_settings(r, settings_of(r->set, topic));
     s = state_of(r, &topic->partitions[r->partition]);
     replication_apply(&r->replication, &s, log_end(r->log), log_stable(r->log),
-                      io_now_ms(r->set->options.io), out);
-    if (out->role_changed)
+                      io_now_ms(r->set->options.io), &out);
+    if (out.role_changed)
         waits_fail(r, KERR_NOT_LEADER_OR_FOLLOWER);
-    if (out->became_follower)
+    if (out.became_follower)
         tell_leading(r, false);
-    waits_advance(r, out->high_watermark_moved);
+    waits_advance(r, out.high_watermark_moved);
+    if (!out.became_leader)
+        return;
+    log_note_epoch(r->log, r->replication.leader_epoch);
+    tell_leading(r, true);
 }
 
-/* w->outcome.became_leader: the log has to note the epoch, then tell_leading. */
+/* What the image of the work says. */
 static void take_role(struct work *w)
 {
-    replica_take_role(w->replica, image_topic_by_id(work_image(w), w->replica->topic_id),
-                      &w->outcome);
+    replica_take_role(w->replica, image_topic_by_id(work_image(w), w->replica->topic_id));
 }
 
-/* ---- go away ---------------------------------------------------------------------------------------------- */
+/* ---- go away -------------------------------------------------------------------------------- */
 
 /* Out of the set: nobody finds it any more. */
 static void forget(struct replica *r)
@@ -229,7 +233,7 @@ static void prepare_stray(struct work *w)
         "it when its records are not needed", w->from, name);
 }
 
-/* ---- the flows -------------------------------------------------------------------------------------------- */
+/* ---- the flows ------------------------------------------------------------------------------ */
 
 static void open_run(struct flow *f)
 {
@@ -241,11 +245,6 @@ static void open_run(struct flow *f)
     FLOW_TRY(f, "open the log", log_open(&w->open, &w->log, &w->fail, &f->op));
     opened(w);
     take_role(w);
-    if (w->outcome.became_leader) {
-        FLOW_TRY(f, "note the leader epoch",
-                 log_begin_epoch(r->log, r->replication.leader_epoch, &f->op));
-        tell_leading(r, true);
-    }
     FLOW_END(f);
     work_finished(w, 0);
     return;
@@ -262,22 +261,12 @@ failed:
 static void change_run(struct flow *f)
 {
     struct work *w = container_of(f, struct work, flow);
-    struct replica *r = w->replica;
 
     FLOW_BEGIN(f);
     take_role(w);
-    if (w->outcome.became_leader) {
-        FLOW_TRY(f, "note the leader epoch",
-                 log_begin_epoch(r->log, r->replication.leader_epoch, &f->op));
-        tell_leading(r, true);
-    } else {
-        FLOW_WAIT(f, "turn", io_yield(r->set->options.io, &f->op));
-    }
+    FLOW_WAIT(f, "turn", io_yield(work_set(w)->options.io, &f->op));
     FLOW_END(f);
     work_finished(w, 0);
-    return;
-failed:
-    work_finished(w, f->result);
 }
 
 static void delete_run(struct flow *f)

@@ -5,11 +5,11 @@
 #include "check.h"
 #include "real.h"
 
-#define CHECK_BATCHES(real, log, offset, expected)                      \
-    do {                                                                \
-        struct text batches_ = lab_batches(&(real)->lab, log, offset);  \
-        CHECK_TEXT(text_str(&batches_), expected);                      \
-        text_deinit(&batches_);                                         \
+#define CHECK_BATCHES(real, log, offset, expected)                     \
+    do {                                                               \
+        struct text batches_ = lab_batches(&(real)->lab, log, offset); \
+        CHECK_TEXT(text_str(&batches_), expected);                     \
+        text_deinit(&batches_);                                        \
     } while (0)
 
 TEST(log, is_made_empty)
@@ -90,7 +90,9 @@ TEST(log, every_offset_is_found_in_memory_and_in_files)
     struct log *log = real_log(r);
 
     for (int i = 0; i < 60; i++) {
-        struct lab_batch b = {.producer_id = -1, .count = 1 + i % 3, .value_bytes = 500 + 37U * i,
+        struct lab_batch b = {.producer_id = -1,
+                              .count = 1 + i % 3,
+                              .value_bytes = 500 + 37U * i,
                               .timestamp_ms = 1000 + i};
         CHECK_EQ(lab_append(&r->lab, log, &b, NULL), KERR_NONE);
     }
@@ -125,7 +127,11 @@ TEST(log, reads_whole_batches_below_the_limit)
         CHECK_EQ(lab_append(&r->lab, log, &b, NULL), KERR_NONE);
     }
     for (int pass = 0; pass < 2; pass++) {
-        struct { int64_t offset, limit; uint32_t max; int32_t batches; } cases[] = {
+        struct {
+            int64_t offset, limit;
+            uint32_t max;
+            int32_t batches;
+        } cases[] = {
             {0, 10, 1 << 20, 5}, {0, 4, 1 << 20, 2}, {0, 5, 1 << 20, 2}, {0, 1, 1 << 20, 0},
             {3, 10, 1 << 20, 4}, {0, 10, 10, 1},     {0, 10, 4300, 2},   {9, 10, 1, 1},
         };

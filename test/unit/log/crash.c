@@ -1,5 +1,5 @@
-/* Power cuts and kills at every change of the disk, in the simulator: what was acknowledged is there
- * afterwards, byte for byte, and the states beside the log say what its batches say. */
+/* Power cuts and kills at every change of the disk, in the simulator: what was acknowledged is
+ * there afterwards, byte for byte, and the states beside the log say what its batches say. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,7 +34,7 @@ struct story {
     int64_t started;          /* the start may be raised to here */
     int64_t checkpoint_start; /* that was told to be durable */
     int32_t next_sequence[3];
-    uint32_t distinct;        /* so that no two batches are alike */
+    uint32_t distinct; /* so that no two batches are alike */
 };
 
 static bool step(void *world)
@@ -57,7 +57,8 @@ static struct story *story_new(uint64_t seed, bool durable)
     struct story *s = calloc(1, sizeof(*s));
 
     ASSERT(s != NULL);
-    struct sim_options options = {.names_subset = seed % 2 == 0, .trace = getenv("CRASH_TRACE") == NULL ? NULL : stderr};
+    struct sim_options options = {.names_subset = seed % 2 == 0,
+                                  .trace = getenv("CRASH_TRACE") == NULL ? NULL : stderr};
     s->sim = sim_new(seed, &options);
     s->node = sim_node_new(s->sim, "a");
     lab_restart(s);
@@ -81,7 +82,7 @@ static bool is_up(const struct story *s)
     return sim_node_is_up(s->node);
 }
 
-/* ---- steps; each does nothing once the node is down ------------------------------------------------ */
+/* ---- steps; each does nothing once the node is down ---------------------------------------- */
 
 static void open_all(struct story *s)
 {
@@ -212,7 +213,7 @@ static void close_all(struct story *s, bool clean)
     s->lab.dir = NULL;
 }
 
-/* ---- what must hold --------------------------------------------------------------------------------- */
+/* ---- what must hold ------------------------------------------------------------------------ */
 
 static struct text read_all(struct story *s)
 {
@@ -254,7 +255,7 @@ static void check_producers(struct story *s)
     CHECK_EQ(last[2], -2);
 }
 
-/* ---- what must hold on the disk, whenever the power goes ---- */
+/* ---- what must hold on the disk, whenever the power goes ----------------------------------- */
 
 /* The files of t-0 that end in `suffix`, ascending; their paths, one a line. */
 static struct text disk_files(struct story *s, struct str suffix)
@@ -286,14 +287,16 @@ static void check_disk_epochs(struct story *s)
         char *path = str_dup(line);
         struct bytes bytes;
         struct batch b;
+        int64_t next = 0;
         int n;
         text_clear(&file);
         CHECK_EQ(sim_disk_get(s->node, path, &file), 0);
         free(path);
         for (bytes = bytes_of_str(text_str(&file)); (n = batch_read(bytes, &b, NULL)) > 0;
              bytes.p += n, bytes.n -= n) {
-            if (!batch_crc_ok(&b))
-                break;
+            if (!batch_crc_ok(&b) || b.base_offset < next)
+                break; /* torn; the checksum does not cover the offset */
+            next = b.last_offset + 1;
             if (b.base_offset >= s->started)
                 CHECK_EQ(epochs_at(&epochs, b.base_offset), b.leader_epoch);
         }
@@ -342,7 +345,7 @@ static void adopt(struct story *s)
     s->acknowledged = log_end(s->log);
 }
 
-/* ---- stories ------------------------------------------------------------------------------------------ */
+/* ---- stories ------------------------------------------------------------------------------- */
 
 static void tell_first_part(struct story *s)
 {
@@ -494,7 +497,7 @@ TEST(log_crash, power_cut_in_the_recovery_too)
     CHECK(crash_everywhere(true, POWER, 7, true) > 100);
 }
 
-/* ---- any story -------------------------------------------------------------------------------------------- */
+/* ---- any story ----------------------------------------------------------------------------- */
 
 /* Any run of batches, read at any offset, is what was appended. */
 static void read_somewhere(struct story *s, struct prng *g)
@@ -503,8 +506,11 @@ static void read_somewhere(struct story *s, struct prng *g)
         return;
     uint64_t span = (uint64_t)(log_end(s->log) - log_start(s->log));
     int64_t offset = log_start(s->log) + (int64_t)prng_below(g, span);
-    struct log_read r = {.offset = offset, .limit = log_end(s->log), .first_whole = true,
-                         .max_bytes = (uint32_t)prng_below(g, 3000), .arena = &s->lab.arena};
+    struct log_read r = {.offset = offset,
+                         .limit = log_end(s->log),
+                         .first_whole = true,
+                         .max_bytes = (uint32_t)prng_below(g, 3000),
+                         .arena = &s->lab.arena};
     struct text found = {0};
     uint32_t i = 0;
     size_t at = 0;
@@ -610,7 +616,7 @@ TEST(log_crash, any_story)
     }
 }
 
-/* ---- L3 ------------------------------------------------------------------------------------------------ */
+/* ---- L3 ------------------------------------------------------------------------------------ */
 
 static void check_index_lags(struct story *s)
 {

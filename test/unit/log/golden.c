@@ -13,8 +13,9 @@ static void unpack(struct real *r, const char *version)
 {
     char command[1200];
 
-    snprintf(command, sizeof(command), "tar -C %s --zstd -xf %s/../../interop/golden/%s/data.tar.zst",
-             r->world->directory, TEST_DIR, version);
+    snprintf(command, sizeof(command),
+             "tar -C %s --zstd -xf %s/../../interop/golden/%s/data.tar.zst", r->world->directory,
+             TEST_DIR, version);
     CHECK_EQ(system(command), 0);
 }
 
@@ -51,8 +52,8 @@ static struct log *open_found(struct real *r, const struct log_found *found, boo
         .partition = found->partition,
         .topic_id = found->topic_id,
         .settings = r->lab.settings,
-        .recovery_point = checkpoint_find(&r->lab.dir->recovery_point, str_of(found->topic),
-                                          found->partition, 0),
+        .recovery_point =
+            checkpoint_find(&r->lab.dir->recovery_point, str_of(found->topic), found->partition, 0),
         .start_offset =
             checkpoint_find(&r->lab.dir->log_start, str_of(found->topic), found->partition, -1),
         .clean = clean,
@@ -69,14 +70,14 @@ static struct log *open_found(struct real *r, const struct log_found *found, boo
 static void describe(struct real *r, const struct log_found *found, struct log *log,
                      struct text *out)
 {
-    int64_t high_watermark = checkpoint_find(&r->lab.dir->high_watermark, str_of(found->topic),
-                                             found->partition, -1);
+    int64_t high_watermark =
+        checkpoint_find(&r->lab.dir->high_watermark, str_of(found->topic), found->partition, -1);
     char id[UUID_TEXT_BYTES];
 
     CHECK_EQ(high_watermark, log_end(log)); /* one replica: all is replicated */
     CHECK(uuid_equal(found->topic_id, log_topic_id(log)));
-    text_printf(out, "%s\t%s\t%d\t%lld\t%lld\t%lld\n", found->topic,
-                uuid_text(found->topic_id, id), found->partition, (long long)log_start(log),
+    text_printf(out, "%s\t%s\t%d\t%lld\t%lld\t%lld\n", found->topic, uuid_text(found->topic_id, id),
+                found->partition, (long long)log_start(log),
                 (long long)log_last_stable_offset(log, high_watermark), (long long)log_end(log));
 }
 
@@ -177,7 +178,8 @@ static void check_unchanged(const char *version, bool clean)
             struct log *log = open_found(r, found, clean);
             bool empty = log_end(log) == 0;
             CHECK_EQ(WAIT(&r->lab, log_close(log, op)), 0);
-            snprintf(ours, sizeof(ours), "%s/data/%s/%s", r->world->directory, dirs[i], found->name);
+            snprintf(ours, sizeof(ours), "%s/data/%s/%s", r->world->directory, dirs[i],
+                     found->name);
             snprintf(theirs, sizeof(theirs), "%s/kept/%s/%s", r->world->directory, dirs[i],
                      found->name);
             /* an epoch without a batch is forgotten, as by Kafka */
@@ -207,8 +209,8 @@ TEST(golden, a_scan_makes_the_same_files)
         check_unchanged(versions[i], false);
 }
 
-/* The metadata log: always scanned, also with indexes that were not cut; snapshots of raft's are left
- * alone; the indexes are those that the other version cuts. */
+/* The metadata log: always scanned, also with indexes that were not cut; snapshots of raft's are
+ * left alone; the indexes are those that the other version cuts. */
 TEST(golden, the_metadata_log)
 {
     static const struct {
@@ -216,24 +218,26 @@ TEST(golden, the_metadata_log)
         int64_t end;
         const char *files;
     } cases[] = {
-        {"kafka-4.3.1", 131, "00000000000000000000-0000000000.checkpoint 241\n"
-                             "00000000000000000000.index 16\n"
-                             "00000000000000000000.log 8823\n"
-                             "00000000000000000000.timeindex 24\n"
-                             "00000000000000000070-0000000001.checkpoint 3409\n"
-                             "00000000000000000131.snapshot 10\n"
-                             "leader-epoch-checkpoint 8\n"
-                             "partition.metadata 43\n"
-                             "quorum-state 104\n"},
-        {"kafka-4.4.0", 130, "00000000000000000000-0000000000.checkpoint 595\n"
-                             "00000000000000000000.index 16\n"
-                             "00000000000000000000.log 8812\n"
-                             "00000000000000000000.timeindex 24\n"
-                             "00000000000000000070-0000000001.checkpoint 3409\n"
-                             "00000000000000000130.snapshot 10\n"
-                             "leader-epoch-checkpoint 8\n"
-                             "partition.metadata 43\n"
-                             "quorum-state 104\n"},
+        {"kafka-4.3.1", 131,
+         "00000000000000000000-0000000000.checkpoint 241\n"
+         "00000000000000000000.index 16\n"
+         "00000000000000000000.log 8823\n"
+         "00000000000000000000.timeindex 24\n"
+         "00000000000000000070-0000000001.checkpoint 3409\n"
+         "00000000000000000131.snapshot 10\n"
+         "leader-epoch-checkpoint 8\n"
+         "partition.metadata 43\n"
+         "quorum-state 104\n"},
+        {"kafka-4.4.0", 130,
+         "00000000000000000000-0000000000.checkpoint 595\n"
+         "00000000000000000000.index 16\n"
+         "00000000000000000000.log 8812\n"
+         "00000000000000000000.timeindex 24\n"
+         "00000000000000000070-0000000001.checkpoint 3409\n"
+         "00000000000000000130.snapshot 10\n"
+         "leader-epoch-checkpoint 8\n"
+         "partition.metadata 43\n"
+         "quorum-state 104\n"},
     };
 
     for (size_t i = 0; i < array_count(cases); i++) {
@@ -268,7 +272,7 @@ TEST(golden, the_metadata_log)
     }
 }
 
-/* ---- the same bytes from the same batches ------------------------------------------------------- */
+/* ---- the same bytes from the same batches -------------------------------------------------- */
 
 static void copy_log(struct real *r, const char *dir_name, const struct log_found *found,
                      struct log *from)

@@ -70,8 +70,8 @@ int64_t wait_end(struct lab *lab, struct wait *w)
 int64_t lab_dir_open(struct lab *lab)
 {
     lab->fail = (struct fail){0};
-    return WAIT(lab, log_dir_open(lab->io, lab->telemetry, lab->directory, &lab->dir, &lab->fail,
-                                  op));
+    return WAIT(lab,
+                log_dir_open(lab->io, lab->telemetry, lab->directory, &lab->dir, &lab->fail, op));
 }
 
 void lab_dir_close(struct lab *lab, bool clean)
@@ -160,8 +160,8 @@ struct text lab_batch_bytes(const struct lab_batch *b, int64_t base_offset)
     for (uint32_t i = 0; i < b->value_bytes; i++)
         text_add(&value, &(char){(char)('a' + (i + (uint32_t)b->timestamp_ms) % 26)}, 1);
     for (int32_t i = 0; b->marker == 0 && i < (b->count == 0 ? 1 : b->count); i++)
-        batch_builder_add(&builder, b->timestamp_ms + i, BYTES_NULL,
-                          bytes_of_str(text_str(&value)), NULL, 0);
+        batch_builder_add(&builder, b->timestamp_ms + i, BYTES_NULL, bytes_of_str(text_str(&value)),
+                          NULL, 0);
     CHECK_EQ(batch_builder_finish(&builder, &out), 0);
     batch_builder_deinit(&builder);
     text_deinit(&value);
@@ -176,8 +176,8 @@ enum kerr lab_append(struct lab *lab, struct log *log, const struct lab_batch *b
     struct batch batch;
 
     CHECK(batch_read(bytes_of_str(text_str(&bytes)), &batch, NULL) > 0);
-    enum kerr error = log_append(log, &batch, b->leader_epoch, io_wall_ms(lab->io),
-                                 out == NULL ? &ignored : out);
+    enum kerr error =
+        log_append(log, &batch, b->leader_epoch, io_wall_ms(lab->io), out == NULL ? &ignored : out);
     text_deinit(&bytes);
     return error;
 }
@@ -185,9 +185,8 @@ enum kerr lab_append(struct lab *lab, struct log *log, const struct lab_batch *b
 void lab_fill(struct lab *lab, struct log *log, uint32_t n, uint32_t value_bytes)
 {
     for (uint32_t i = 0; i < n; i++) {
-        struct lab_batch b = {.producer_id = -1,
-                              .value_bytes = value_bytes,
-                              .timestamp_ms = 1000 + log_end(log)};
+        struct lab_batch b = {
+            .producer_id = -1, .value_bytes = value_bytes, .timestamp_ms = 1000 + log_end(log)};
         CHECK_EQ(lab_append(lab, log, &b, NULL), KERR_NONE);
     }
 }

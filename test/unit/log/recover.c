@@ -55,8 +55,11 @@ static void make_log(struct disk *d)
     CHECK_EQ(lab_dir_open(&d->lab), 0);
     struct log *log = lab_log(&d->lab, "t");
     for (int i = 0; i < 13; i++) {
-        struct lab_batch b = {.producer_id = 3, .sequence = i, .value_bytes = 70,
-                              .timestamp_ms = 1000 + i, .leader_epoch = i < 9 ? 1 : 2};
+        struct lab_batch b = {.producer_id = 3,
+                              .sequence = i,
+                              .value_bytes = 70,
+                              .timestamp_ms = 1000 + i,
+                              .leader_epoch = i < 9 ? 1 : 2};
         CHECK_EQ(lab_append(&d->lab, log, &b, NULL), KERR_NONE);
     }
     lab_stop(&d->lab, log, "t");
@@ -213,7 +216,7 @@ TEST(log_recover, every_flipped_byte_under_the_checksum)
     disk_free(d);
 }
 
-/* ---- a clean marker that is not true --------------------------------------------------------------------- */
+/* ---- a clean marker that is not true ------------------------------------------------------- */
 
 /* The rows of "situation at load": what a JVM broker believes or trips over is repaired. */
 TEST(log_recover, a_clean_marker_is_not_believed_blindly)
@@ -252,7 +255,8 @@ TEST(log_recover, a_clean_marker_is_not_believed_blindly)
     disk_put(d, LAST_TIME, padded.p, padded.n);
     check_opens_with(d, 13);
 
-    image_put(d, &image, true); /* empty or missing indexes, of the last segment and of an old one */
+    image_put(d, &image,
+              true); /* empty or missing indexes, of the last segment and of an old one */
     disk_put(d, LAST_INDEX, "", 0);
     disk_put(d, LAST_TIME, "", 0);
     check_opens_with(d, 13);
@@ -310,7 +314,7 @@ TEST(log_recover, does_not_cut_below_the_recovery_point)
     disk_free(d);
 }
 
-/* ---- half-done replacements ---------------------------------------------------------------------------------- */
+/* ---- half-done replacements ---------------------------------------------------------------- */
 
 /* Rule: interop 1.8. */
 TEST(log_recover, finishes_swaps_and_removes_leftovers)
@@ -327,11 +331,11 @@ TEST(log_recover, finishes_swaps_and_removes_leftovers)
     disk_put(d, "t-0/00000000000000000000.log.swap", first.p, first.n); /* committed */
     disk_put(d, "t-0/00000000000000000000.index.swap", index.p, index.n);
     disk_put(d, "t-0/00000000000000000000.timeindex.swap", time.p, time.n);
-    disk_put(d, "t-0/00000000000000000003.log", "junk", 4);   /* replaced by it */
+    disk_put(d, "t-0/00000000000000000003.log", "junk", 4);         /* replaced by it */
     disk_put(d, "t-0/00000000000000000007.log.cleaned", "junk", 4); /* not committed */
-    disk_put(d, "t-0/00000000000000000007.log.swap", "junk", 4); /* of the same split */
+    disk_put(d, "t-0/00000000000000000007.log.swap", "junk", 4);    /* of the same split */
     disk_put(d, "t-0/00000000000000000002.log.deleted", "junk", 4);
-    disk_put(d, "t-0/00000000000000000005.index", "junkjunk", 8); /* without its log */
+    disk_put(d, "t-0/00000000000000000005.index", "junkjunk", 8);             /* without its log */
     disk_put(d, "t-0/00000000000000000070-0000000001.checkpoint", "raft", 4); /* not ours */
     disk_put(d, "t-0/00000000000000000060-0000000001.checkpoint.deleted", "raft", 4);
     check_opens_with(d, 13);
@@ -386,7 +390,7 @@ TEST(log_recover, another_topics_directory_is_refused)
     disk_free(d);
 }
 
-/* ---- the directory -------------------------------------------------------------------------------------------- */
+/* ---- the directory ------------------------------------------------------------------------- */
 
 TEST(log_dir, refuses_what_a_jvm_broker_refuses)
 {
@@ -407,11 +411,12 @@ TEST(log_dir, refuses_what_a_jvm_broker_refuses)
 TEST(log_dir, knows_the_kinds_of_directories)
 {
     struct disk *d = disk_new();
-    static const char *const names[] = {
-        "/data/a-b.c-12", "/data/.hidden-1", "/data/__cluster_metadata-0",
-        "/data/gone-0.0123456789abcdef0123456789abcdef-delete",
-        "/data/odd-0.0123456789abcdef0123456789abcdef-stray",
-        "/data/next-0.0123456789abcdef0123456789abcdef-future"};
+    static const char *const names[] = {"/data/a-b.c-12",
+                                        "/data/.hidden-1",
+                                        "/data/__cluster_metadata-0",
+                                        "/data/gone-0.0123456789abcdef0123456789abcdef-delete",
+                                        "/data/odd-0.0123456789abcdef0123456789abcdef-stray",
+                                        "/data/next-0.0123456789abcdef0123456789abcdef-future"};
 
     for (size_t i = 0; i < array_count(names); i++)
         CHECK_EQ(sim_disk_mkdir(d->node, names[i]), 0);
@@ -454,7 +459,7 @@ TEST(log_dir, an_unreadable_marker_still_means_clean)
     disk_free(d);
 }
 
-/* ---- every operation fails once ----------------------------------------------------------------------------------- */
+/* ---- every operation fails once ------------------------------------------------------------ */
 
 static void on_failed(struct log_dir *dir, struct io *io, const struct fail *why, void *ctx)
 {
@@ -477,8 +482,11 @@ static bool fail_once(uint32_t n, int error)
     d->lab.dir->failed_ctx = d;
     sim_fail_at(d->node, n, error);
     for (int i = 0; i < 30; i++) {
-        struct lab_batch b = {.producer_id = 3, .sequence = i, .value_bytes = 70,
-                              .timestamp_ms = 1000 + i, .leader_epoch = i / 10};
+        struct lab_batch b = {.producer_id = 3,
+                              .sequence = i,
+                              .value_bytes = 70,
+                              .timestamp_ms = 1000 + i,
+                              .leader_epoch = i / 10};
         enum kerr rc = lab_append(&d->lab, log, &b, NULL);
         CHECK(rc == KERR_NONE || rc == KERR_KAFKA_STORAGE_ERROR);
         CHECK((rc == KERR_NONE) == !d->lab.dir->has_failed);

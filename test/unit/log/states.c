@@ -7,7 +7,7 @@
 #include "log/epochs.h"
 #include "log/producers.h"
 
-/* ---- epochs ------------------------------------------------------------------------------------- */
+/* ---- epochs -------------------------------------------------------------------------------- */
 
 static struct epochs some_epochs(void)
 {
@@ -58,11 +58,11 @@ static struct text printed(const struct epochs *e)
     return t;
 }
 
-#define CHECK_EPOCHS(e, expected)                 \
-    do {                                          \
-        struct text printed_ = printed(e);        \
+#define CHECK_EPOCHS(e, expected)                  \
+    do {                                           \
+        struct text printed_ = printed(e);         \
         CHECK_TEXT(text_str(&printed_), expected); \
-        text_deinit(&printed_);                   \
+        text_deinit(&printed_);                    \
     } while (0)
 
 TEST(epochs, are_cut_at_both_ends)
@@ -99,9 +99,10 @@ TEST(epochs, stay_monotonic)
 
 TEST(epochs, a_bad_file_changes_nothing)
 {
-    static const char *const bad[] = {"1\n0\n", "0\n2\n1 5\n", "0\n1\n1 5\n2 6\n", "0\n1\n-1 5\n",
-                                      "0\n1\n1\n", "0\n2\n1 5\n1 6\n", "0\n2\n2 5\n3 5\n", "0\n",
-                                      "x", "0\n1\n1 5 6\n"};
+    static const char *const bad[] = {"1\n0\n",           "0\n2\n1 5\n", "0\n1\n1 5\n2 6\n",
+                                      "0\n1\n-1 5\n",     "0\n1\n1\n",   "0\n2\n1 5\n1 6\n",
+                                      "0\n2\n2 5\n3 5\n", "0\n",         "x",
+                                      "0\n1\n1 5 6\n"};
     struct epochs e = some_epochs();
     struct fail f = {0};
 
@@ -116,11 +117,12 @@ TEST(epochs, a_bad_file_changes_nothing)
     epochs_deinit(&e);
 }
 
-/* ---- checkpoints ----------------------------------------------------------------------------------- */
+/* ---- checkpoints --------------------------------------------------------------------------- */
 
 TEST(checkpoint, is_read_as_it_was_written)
 {
-    struct str text = STR("0\n3\norders 1 10\n__consumer_offsets 49 9223372036854775807\na.b-c 0 0\n");
+    struct str text =
+        STR("0\n3\norders 1 10\n__consumer_offsets 49 9223372036854775807\na.b-c 0 0\n");
     struct checkpoint c;
     struct text out = {0};
     struct fail f = {0};
@@ -155,11 +157,16 @@ TEST(checkpoint, a_bad_file_is_refused_with_its_line)
     static const struct {
         const char *text;
         const char *line;
-    } bad[] = {{"1\n0\n", "line 1"},          {"0\n2\na 0 1\n", "line 3"},
-               {"0\n1\na 0 1\nb 0 1\n", "line 4"}, {"0\n1\na 0\n", "line 3"},
-               {"0\n1\na x 1\n", "line 3"},   {"0\n1\na 0 1 2\n", "line 3"},
-               {"0\nx\n", "line 2"},          {"0\n1\na 0 1,000\n", "line 3"},
-               {"0\n1\na 0 -5\n", "line 3"},  {"0\n", "line 1"}};
+    } bad[] = {{"1\n0\n", "line 1"},
+               {"0\n2\na 0 1\n", "line 3"},
+               {"0\n1\na 0 1\nb 0 1\n", "line 4"},
+               {"0\n1\na 0\n", "line 3"},
+               {"0\n1\na x 1\n", "line 3"},
+               {"0\n1\na 0 1 2\n", "line 3"},
+               {"0\nx\n", "line 2"},
+               {"0\n1\na 0 1,000\n", "line 3"},
+               {"0\n1\na 0 -5\n", "line 3"},
+               {"0\n", "line 1"}};
 
     for (size_t i = 0; i < array_count(bad); i++) {
         struct checkpoint c;
@@ -170,12 +177,12 @@ TEST(checkpoint, a_bad_file_is_refused_with_its_line)
     }
 }
 
-/* ---- producers ---------------------------------------------------------------------------------------- */
+/* ---- producers ----------------------------------------------------------------------------- */
 
 struct bench {
     struct producers p;
     int64_t end;
-    bool ended;             /* the last batch ended a transaction */
+    bool ended; /* the last batch ended a transaction */
     struct txn_completed done;
     bool duplicate;
     int64_t duplicate_offset;
@@ -277,22 +284,22 @@ TEST(producers, transactions_hold_back_the_stable_offset)
 
     producers_init(&x.p, INT64_MAX);
     CHECK_EQ(producers_first_unstable(&x.p, 10), -1);
-    CHECK_EQ(offer(&x, data), KERR_NONE);               /* 10 */
-    CHECK_EQ(offer(&x, other), KERR_NONE);              /* 11 */
+    CHECK_EQ(offer(&x, data), KERR_NONE);  /* 10 */
+    CHECK_EQ(offer(&x, other), KERR_NONE); /* 11 */
     CHECK_EQ(producers_first_unstable(&x.p, 12), 10);
     data.sequence = 1;
     data.transactional = false;
     CHECK_EQ(offer(&x, data), KERR_INVALID_TXN_STATE);
-    CHECK_EQ(offer(&x, end), KERR_NONE);                /* 12: abort of 10 */
+    CHECK_EQ(offer(&x, end), KERR_NONE); /* 12: abort of 10 */
     CHECK(x.ended);
     CHECK(x.done.aborted);
     CHECK_EQ(x.done.first_offset, 10);
     CHECK_EQ(x.done.last_offset, 12);
     CHECK_EQ(x.done.last_stable_offset, 11);
-    CHECK_EQ(producers_first_unstable(&x.p, 12), 10);   /* its marker is not replicated */
+    CHECK_EQ(producers_first_unstable(&x.p, 12), 10); /* its marker is not replicated */
     CHECK_EQ(producers_first_unstable(&x.p, 13), 11);
     end = (struct lab_batch){.producer_id = 2, .marker = 1, .coordinator_epoch = 5};
-    CHECK_EQ(offer(&x, end), KERR_NONE);                /* 13: commit of 11 */
+    CHECK_EQ(offer(&x, end), KERR_NONE); /* 13: commit of 11 */
     CHECK(!x.done.aborted);
     CHECK_EQ(x.done.last_stable_offset, 14);
     CHECK_EQ(producers_first_unstable(&x.p, 14), -1);
@@ -324,14 +331,15 @@ TEST(producers, those_that_are_silent_are_forgotten_unless_in_a_transaction)
 TEST(producers, snapshots_are_kafkas)
 {
     static const uint8_t empty[] = {0, 1, 0x48, 0x67, 0x4b, 0xc7, 0, 0, 0, 0};
-    static const uint8_t entry[] = {0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0x02, 0x57, 0, 0,
-                                    0, 0, 0, 0, 0x02, 0x57, 0, 0, 0, 9, 0, 0, 0x01, 0x8b, 0xcf, 0xe6,
-                                    0x4e, 0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                    0xff, 0xff, 0xff, 0xff};
+    static const uint8_t entry[] = {0,    0,    0,    0,    0,    0,    0,    5,    0,    0,
+                                    0,    0,    0x02, 0x57, 0,    0,    0,    0,    0,    0,
+                                    0x02, 0x57, 0,    0,    0,    9,    0,    0,    0x01, 0x8b,
+                                    0xcf, 0xe6, 0x4e, 0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                    0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     struct bench x = {0};
     struct text out = {0};
-    struct lab_batch b = {.producer_id = 5, .sequence = 590, .count = 10,
-                          .timestamp_ms = 0x18bcfe64e81 - 9};
+    struct lab_batch b = {
+        .producer_id = 5, .sequence = 590, .count = 10, .timestamp_ms = 0x18bcfe64e81 - 9};
 
     producers_init(&x.p, INT64_MAX / 2);
     producers_print(&x.p, &out);

@@ -28,7 +28,7 @@ static void pair_end(struct pair *p)
     lab_end(&p->lab);
 }
 
-/* ---- frames in ----------------------------------------------------------------------------------- */
+/* ---- frames in ------------------------------------------------------------------------------ */
 
 TEST(conn, many_frames_of_one_receive_come_whole_and_in_order)
 {
@@ -160,7 +160,7 @@ TEST(conn, nothing_is_read_before_the_start)
     pair_end(&p);
 }
 
-/* ---- limits ---------------------------------------------------------------------------------------- */
+/* ---- limits --------------------------------------------------------------------------------- */
 
 TEST(conn, no_more_than_in_flight_max_are_handed_out)
 {
@@ -305,7 +305,7 @@ TEST(conn, new_limits_act_at_once)
     pair_end(&p);
 }
 
-/* ---- answers out -------------------------------------------------------------------------------------- */
+/* ---- answers out ---------------------------------------------------------------------------- */
 
 TEST(conn, answers_leave_in_the_order_of_the_frames)
 {
@@ -431,7 +431,7 @@ TEST(conn, spans_of_files_are_sent_from_where_they_lie)
     lab_end(&lab);
 }
 
-/* ---- idle ------------------------------------------------------------------------------------------------ */
+/* ---- idle ----------------------------------------------------------------------------------- */
 
 TEST(conn, idle_connection_is_closed_and_a_waiting_frame_is_no_idleness)
 {
@@ -492,7 +492,7 @@ TEST(conn, never_means_never)
     }
 }
 
-/* ---- the end ---------------------------------------------------------------------------------------------- */
+/* ---- the end -------------------------------------------------------------------------------- */
 
 TEST(conn, guest_that_ends_closes_after_its_last_frame)
 {
@@ -531,7 +531,8 @@ TEST(conn, reset_closes)
     pair_end(&p);
 }
 
-/* Whatever a connection is doing when it is closed: it tells once, gives everything back, is gone. */
+/* Whatever a connection is doing when it is closed: it tells once, gives everything back, is
+ * gone. */
 enum moment {
     NOT_STARTED, FRESH, IN_LENGTH, IN_FRAME, IN_LARGE_FRAME, PARKED, PARKED_FULL, PAUSED,
     ANSWERED_BEHIND, SENDING, SENDING_MANY, IN_FRAME_CALL, IN_GIVE_CALL, MOMENTS
@@ -670,7 +671,7 @@ TEST(conn, idle_timer_does_not_outlive_its_connection)
     pair_end(&p);
 }
 
-/* ---- any history ------------------------------------------------------------------------------------------- */
+/* ---- any history ---------------------------------------------------------------------------- */
 
 /* What a random session does with a frame. */
 static void any_frame(struct host *h, struct taken *t)
@@ -785,7 +786,7 @@ TEST(conn, any_history_keeps_the_order_and_ends)
     CHECK(answers > 1000); /* else nothing was tested */
 }
 
-/* ---- the real world ------------------------------------------------------------------------------------------ */
+/* ---- the real world ------------------------------------------------------------------------- */
 
 TEST(conn, frames_and_answers_pass_a_real_socket)
 {

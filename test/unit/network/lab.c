@@ -8,7 +8,7 @@
 
 #include "io_epoll/io_epoll.h"
 
-/* ---- worlds ---------------------------------------------------------------------------------- */
+/* ---- worlds --------------------------------------------------------------------------------- */
 
 static void sink_write(struct telemetry_sink *sink, enum log_level level, const char *room,
                        const char *line)
@@ -157,7 +157,7 @@ struct io_file *lab_pattern_file(struct lab *lab)
     return file;
 }
 
-/* ---- the host ---------------------------------------------------------------------------------- */
+/* ---- the host ------------------------------------------------------------------------------- */
 
 const struct conn_limits limits_wide = {
     .frame_bytes_max = 64u << 20, .in_flight_max = 100, .unsent_bytes_max = 64u << 20};
@@ -360,7 +360,7 @@ void host_end(struct host *h)
     text_deinit(&h->ids);
 }
 
-/* ---- the guest -------------------------------------------------------------------------------------- */
+/* ---- the guest ------------------------------------------------------------------------------ */
 
 static void connect_done(struct op *op, int64_t result)
 {

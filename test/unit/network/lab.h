@@ -110,7 +110,7 @@ static inline uint8_t pattern(uint32_t id, uint64_t i)
 /* A file whose byte at i is (uint8_t)(i * 7 + (i >> 8)): pattern of id 0. */
 struct io_file *lab_pattern_file(struct lab *lab);
 
-/* ---- the guest ------------------------------------------------------------------------------- */
+/* ---- the guest ------------------------------------------------------------------------------ */
 
 struct guest {
     struct lab *lab;

@@ -6,7 +6,7 @@
 
 #include "protocol/protocol.h"
 
-/* ---- the other node ------------------------------------------------------------------------------ */
+/* ---- the other node ------------------------------------------------------------------------- */
 
 #define CONNECTIONS_MAX 64
 #define ASKED_MAX 4096
@@ -224,7 +224,7 @@ static void node_end(struct node *node)
     text_deinit(&node->asked);
 }
 
-/* ---- calls ---------------------------------------------------------------------------------------------- */
+/* ---- calls ---------------------------------------------------------------------------------- */
 
 struct call {
     struct peer_call call;
@@ -328,7 +328,7 @@ static void world_end(struct world *w)
     lab_end(&w->lab);
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------- */
+/* ---- answers -------------------------------------------------------------------------------- */
 
 TEST(peer, call_is_answered)
 {
@@ -416,7 +416,7 @@ TEST(peer, answer_may_come_before_the_request_is_sent)
     world_end(&w);
 }
 
-/* ---- trouble -------------------------------------------------------------------------------------------- */
+/* ---- trouble -------------------------------------------------------------------------------- */
 
 TEST(peer, connects_again_with_growing_pauses_until_somebody_listens)
 {
@@ -658,7 +658,7 @@ TEST(peer, other_node_loses_its_power)
     world_end(&w);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------ */
+/* ---- the end -------------------------------------------------------------------------------- */
 
 enum moment { UNUSED, BACKING_OFF, CONNECTING, CONNECTED, SENDING, ASKED, HANGING_UP, MOMENTS };
 
@@ -770,7 +770,7 @@ TEST(peer, call_sent_where_peer_close_ends_another_is_refused)
     world_end(&w);
 }
 
-/* ---- any history ----------------------------------------------------------------------------------------------- */
+/* ---- any history ---------------------------------------------------------------------------- */
 
 static void any_answer(struct line *line, const struct asked *a)
 {

@@ -23,7 +23,7 @@ static void restart(struct lab *lab)
     CHECK_EQ(lab_start(lab), 0);
 }
 
-/* ---- come ------------------------------------------------------------------------------------------- */
+/* ---- come ----------------------------------------------------------------------------------- */
 
 TEST(apply, nothing_is_no_trouble)
 {
@@ -112,7 +112,7 @@ TEST(apply, what_was_written_is_there_after_a_clean_stop)
     end(&lab, &text);
 }
 
-/* ---- change -------------------------------------------------------------------------------------------- */
+/* ---- change --------------------------------------------------------------------------------- */
 
 TEST(apply, settings_of_the_topic_act_at_once)
 {
@@ -289,7 +289,7 @@ TEST(apply, coordinators_hear_of_leadership_and_commits)
     end(&lab, &text);
 }
 
-/* ---- go ---------------------------------------------------------------------------------------------------- */
+/* ---- go ------------------------------------------------------------------------------------- */
 
 TEST(apply, deleted_topic_is_gone_and_its_files_follow)
 {
@@ -402,7 +402,7 @@ TEST(apply, checkpoints_of_an_older_topic_say_nothing_about_a_new_one)
     end(&lab, &text);
 }
 
-/* ---- directories --------------------------------------------------------------------------------------------- */
+/* ---- directories ---------------------------------------------------------------------------- */
 
 static uint32_t dir_of(struct lab *lab, const char *name)
 {
@@ -560,7 +560,7 @@ TEST(apply, one_partition_in_two_directories_is_refused)
     end(&lab, &text);
 }
 
-/* ---- trouble --------------------------------------------------------------------------------------------------- */
+/* ---- trouble -------------------------------------------------------------------------------- */
 
 TEST(apply, log_that_cannot_be_opened_is_said_and_forgotten)
 {

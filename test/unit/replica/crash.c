@@ -58,7 +58,6 @@ static void check_content(struct life *x)
                 CHECK_TEXT(record, want);
                 n++;
             }
-            if (n < e->acknowledged) fprintf(stderr, "seed %d id %d p %d: has %u ack %u, clean %d start %d\n", (int)sim_seed(x->lab.sim), x->ids[topic], p, n, e->acknowledged, x->lab.dirs[0]->clean, (int)log_start(replica_log(r)));
             CHECK(n >= e->acknowledged);
             CHECK(n <= e->appended);
             e->appended = (uint32_t)log_end(replica_log(r));
@@ -137,7 +136,6 @@ static bool live(struct life *x, struct promise *promises)
 static void end_of_life(struct life *x, bool good, struct promise *promises)
 {
     bool up = sim_node_is_up(x->lab.node);
-    if (getenv("SEED")) fprintf(stderr, "END of life good %d up %d dirfailed %d now %d\n", good, up, x->lab.dir_failed, (int)(sim_now_ns(x->lab.sim)/MS));
 
     if (up && good && !x->lab.dir_failed && prng_below(x->g, 3) > 0) {
         (void)lab_stop(&x->lab);
@@ -157,10 +155,10 @@ TEST(crash, nothing_acknowledged_is_lost_in_any_history)
 {
     uint64_t acknowledged = 0, cuts = 0;
 
-    for (uint64_t seed = getenv("SEED") ? (uint64_t)atoi(getenv("SEED")) : 1001; seed <= (getenv("SEED") ? (uint64_t)atoi(getenv("SEED")) : 3000); seed++) {
+    for (uint64_t seed = 1; seed <= 60; seed++) {
         static struct life x;
         static struct promise promises[VALUES];
-        struct sim_options options = sim_options_swarm(seed); if (getenv("TRACE")) options.trace = stderr;
+        struct sim_options options = sim_options_swarm(seed);
         memset(&x, 0, sizeof x);
         lab_init(&x.lab, seed, &options, 1 + (uint32_t)(seed % 4), 1 + (uint32_t)(seed % 3));
         x.g = sim_prng(x.lab.sim);

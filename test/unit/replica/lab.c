@@ -11,7 +11,7 @@
 #include "protocol/remove_topic_record.h"
 #include "protocol/topic_record.h"
 
-/* ---- the node ------------------------------------------------------------------------------------- */
+/* ---- the node ------------------------------------------------------------------------------- */
 
 static void sink_write(struct telemetry_sink *sink, enum log_level level, const char *room,
                        const char *line)
@@ -251,7 +251,7 @@ void lab_bury(struct lab *lab)
     }
 }
 
-/* ---- metadata ------------------------------------------------------------------------------------------ */
+/* ---- metadata ------------------------------------------------------------------------------- */
 
 struct uuid topic_id(uint8_t id)
 {
@@ -369,7 +369,7 @@ void meta_config(struct lab *lab, const char *topic, const char *name, const cha
     meta(lab, &config_record_message, 0, &r);
 }
 
-/* ---- replicas -------------------------------------------------------------------------------------------- */
+/* ---- replicas ------------------------------------------------------------------------------- */
 
 struct replica *lab_find(struct lab *lab, uint8_t id, int32_t partition)
 {

@@ -62,7 +62,7 @@ int64_t wait_end(struct lab *lab, struct wait *w);
     } while (0)
 void lab_pass(struct lab *lab, int64_t ns);
 
-/* ---- metadata ---------------------------------------------------------------------------------- */
+/* ---- metadata ------------------------------------------------------------------------------- */
 
 struct uuid topic_id(uint8_t id);
 void meta_topic(struct lab *lab, const char *name, uint8_t id, int32_t partitions);
@@ -75,7 +75,7 @@ void meta_replicas(struct lab *lab, uint8_t id, int32_t partition, const int32_t
                    int32_t count);
 void meta_config(struct lab *lab, const char *topic, const char *name, const char *value);
 
-/* ---- replicas -------------------------------------------------------------------------------------- */
+/* ---- replicas ------------------------------------------------------------------------------- */
 
 struct replica *lab_find(struct lab *lab, uint8_t id, int32_t partition); /* may be NULL */
 struct replica *lab_get(struct lab *lab, uint8_t id, int32_t partition);

@@ -185,7 +185,7 @@ TEST(wait, watch_is_told_once)
     end(&lab);
 }
 
-/* ---- inside the telling -------------------------------------------------------------------------------- */
+/* ---- inside the telling --------------------------------------------------------------------- */
 
 static void ask_again(struct waiter *w)
 {
@@ -258,7 +258,7 @@ TEST(wait, who_is_told_may_append)
     end(&lab);
 }
 
-/* ---- the end of leadership ------------------------------------------------------------------------------- */
+/* ---- the end of leadership ------------------------------------------------------------------ */
 
 enum loss { TO_OTHER, TO_NOBODY, NEW_EPOCH, DELETED, CLOSED, LOSSES };
 

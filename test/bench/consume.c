@@ -1,0 +1,189 @@
+#define _GNU_SOURCE
+#include "bench.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "protocol/fetch.h"
+
+/* As the Java consumer asks by default. */
+#define FETCH_WAIT_MAX_MS 500
+#define FETCH_BYTES_MAX (50 << 20)
+#define FETCH_PARTITION_BYTES_MAX (1 << 20)
+
+#define CATCH_UP_TIMEOUT_NS (20 * INT64_C(1000000000))
+
+struct consumer {
+    struct load *load;
+    pthread_t thread;
+    int fd;
+    struct fetch_request_topics_partitions *partitions; /* fetch_offset is the next one wanted */
+    int partition_count;
+};
+
+struct consumers {
+    struct load *load;
+    int count;
+    struct consumer each[];
+};
+
+/* Check the batches of one partition: whole, as sent, each behind the one before. -> their bytes;
+ * the last one may be cut (KIP-74) and comes again. */
+static uint64_t take_batches(struct load *load, struct fetch_request_topics_partitions *want,
+                             struct bytes records, bool check_crc)
+{
+    struct batch batch;
+    uint64_t bytes = 0;
+
+    while (records.n > 0) {
+        int n = batch_read(records, &batch, NULL);
+        if (n == ERR_SHORT)
+            break;
+        if (n < 0)
+            die("partition %d: the batch at offset %" PRId64 " makes no sense: %s", want->partition,
+                want->fetch_offset, error_text(n));
+        if (batch.base_offset != want->fetch_offset)
+            die("partition %d: offset %" PRId64 " was wanted and %" PRId64 " came", want->partition,
+                want->fetch_offset, batch.base_offset);
+        if (n != load->pattern.bytes || batch.count != load->pattern.count)
+            die("partition %d: the batch at offset %" PRId64 " is not what was sent",
+                want->partition, want->fetch_offset);
+        if (check_crc && !batch_crc_ok(&batch))
+            die("partition %d: the batch at offset %" PRId64 " fails its checksum", want->partition,
+                want->fetch_offset);
+        want->fetch_offset = batch.last_offset + 1;
+        records.p += n;
+        records.n -= n;
+        bytes += (uint64_t)n;
+    }
+    return bytes;
+}
+
+static struct fetch_request_topics_partitions *wanted(struct consumer *c, int32_t partition)
+{
+    for (int i = 0; i < c->partition_count; i++) {
+        if (c->partitions[i].partition == partition)
+            return &c->partitions[i];
+    }
+    die("the broker answers for partition %d, which was not asked for", partition);
+}
+
+static uint64_t take_response(struct consumer *c, const struct fetch_response *response)
+{
+    bool check_crc = atomic_load_explicit(&c->load->crc_checked, memory_order_relaxed);
+    uint64_t bytes = 0;
+
+    if (response->error_code != 0)
+        die("Fetch: %s", kerr_name(response->error_code));
+    for (int32_t i = 0; i < response->responses_count; i++) {
+        const struct fetch_response_responses *topic = &response->responses[i];
+        for (int32_t j = 0; j < topic->partitions_count; j++) {
+            const struct fetch_response_responses_partitions *p = &topic->partitions[j];
+            if (p->error_code != 0)
+                die("Fetch: partition %d: %s", p->partition_index, kerr_name(p->error_code));
+            bytes += take_batches(c->load, wanted(c, p->partition_index), p->records, check_crc);
+        }
+    }
+    return bytes;
+}
+
+static void *consume(void *arg)
+{
+    struct consumer *c = arg;
+    struct load *load = c->load;
+    struct frame frame = {0};
+    struct arena arena;
+    struct fetch_request_topics topic;
+    struct fetch_request request;
+    struct fetch_response response;
+
+    arena_init(&arena, 0);
+    fetch_request_topics_init(&topic);
+    topic.topic = str_of(load->plan.topic);
+    topic.topic_id = load->topic_id;
+    topic.partitions = c->partitions;
+    topic.partitions_count = c->partition_count;
+    fetch_request_init(&request);
+    request.replica_id = -1;
+    request.max_wait_ms = FETCH_WAIT_MAX_MS;
+    request.min_bytes = 1;
+    request.max_bytes = FETCH_BYTES_MAX;
+    request.topics = &topic;
+    request.topics_count = 1;
+    while (!atomic_load(&load->done)) {
+        if (!wire_call(c->fd, API_FETCH, load->versions.fetch, &request, &frame, &arena, &response))
+            die("Fetch: the broker closed the connection");
+        atomic_fetch_add_explicit(&load->consumed_bytes, take_response(c, &response),
+                                  memory_order_relaxed);
+        /* The broker begins with the first that it is asked for; so that a full answer does not
+         * starve those behind, ask for them first next time. */
+        if (c->partition_count > 1) {
+            struct fetch_request_topics_partitions first = c->partitions[0];
+            memmove(&c->partitions[0], &c->partitions[1],
+                    (size_t)(c->partition_count - 1) * sizeof(first));
+            c->partitions[c->partition_count - 1] = first;
+        }
+    }
+    free(frame.p);
+    arena_deinit(&arena);
+    close(c->fd);
+    return NULL;
+}
+
+static void consumer_init(struct consumer *c, struct load *load, int number)
+{
+    c->load = load;
+    c->partitions = calloc((size_t)load->plan.partitions, sizeof(*c->partitions));
+    if (c->partitions == NULL)
+        die("out of memory");
+    for (int p = number; p < load->plan.partitions; p += (int)load->plan.consumers) {
+        struct fetch_request_topics_partitions *want = &c->partitions[c->partition_count++];
+        fetch_request_topics_partitions_init(want);
+        want->partition = p;
+        want->fetch_offset = 0;
+        want->partition_max_bytes = FETCH_PARTITION_BYTES_MAX;
+    }
+    c->fd = wire_connect(&load->plan);
+    if (c->fd < 0)
+        die("cannot connect: %s", error_text(c->fd));
+    int rc = pthread_create(&c->thread, NULL, consume, c);
+    if (rc != 0)
+        die("cannot start a thread: %s", error_text(-rc));
+}
+
+struct consumers *consumers_start(struct load *load)
+{
+    size_t count = (size_t)load->plan.consumers;
+    struct consumers *cs = calloc(1, sizeof(*cs) + count * sizeof(cs->each[0]));
+
+    if (cs == NULL)
+        die("out of memory");
+    cs->load = load;
+    cs->count = (int)load->plan.consumers;
+    for (int i = 0; i < cs->count; i++)
+        consumer_init(&cs->each[i], load, i);
+    return cs;
+}
+
+void consumers_finish(struct consumers *cs)
+{
+    struct load *load = cs->load;
+    int64_t deadline_ns = clock_ns() + CATCH_UP_TIMEOUT_NS;
+
+    while (cs->count > 0 && atomic_load(&load->consumed_bytes) < load->acked_bytes) {
+        if (clock_ns() > deadline_ns)
+            die("%" PRIu64 " bytes were acknowledged and only %" PRIu64 " can be consumed",
+                load->acked_bytes, atomic_load(&load->consumed_bytes));
+        usleep(1000);
+    }
+    atomic_store(&load->done, true);
+    for (int i = 0; i < cs->count; i++) {
+        pthread_join(cs->each[i].thread, NULL);
+        free(cs->each[i].partitions);
+    }
+    if (cs->count > 0 && atomic_load(&load->consumed_bytes) != load->acked_bytes)
+        die("%" PRIu64 " bytes were acknowledged and %" PRIu64 " consumed", load->acked_bytes,
+            atomic_load(&load->consumed_bytes));
+    free(cs);
+}
