@@ -42,7 +42,7 @@ static enum kerr host_append(void *log, struct batch_builder *builder, int64_t *
     int n = batch_read((struct bytes){(const uint8_t *)h->batch.p, (int32_t)h->batch.n}, &batch, NULL);
     ASSERT(n == (int)h->batch.n);
     enum kerr error = replica_append(h->replica, &batch, -1, &appended);
-    if (error == KERR_NOT_LEADER_OR_FOLLOWER)
+    if (error == KERR_NOT_LEADER_OR_FOLLOWER || error == KERR_KAFKA_STORAGE_ERROR)
         return KERR_NOT_COORDINATOR;
     if (error == KERR_NOT_ENOUGH_REPLICAS)
         return KERR_COORDINATOR_NOT_AVAILABLE;

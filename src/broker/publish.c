@@ -15,6 +15,13 @@ struct publication {
 
 /* ---- 1: replicas ------------------------------------------------------------------------------------ */
 
+static void remove_gone(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    const struct publication *p = ctx;
+
+    replicas_remove(shard->replicas, p->before, p->after, op);
+}
+
 static void apply(struct broker_shard *shard, void *ctx, struct op *op)
 {
     const struct publication *p = ctx;
@@ -96,6 +103,9 @@ static void publish_run(struct flow *f)
     struct publication *p = container_of(f, struct publication, flow);
 
     FLOW_BEGIN(f);
+    /* A topic that is made anew has its old one's name: those logs, on whatever shard, go first. */
+    if (p->broker->shard_count > 1)
+        FLOW_TRY(f, "remove replicas", everywhere(p->broker, remove_gone, p, &f->op));
     FLOW_TRY(f, "apply to replicas", everywhere(p->broker, apply, p, &f->op));
     FLOW_TRY(f, "show to clients", everywhere(p->broker, show, p, &f->op));
     FLOW_END(f);

@@ -1,6 +1,6 @@
 /* broker/publish.h - a new image reaches every shard (internal).
  *
- *   1  every shard makes its replicas what the image says, and replies
+ *   1  every shard makes its replicas what the image says (removes before it opens), and replies
  *   2  every shard shows it to its clients, and replies
  *
  * So no client learns of a partition that its shard cannot serve yet.

@@ -5,11 +5,14 @@
 #include "broker/metrics.h"
 #include "broker/scatter.h"
 
-/* A request's decoded form takes at most about 27 times its bytes; only hostile ones come near. */
-#define DECODE_BYTES_MAX (64u << 20)
+/* A request's decoded form takes at most about 27 times its bytes; only hostile ones come near. What a
+ * handler takes besides grows with it. */
+#define DECODE_BYTES_MAX (16u << 20)
 
 /* Requests that a connection may have handed in and not answered. Clients pipeline five. */
 #define IN_FLIGHT_MAX 64
+/* Of Produce requests that overlap; one more may come in before reading stops. */
+#define FRAME_BYTES_MAX (8ull << 20)
 #define UNSENT_BYTES_MAX (64ull << 20)
 
 struct session {
@@ -20,7 +23,8 @@ struct session {
     struct io_address peer;
     struct principal principal;
     struct list requests; /* not answered, in order */
-    bool beginning, closed;
+    uint64_t frame_bytes; /* of `requests` */
+    bool beginning, paused, closed;
     struct list spare; /* requests for reuse */
 };
 
@@ -54,34 +58,44 @@ static bool may_begin(const struct session *s, const struct request *r)
     UNREACHABLE("a request that is not in its session");
 }
 
-static void begin(struct request *r)
+/* The first one that has not begun, or NULL. */
+static struct request *next_request(const struct session *s)
 {
-    r->begun = true;
-    metrics_begun(r);
-    r->api->handle(r);
+    LIST_EACH(it, &s->requests) {
+        struct request *r = container_of(it, struct request, node);
+        if (!r->begun)
+            return r;
+    }
+    return NULL;
+}
+
+static void begin(struct request *r);
+
+/* A connection is not read while one of its requests waits for its turn, so that the memory of what it has sent is
+ * bounded. */
+static void pause_or_read(struct session *s)
+{
+    bool pause = next_request(s) != NULL || s->frame_bytes >= FRAME_BYTES_MAX;
+
+    if (pause == s->paused || s->closed)
+        return;
+    s->paused = pause;
+    conn_pause(s->conn, pause);
 }
 
 /* Begin what may begin. A handler that answers at once comes back here by session_answered: the outer loop goes
  * on, so that a long pipeline is no deep stack. */
 static void begin_more(struct session *s)
 {
+    struct request *next;
+
     if (s->beginning)
         return;
     s->beginning = true;
-    for (;;) {
-        struct request *next = NULL;
-        LIST_EACH(it, &s->requests) {
-            struct request *r = container_of(it, struct request, node);
-            if (!r->begun) {
-                next = r;
-                break;
-            }
-        }
-        if (next == NULL || s->closed || !may_begin(s, next))
-            break;
+    while (conn_is_open(s->conn) && (next = next_request(s)) != NULL && may_begin(s, next))
         begin(next);
-    }
     s->beginning = false;
+    pause_or_read(s);
 }
 
 void session_answered(struct request *r, struct answer *a)
@@ -89,13 +103,14 @@ void session_answered(struct request *r, struct answer *a)
     struct session *s = r->session;
 
     list_remove(&r->node);
+    s->frame_bytes -= (uint64_t)r->frame.bytes.n;
     conn_answer(&r->frame, a);
     begin_more(s);
 }
 
 /* ---- frames ------------------------------------------------------------------------------------- */
 
-/* Find the API, read the body. False: the connection is of no use any more. */
+/* Read the header, find the API, read the body. False: the connection is of no use any more. */
 static bool understand(struct request *r, const char **why)
 {
     struct request_header header;
@@ -140,25 +155,37 @@ static bool understand(struct request *r, const char **why)
     return true;
 }
 
+/* Only now it is decoded: what waits for its turn holds its frame and no more. */
+static void begin(struct request *r)
+{
+    const struct session *s = r->session;
+    const char *why;
+
+    r->begun = true;
+    if (understand(r, &why)) {
+        metrics_begun(r);
+        r->api->handle(r);
+        return;
+    }
+    say(s->shard->telemetry, LOG_WARN, "broker",
+        "closing the connection of %s: %s (api key %d, version %d, client id \"%.*s\")", s->peer.host,
+        why, r->key, r->version, STR_ARG(r->client_id));
+    request_drop(r, why);
+}
+
 static void session_frame(void *ctx, struct conn_frame *frame)
 {
     struct session *s = ctx;
     struct request *r = container_of(frame, struct request, frame);
-    const char *why;
 
+    if (frame->bytes.n >= 2)
+        r->key = get_i16(frame->bytes.p); /* for the order; the rest when its turn has come */
     list_add_tail(&s->requests, &r->node);
-    if (s->closed) {
+    s->frame_bytes += (uint64_t)frame->bytes.n;
+    if (s->closed)
         request_answer_none(r);
-        return;
-    }
-    if (!understand(r, &why)) {
-        say(s->shard->telemetry, LOG_WARN, "broker",
-            "closing the connection of %s: %s (api key %d, version %d, client id \"%.*s\")", s->peer.host, why,
-            r->key, r->version, STR_ARG(r->client_id));
-        request_drop(r, why);
-        return;
-    }
-    begin_more(s);
+    else
+        begin_more(s);
 }
 
 static struct conn_frame *session_take(void *ctx)
@@ -237,6 +264,8 @@ static void session_closed(void *ctx, const char *why)
     }
 }
 
+static void accept_again(struct broker_shard *shard);
+
 static void session_gone(void *ctx)
 {
     struct session *s = ctx;
@@ -252,6 +281,7 @@ static void session_gone(void *ctx)
     free(s);
     shard->session_count--;
     metrics_session(shard, -1);
+    accept_again(shard);
     tell_when_all_closed(shard);
 }
 
@@ -280,6 +310,15 @@ void sessions_close(struct broker_shard *shard, struct op *op)
 }
 
 /* ---- listeners ------------------------------------------------------------------------------------ */
+
+/* max.connections, shared equally by the shards. */
+static bool is_full(const struct broker_shard *shard)
+{
+    int64_t most = config_i64(shard->settings, BROKER_MAX_CONNECTIONS);
+    uint32_t shards = shard->broker->shard_count;
+
+    return shard->session_count >= (most + shards - 1) / shards;
+}
 
 static void session_open(struct broker_listener *l)
 {
@@ -344,8 +383,16 @@ static void accept_done(struct op *op, int64_t result)
     accept_more(l);
 }
 
+/* When there are too many connections, new ones wait in the kernel until one of the others ends. */
 static void accept_more(struct broker_listener *l)
 {
+    if (is_full(l->shard)) {
+        l->full = true;
+        say(l->shard->telemetry, LOG_WARN, "broker",
+            "%u connections are open, as many as max.connections allows: others have to wait",
+            l->shard->session_count);
+        return;
+    }
     l->accepting = true;
     op_init(&l->op, accept_done);
     io_accept(l->socket, &l->accepted, &l->peer, &l->op);
@@ -360,6 +407,17 @@ void listener_open(struct broker_listener *l, const struct io_address *address,
 void listener_accept(struct broker_listener *l)
 {
     accept_more(l);
+}
+
+static void accept_again(struct broker_shard *shard)
+{
+    LIST_EACH(it, &shard->listeners) {
+        struct broker_listener *l = container_of(it, struct broker_listener, node);
+        if (!l->full || l->closing || is_full(shard))
+            continue;
+        l->full = false;
+        accept_more(l);
+    }
 }
 
 static void listener_close_done(struct op *op, int64_t result)

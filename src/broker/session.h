@@ -17,6 +17,7 @@ struct broker_listener {
     struct op *waiter;
     struct io_timer again;
     bool accepting, closing;
+    bool full;                    /* not accepting, because of max.connections */
 };
 
 /* Listen on `address` (port 0: any; `bound` tells). Completes when listening; connections wait in the kernel until

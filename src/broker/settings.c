@@ -55,3 +55,12 @@ struct config *settings_of_group(const struct broker_shard *shard, struct str gr
     image_config_each(shard->image, RESOURCE_TYPE_GROUP, group_id, take, &own);
     return c;
 }
+
+struct config *settings_of_client_metrics(const struct broker_shard *shard, struct str name)
+{
+    struct config *c = config_new(&client_metrics_settings);
+    struct taking own = {c, CONFIG_CLIENT_METRICS, NULL};
+
+    image_config_each(shard->image, RESOURCE_TYPE_CLIENT_METRICS, name, take, &own);
+    return c;
+}

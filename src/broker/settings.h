@@ -7,6 +7,7 @@
 enum resource_type {
     RESOURCE_TYPE_TOPIC = 2,
     RESOURCE_TYPE_BROKER = 4,
+    RESOURCE_TYPE_CLIENT_METRICS = 16,
     RESOURCE_TYPE_GROUP = 32,
 };
 
@@ -16,3 +17,6 @@ struct config *settings_of_broker(const struct broker *b, const struct image *im
 
 /* Settings of a group: its own over the broker's over the defaults; the caller frees it. */
 struct config *settings_of_group(const struct broker_shard *shard, struct str group_id);
+
+/* Settings of a subscription to clients' metrics; the caller frees it. */
+struct config *settings_of_client_metrics(const struct broker_shard *shard, struct str name);

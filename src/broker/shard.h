@@ -29,6 +29,7 @@ struct broker_shard {
     struct io_address bound;        /* scratch of listening */
     struct producer_id_block producer_ids; /* left of this shard's block */
     uint32_t session_count;
+    uint32_t partitions_at_start;   /* for the line that says so */
     uint32_t held_count;            /* requests whose spans are not yet released */
     struct op *sessions_closed;     /* waits for the last session's end */
 };
@@ -49,6 +50,7 @@ struct broker {
     uint32_t listener_count;
     struct listener *advertised;
     uint32_t advertised_count;
+    bool failed;                    /* home shard: `fatal` was called */
     struct life *life;              /* private to start.c and stop.c */
 };
 

@@ -30,7 +30,8 @@ static int take_dirs(struct broker *b, struct fail *f)
     bool found = metadata.n <= 0;
 
     b->paths = calloc(LOG_DIRS_MAX + 1, sizeof *b->paths); /* and metadata.log.dir */
-    ASSERT(b->paths != NULL);
+    b->dirs = calloc(LOG_DIRS_MAX + 1, sizeof *b->dirs);
+    ASSERT(b->paths != NULL && b->dirs != NULL);
     while (str_cut(&rest, ',', &part)) {
         if (b->dir_count == LOG_DIRS_MAX)
             return fail_set(f, ERR_LIMIT, "log.dirs names more than %d directories", LOG_DIRS_MAX);
@@ -44,8 +45,6 @@ static int take_dirs(struct broker *b, struct fail *f)
         b->metadata_dir = b->dir_count;
         b->paths[b->dir_count++] = str_dup(metadata);
     }
-    b->dirs = calloc(b->dir_count, sizeof *b->dirs);
-    ASSERT(b->dirs != NULL);
     return 0;
 }
 
@@ -200,7 +199,15 @@ static void add_directory_id(struct life *l)
     meta_properties_print(m, io_wall_ms(io), &l->text);
 }
 
-/* ---- a directory fails while running ---------------------------------------------------------------------------- */
+/* ---- something fails while running ------------------------------------------------------------------------------- */
+
+static void node_fatal(void *ctx, const struct fail *why)
+{
+    struct broker *b = ctx;
+
+    b->failed = true;
+    b->options.fatal(b->options.ctx, why);
+}
 
 struct dir_failure {
     struct io_message message;
@@ -211,9 +218,8 @@ struct dir_failure {
 static void dir_failed_home(struct io *io, struct io_message *m)
 {
     struct dir_failure *d = container_of(m, struct dir_failure, message);
-    struct broker *b = d->broker;
 
-    b->options.fatal(b->options.ctx, &d->why);
+    node_fatal(d->broker, &d->why);
     free(d);
 }
 
@@ -263,15 +269,13 @@ static void listen_other(struct broker_shard *shard, void *ctx, struct op *op)
         listen_on(ctx, shard, op);
 }
 
-static void begin_listen(struct life *l)
+static void begin_listener(struct life *l)
 {
-    struct broker *b = l->broker;
-    const struct listener *at = &b->listeners[l->listener];
+    const struct listener *at = &l->broker->listeners[l->listener];
 
     l->has_listeners = true;
     snprintf(l->address.host, sizeof l->address.host, "%s", at->host);
     l->address.port = at->port;
-    listen_on(l, &b->shards[0], &l->flow.op);
 }
 
 /* The real port is known: it is what is told to clients where the setting said 0. */
@@ -299,6 +303,7 @@ static void listen_failed(struct life *l, int64_t rc)
 
 static void accept_all(struct broker_shard *shard, void *ctx, struct op *op)
 {
+    shard->partitions_at_start = replicas_count(shard->replicas);
     LIST_EACH(it, &shard->listeners)
         listener_accept(container_of(it, struct broker_listener, node));
     io_complete(shard->io, op, 0);
@@ -311,13 +316,6 @@ static void node_state(void *ctx, enum broker_state state)
     struct broker *b = ctx;
 
     metrics_broker_state(&b->shards[0], state);
-}
-
-static void node_fatal(void *ctx, const struct fail *why)
-{
-    struct broker *b = ctx;
-
-    b->options.fatal(b->options.ctx, why);
 }
 
 static int64_t previous_epoch(const struct broker *b)
@@ -342,7 +340,6 @@ static void begin_node(struct life *l)
             controllers[n++] = b->listeners[i];
     }
     b->controller_listeners = controllers;
-    l->has_node = true;
     l->node_options = (struct node_options){
         .io = b->shards[0].io,
         .telemetry = b->shards[0].telemetry,
@@ -375,17 +372,19 @@ static uint32_t partitions_held(const struct broker *b)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < b->shard_count; i++)
-        n += replicas_count(b->shards[i].replicas);
+        n += b->shards[i].partitions_at_start;
     return n;
 }
 
 static void tell_ready(struct life *l)
 {
     struct broker *b = l->broker;
+    bool clients = b->advertised_count > 0; /* a controller alone advertises nothing */
+    const struct listener *listeners = clients ? b->advertised : b->listeners;
     struct text text = {0};
 
-    for (uint32_t i = 0; i < b->advertised_count; i++) {
-        const struct listener *a = &b->advertised[i];
+    for (uint32_t i = 0; i < (clients ? b->advertised_count : b->listener_count); i++) {
+        const struct listener *a = &listeners[i];
         bool ipv6 = strchr(a->host, ':') != NULL;
         text_printf(&text, "%s%s://%s%s%s:%u", i > 0 ? "," : "", a->name, ipv6 ? "[" : "", a->host,
                     ipv6 ? "]" : "", a->port);
@@ -451,7 +450,17 @@ static void start_run(struct flow *f)
     }
     make_replicas(b);
     for (l->listener = 0; l->listener < b->listener_count; l->listener++) {
-        FLOW_WAIT(f, "listen", begin_listen(l));
+        begin_listener(l);
+        if (b->shard_count > 1) {
+            /* Shards share the port, and the kernel would share it with another process that does so, too. */
+            FLOW_WAIT(f, "probe", io_listen(io, &l->address, false, &l->probe, &l->bound, &f->op));
+            if (f->result == 0) {
+                l->address.port = l->bound.port;
+                FLOW_WAIT(f, "end the probe", io_listener_close(l->probe, &f->op));
+            }
+        }
+        if (f->result >= 0)
+            FLOW_WAIT(f, "listen", listen_on(l, &b->shards[0], &f->op));
         if (f->result == 0) {
             listens(l);
             FLOW_WAIT(f, "listen on every shard", everywhere(b, listen_other, l, &f->op));

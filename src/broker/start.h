@@ -15,10 +15,11 @@ struct life {
     char *path;
     uint32_t dir, listener;         /* where the flow is */
     struct io_address address, bound;
+    struct io_listener *probe;
     struct node_options node_options;
     struct checkpoints *checkpoints;
     struct checkpoint_lines *lines; /* one per directory, of the end */
-    bool has_node, has_listeners, running;
+    bool has_listeners, running;
     int64_t trouble;                /* first of a stop: no directory is marked clean then */
     int64_t broker_epoch;
 };

@@ -66,6 +66,13 @@ static void stop_groups(struct broker_shard *shard, void *ctx, struct op *op)
     groups_close(shard->groups, op);
 }
 
+/* The last thing that a shard does: what it has sent home arrives before its answer. */
+static void stop_shard(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    log_memory_deinit(&shard->log_memory);
+    io_complete(shard->io, op, 0);
+}
+
 static void stop_replicas(struct broker_shard *shard, void *ctx, struct op *op)
 {
     replicas_close(shard->replicas, op);
@@ -87,7 +94,6 @@ static void broker_free(struct broker *b)
         struct broker_shard *s = &b->shards[i];
         if (s->replicas != NULL)
             replicas_free(s->replicas);
-        log_memory_deinit(&s->log_memory);
         for (struct list *node; (node = list_take_head(&s->listeners)) != NULL;)
             free(container_of(node, struct broker_listener, node));
         groups_free(s->groups);
@@ -123,8 +129,8 @@ static void stop_run(struct flow *f)
         FLOW_WAIT(f, "stop checkpoints", checkpoints_stop(l->checkpoints, &f->op));
     if (l->has_listeners)
         FLOW_WAIT(f, "stop listening", everywhere(b, stop_listening, NULL, &f->op));
-    if (l->running) {
-        FLOW_WAIT(f, "leave the cluster", node_leave(b->node, &f->op));
+    if (b->node != NULL) {
+        FLOW_WAIT(f, "leave the cluster", node_leave(b->node, l->running && !b->failed, &f->op));
         l->broker_epoch = node_broker_epoch(b->node);
     }
     FLOW_WAIT(f, "close connections", everywhere(b, stop_sessions, NULL, &f->op));
@@ -157,6 +163,7 @@ static void stop_run(struct flow *f)
                                 &f->op));
         note_trouble(l);
     }
+    FLOW_WAIT(f, "stop the shards", everywhere(b, stop_shard, NULL, &f->op));
     FLOW_END(f);
     struct op *parent = f->parent;
     int64_t result = l->trouble;

@@ -1,6 +1,6 @@
 /* config/config.h - settings with Kafka's names, from tables.
  *
- * A table (broker, topic, group) lists each setting once: name, type, default, what is valid, how
+ * A table (broker, topic, group, client_metrics) lists each setting once: name, type, default, what is valid, how
  * it may change. A `struct config` is a set of values over a table; it answers typed questions by
  * the setting's id (generated: BROKER_LOG_SEGMENT_BYTES for log.segment.bytes, TOPIC_RETENTION_MS
  * for retention.ms).
@@ -50,7 +50,8 @@ struct config_table {
     const struct setting *settings;
     uint32_t count;
 };
-extern const struct config_table broker_settings, topic_settings, group_settings;
+extern const struct config_table broker_settings, topic_settings, group_settings,
+    client_metrics_settings;
 
 /* Id of a setting in its table, or -1. */
 int setting_find(const struct config_table *table, struct str name);
@@ -200,7 +201,7 @@ bool config_has_role(const struct config *c, struct str role);
 
 /* Let a file that says nothing of roles be one whole node: where process.roles is not set, set it,
  * the node's id, the controllers' listener (on loopback) and the voters; what the file has
- * stays. */
+ * stays. In any file, of node.id and broker.id the one that is not set is set to the other. */
 MUST int config_fill_one_node(struct config *c, struct fail *f);
 
 /* Check settings against each other as Kafka does at start (roles, voters, listeners,
@@ -215,6 +216,10 @@ struct config *config_topic(const struct config *broker, const struct config *to
  * as Kafka does when a topic is created or altered. */
 MUST int config_check_topic(const struct config *topic, const struct config *broker,
                             struct fail *f);
+
+/* Check a group's own settings (at level CONFIG_GROUP of a group table) against the bounds that the
+ * broker sets and each other, as Kafka does when they are altered. */
+MUST int config_check_group(const struct config *own, const struct config *broker, struct fail *f);
 
 /* Whether an answer to acks>=1 waits for stable storage: flush.messages 1 = it does, larger = it
  * does not, set nowhere = as millrace.durability says. `topic` is a result of config_topic. */

@@ -91,8 +91,8 @@ int config_check_topic(const struct config *topic, const struct config *broker, 
     if (config_bool(topic, TOPIC_REMOTE_STORAGE_ENABLE) &&
         !config_bool(broker, BROKER_REMOTE_LOG_STORAGE_SYSTEM_ENABLE))
         return fail_set(f, -EINVAL,
-                        "remote.storage.enable needs remote.log.storage.system.enable on the "
-                        "broker");
+                        "Tiered Storage functionality is disabled in the broker. Topic cannot be "
+                        "configured with remote log storage. (remote.log.storage.system.enable)");
     return 0;
 }
 

@@ -77,7 +77,23 @@ static int add_voter(struct config *c, struct fail *f)
     return error;
 }
 
-int config_fill_one_node(struct config *c, struct fail *f)
+/* node.id and broker.id are two names of one number: tools ask for either. Where they differ, the
+ * check of the whole says so. */
+static int fill_node_id(struct config *c, struct fail *f)
+{
+    struct text id = {0};
+    bool has_node_id = config_i64(c, BROKER_NODE_ID) != INT64_MIN;
+    bool has_broker_id = config_source(c, BROKER_BROKER_ID) != CONFIG_DEFAULT;
+    int error = 0;
+
+    text_printf(&id, "%d", config_node_id(c));
+    if (has_node_id != has_broker_id && config_node_id(c) >= 0)
+        error = set(c, has_node_id ? BROKER_BROKER_ID : BROKER_NODE_ID, text_str(&id), f);
+    text_deinit(&id);
+    return error;
+}
+
+static int fill_roles(struct config *c, struct fail *f)
 {
     if (!str_is_null(config_str(c, BROKER_PROCESS_ROLES)))
         return 0;
@@ -91,4 +107,10 @@ int config_fill_one_node(struct config *c, struct fail *f)
         config_str(c, BROKER_CONTROLLER_QUORUM_BOOTSTRAP_SERVERS).n == 0)
         TRY(add_voter(c, f));
     return 0;
+}
+
+int config_fill_one_node(struct config *c, struct fail *f)
+{
+    TRY(fill_roles(c, f));
+    return fill_node_id(c, f);
 }

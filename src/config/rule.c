@@ -64,8 +64,7 @@ static int check_range(const struct setting *s, struct str text, struct str valu
     if (!below && !above)
         return 0;
     if (beside == INT64_MIN)
-        return fail_value(f, s, value, "Value must be %s %.*s",
-                          below ? "at least" : "no more than",
+        return fail_value(f, s, value, "Value must be %s %.*s", below ? "at least" : "no more than",
                           STR_ARG(below ? range.low : range.high));
     if (number.i64 == beside)
         return 0;
@@ -82,8 +81,8 @@ static int fail_one_of(struct fail *f, const struct setting *s, struct str value
 
     while (str_cut(&allowed, ',', &part))
         text_printf(&shown, "%s%.*s", shown.n == 0 ? "" : ", ", STR_ARG(part));
-    int error = fail_value(f, s, value, "String must be one of%s: %.*s", remark,
-                           STR_ARG(text_str(&shown)));
+    int error =
+        fail_value(f, s, value, "String must be one of%s: %.*s", remark, STR_ARG(text_str(&shown)));
     text_deinit(&shown);
     return error;
 }

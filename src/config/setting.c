@@ -113,15 +113,12 @@ static int parse_whole(const struct setting *s, struct str value, union setting_
     int64_t high = s->type == SETTING_LONG  ? INT64_MAX
                    : s->type == SETTING_INT ? INT32_MAX
                                             : INT16_MAX;
-    const char *type = s->type == SETTING_LONG  ? "LONG"
-                       : s->type == SETTING_INT ? "INT"
-                                                : "SHORT";
+    const char *type = s->type == SETTING_LONG ? "LONG" : s->type == SETTING_INT ? "INT" : "SHORT";
     int error = str_to_i64(value, low, high, &number->i64);
 
     if (error == -ERANGE)
-        return fail_value(f, s, value,
-                          "Not a number of type %s, which is %" PRId64 " to %" PRId64, type, low,
-                          high);
+        return fail_value(f, s, value, "Not a number of type %s, which is %" PRId64 " to %" PRId64,
+                          type, low, high);
     if (error < 0)
         return fail_value(f, s, value, "Not a number of type %s", type);
     return 0;

@@ -57,8 +57,8 @@ def check_row(path, number, row):
         fail(path, number, f"unknown change {row['change']!r}")
     if row["internal"] not in ("", "internal") or row["acts"] not in ("", "acts"):
         fail(path, number, "internal and acts are that word or nothing")
-    if bool(row["acts"]) != bool(row["help"]):
-        fail(path, number, "a setting that acts has a line of help, another one has none")
+    if not row["help"] and (row["acts"] or "broker_keys" in row):
+        fail(path, number, "a line of help is missing")
     if row["default"] == "required" and not row["help"]:
         fail(path, number, "whoever must set it wants to know what it is")
     for rule in row["valid"].split():

@@ -83,7 +83,8 @@ static struct verdict check_topic(struct decision *d, struct str name,
     if (v.error == KERR_NONE)
         v = check_together(d, e.config);
     if (v.error == KERR_NONE && !created && image_topic_find(d->image, name) == NULL)
-        v = (struct verdict){KERR_UNKNOWN_TOPIC_OR_PARTITION, STR_NULL};
+        v = refuse(d, KERR_UNKNOWN_TOPIC_OR_PARTITION, "The topic '%.*s' does not exist.",
+                   STR_ARG(name));
     config_free(e.config);
     return v;
 }
@@ -91,14 +92,21 @@ static struct verdict check_topic(struct decision *d, struct str name,
 static struct verdict check_group(struct decision *d, struct str name,
                                   const struct config_change *changes, uint32_t count)
 {
-    struct config *own;
+    struct existing e = {NULL, CONFIG_GROUP, changes, count};
+    struct config *broker;
+    struct fail f = {0};
     struct verdict v;
 
     if (name.n == 0)
         return refuse(d, KERR_INVALID_REQUEST, "Default group resources are not allowed.");
-    own = config_new(&group_settings);
-    v = set_changes(d, own, CONFIG_GROUP, "group", changes, count);
-    config_free(own);
+    e.config = config_new(&group_settings);
+    broker = effective_broker(d);
+    image_config_each(d->image, CONFIG_RESOURCE_GROUP, name, add_existing, &e);
+    v = set_changes(d, e.config, CONFIG_GROUP, "group", changes, count);
+    if (v.error == KERR_NONE && config_check_group(e.config, broker, &f) < 0)
+        v = refuse(d, KERR_INVALID_CONFIG, "%s", f.text);
+    config_free(broker);
+    config_free(e.config);
     return v;
 }
 
@@ -238,7 +246,7 @@ static struct verdict check_metrics_change(struct decision *d, const struct conf
         return refuse(d, KERR_INVALID_REQUEST, "Unknown client metrics configuration: %.*s",
                       STR_ARG(change->name));
     if (str_to_i64(change->value, INTERVAL_MS_MIN, INTERVAL_MS_MAX, &interval_ms) < 0)
-        return refuse(d, KERR_INVALID_CONFIG,
+        return refuse(d, KERR_INVALID_REQUEST,
                       "Invalid value %.*s for interval.ms, interval must be between 100 and "
                       "3600000 (1 hour)",
                       STR_ARG(change->value));

@@ -6,6 +6,7 @@
 
 /* Kafka's bound on what one request may make. */
 #define PARTITIONS_PER_REQUEST_MAX 10000
+#define METADATA_TOPIC STR("__cluster_metadata")
 
 typedef const struct create_topics_request_topics request_topic;
 typedef struct create_topics_response_topics response_topic;
@@ -135,8 +136,6 @@ static struct verdict check_new_name(struct decision *d, struct str name)
 
 static bool may_create(const struct decision *d, struct str name)
 {
-    if (str_equal(name, STR("__cluster_metadata"))) /* the quorum's own, never a topic */
-        return false;
     return decision_may(d, ACL_CREATE, RESOURCE_CLUSTER, STR("kafka-cluster")) ||
            decision_may(d, ACL_CREATE, RESOURCE_TOPIC, name);
 }
@@ -243,6 +242,9 @@ static struct verdict create_topic(struct decision *d, request_topic *t, respons
     struct plan plan = {0};
     struct verdict v;
 
+    if (str_equal(t->name, METADATA_TOPIC)) /* the quorum's own, never a topic */
+        return refuse(d, KERR_INVALID_REQUEST,
+                      "Creation of internal topic __cluster_metadata is prohibited.");
     if (!may_create(d, t->name))
         return refuse(d, KERR_TOPIC_AUTHORIZATION_FAILED, "Authorization failed.");
     v = check_new_name(d, t->name);

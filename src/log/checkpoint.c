@@ -56,6 +56,19 @@ static void entry_add(struct checkpoint *c, struct checkpoint_entry entry)
     c->entries[c->count++] = entry;
 }
 
+void checkpoint_add(struct checkpoint *c, struct str topic, int32_t partition, int64_t offset)
+{
+    entry_add(c, (struct checkpoint_entry){str_dup(topic), partition, offset});
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct checkpoint_entry *x = a, *y = b;
+    int order = strcmp(x->topic, y->topic);
+
+    return order != 0 ? order : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
 int checkpoint_parse(struct str text, struct checkpoint *out, struct fail *f)
 {
     struct checkpoint c = {0};
@@ -78,6 +91,8 @@ int checkpoint_parse(struct str text, struct checkpoint *out, struct fail *f)
     }
     if (number == 1 || c.count != count) /* an empty file has no entries */
         goto bad;
+    if (c.count > 0)
+        qsort(c.entries, c.count, sizeof(*c.entries), compare);
     *out = c;
     return 0;
 bad:
@@ -90,10 +105,20 @@ bad:
 int64_t checkpoint_find(const struct checkpoint *c, struct str topic, int32_t partition,
                         int64_t otherwise)
 {
-    for (uint32_t i = 0; i < c->count; i++) {
-        const struct checkpoint_entry *e = &c->entries[i];
-        if (e->partition == partition && str_equal(str_of(e->topic), topic))
+    uint32_t low = 0, high = c->count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct checkpoint_entry *e = &c->entries[middle];
+        int order = str_compare(str_of(e->topic), topic);
+        if (order == 0)
+            order = (e->partition > partition) - (e->partition < partition);
+        if (order == 0)
             return e->offset;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return otherwise;
 }

@@ -248,8 +248,12 @@ static void look_run(struct flow *f)
         take_found(x);
         FLOW_WAIT(f, "read partition.metadata",
                   file_read_all(x->io, x->path, SMALL_FILE_BYTES_MAX, &x->text, &f->op));
+        /* Only a file that is not there, or is no such file, leaves the directory without an id: after a
+         * failed read it would be taken for a stray one, and its records would be gone. */
         if (f->result >= 0)
             take_topic_id(x);
+        else if (f->result != -ENOENT && f->result != ERR_LIMIT)
+            goto failed;
     }
     FLOW_END(f);
     flow_done(f, 0);

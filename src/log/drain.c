@@ -175,6 +175,13 @@ static bool sync_is_due(const struct log *log)
     return log->settings.durable && log->synced < log->drained;
 }
 
+static int64_t sync_ms(const struct log *log)
+{
+    int64_t asked = log->settings.sync_ms;
+
+    return asked <= 0 || asked > LOG_SYNC_MS_MAX ? LOG_SYNC_MS_MAX : asked;
+}
+
 static void stable_advance(struct log *log)
 {
     int64_t stable = log->settings.durable ? log->synced : log->drained;
@@ -184,7 +191,7 @@ static void stable_advance(struct log *log)
 #endif
     if (log->synced < log->drained && !io_timer_is_set(&log->sync_timer))
         io_timer_set(log->io, &log->sync_timer,
-                     io_now_ns(log->io) + (int64_t)LOG_RELAXED_SYNC_MS * 1000000, sync_timer_fire);
+                     io_now_ns(log->io) + sync_ms(log) * 1000000, sync_timer_fire);
     if (stable <= log->stable)
         return;
     log->stable = stable;

@@ -44,7 +44,9 @@ void checkpoint_free(struct checkpoint *c);
 /* Text of a checkpoint file, and back. ERR_CORRUPT with `f` naming the line. */
 void checkpoint_print(const struct checkpoint *c, struct text *out);
 MUST int checkpoint_parse(struct str text, struct checkpoint *out, struct fail *f);
-/* Offset of a partition, or `otherwise`. */
+/* Append an entry; the topic is copied. */
+void checkpoint_add(struct checkpoint *c, struct str topic, int32_t partition, int64_t offset);
+/* Offset of a partition, or `otherwise`, in a list as checkpoint_parse gives it: sorted. */
 int64_t checkpoint_find(const struct checkpoint *c, struct str topic, int32_t partition,
                         int64_t otherwise);
 
@@ -109,12 +111,13 @@ struct log_settings {
     uint32_t index_interval_bytes;   /* index.interval.bytes */
     int64_t file_delete_delay_ms;    /* file.delete.delay.ms */
     int64_t producer_expiration_ms;  /* producer.id.expiration.ms */
-    bool durable;                    /* flush.messages is 1: `stable` waits for the sync; otherwise the
-                                        sync follows within LOG_RELAXED_SYNC_MS */
+    bool durable;                    /* flush.messages is 1: `stable` waits for the sync */
+    int64_t sync_ms;                 /* flush.ms: otherwise the sync follows within this time; 0 and more
+                                        than LOG_SYNC_MS_MAX are LOG_SYNC_MS_MAX */
 };
-/* Until the journal makes it cheap: one fdatasync per partition that often is what a disk bears besides its
- * writes; at 10 ms it holds up one write in a hundred. */
-#define LOG_RELAXED_SYNC_MS 1000
+/* How long a relaxed log's newest records may be in the page cache alone. Until the journal makes syncs cheap,
+ * more of them hold up the writes between them. */
+#define LOG_SYNC_MS_MAX 5000
 
 /* How much memory tails may take, shared by the logs of a shard. Zeroed but for `limit_bytes` it is
  * ready for log_open. */

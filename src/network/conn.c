@@ -3,9 +3,9 @@
  *   reading:  length (4 bytes) ─► frame buffer of that size ─► filled ─► handed out ─► length …
  *   sending:  frames in `order`; those at its head that are answered are sent in one call
  *
- * The session may answer, close and pause inside each of its callbacks. So whatever calls it either
- * keeps the connection alive by a flag (`receiving`, `sending`, `ending`) or does not touch it
- * afterwards.
+ * The session may answer, close and pause inside each of its callbacks. So whatever calls it keeps
+ * its flag set (`receiving`, `sending`, `ending`) until it has returned, and nothing is begun twice;
+ * the connection is freed in a turn of its own.
  */
 #include "network/network.h"
 
@@ -199,7 +199,7 @@ static void receive_ended(struct conn *c, int64_t result)
 /* The end of each completion that brought bytes. */
 static void received(struct conn *c)
 {
-    c->receiving = false; /* only now: until here it keeps `c` alive */
+    c->receiving = false; /* only now: the session was called, and may have wanted more */
     send_more(c);
     receive_more(c);
     end_when_quiet(c);
@@ -295,7 +295,7 @@ static void send_done(struct op *op, int64_t result)
         give_back(c, container_of(c->order.next, struct conn_frame, node));
     if (result < 0)
         conn_close(c, error_text((int)result));
-    c->sending = false; /* only now: until here it keeps `c` alive */
+    c->sending = false; /* only now: the session was called, and may have answered more */
     send_more(c);
     receive_more(c);
     end_when_quiet(c);
@@ -364,7 +364,8 @@ void conn_answer(struct conn_frame *f, struct answer *a)
 /* ---- life ----------------------------------------------------------------------------------- */
 
 struct conn *conn_new(struct io *io, struct telemetry *t, struct io_socket *socket,
-                      const struct conn_limits *limits, const struct conn_handler *handler, void *ctx)
+                      const struct conn_limits *limits, const struct conn_handler *handler,
+                      void *ctx)
 {
     struct conn *c = calloc(1, sizeof *c);
 

@@ -50,8 +50,9 @@ struct answer {
     void (*release)(struct answer *a);
 };
 
-/* All of it is called from the loop, save `give`, which conn_answer calls where nothing is left to
- * be sent. Inside each, conn_answer, conn_close and conn_pause may be called. */
+/* All of it is called from the loop, save `give`, which conn_answer calls too: where no answer
+ * is due, or the connection is closed. Inside each, conn_answer, conn_close and conn_pause may
+ * be called. */
 struct conn_handler {
     /* Memory for the next frame's struct (conn_frame embedded first). NULL closes the
      * connection. */
@@ -96,21 +97,22 @@ struct peer_settings {
     struct io_address address;
     struct str client_id;          /* copied */
     int64_t backoff_ms, backoff_max_ms;
-    int64_t request_timeout_ms;    /* from sending to the answer's last byte: then the connection closes, and all
-                                      that was sent on it ends. Also the most that a call waits to be sent, and
-                                      that connecting takes */
+    int64_t request_timeout_ms;    /* from sending to the answer's last byte: then the connection
+                                      closes, and all that was sent on it ends. Also the most
+                                      that a call waits to be sent, and that connecting takes */
     uint32_t frame_bytes_max;
     uint32_t in_flight_max;        /* >= 1 */
 };
 
 struct peer *peer_new(struct io *io, struct telemetry *t, const struct peer_settings *settings);
-/* Calls in flight end with ERR_CLOSED; frees it. May be called where a call ends; once. */
+/* Calls end with ERR_CLOSED, or with the trouble that came first; frees it. May be called where a
+ * call ends; once. */
 void peer_close(struct peer *p, struct op *op);
 
 /* A request on its way. Embedded by the caller; lives until `op` completes. */
 struct peer_call {
-    struct op op;          /* completes with 0 = answer below; trouble: -ECONNRESET, -ETIMEDOUT, ERR_CORRUPT (no
-                              answer to what was asked), ERR_LIMIT, ERR_CLOSED, ...
+    struct op op;          /* completes with 0 = answer below; trouble: -ECONNRESET, -ETIMEDOUT,
+                              ERR_CORRUPT (no answer to what was asked), ERR_LIMIT, ERR_CLOSED ...
                               Whether the peer acted is then unknown unless `sent` is false */
     int16_t api_key, api_version;
     bool sent;             /* some byte may have left */
@@ -123,7 +125,7 @@ struct peer_call {
     struct peer *peer;
 };
 
-/* Send `body` (copied) under api key and version, which must be ones of the API table; the
- * header is made here (header versions by that table). Where a call ends by peer_close, or after
- * it: ends with ERR_CLOSED. */
+/* Send `body` (copied; null is empty) under api key and version, which must be ones of the API
+ * table; the header is made here (header versions by that table). Where a call ends by
+ * peer_close, or after it: ends with ERR_CLOSED. */
 void peer_send(struct peer *p, struct peer_call *call, struct bytes body);

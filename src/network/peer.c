@@ -325,6 +325,7 @@ static struct buf *request_new(const struct peer *p, const struct peer_call *cal
                                struct bytes body)
 {
     struct request_header header;
+    uint32_t body_bytes = body.n < 0 ? 0 : (uint32_t)body.n; /* null is empty */
 
     request_header_init(&header);
     header.request_api_key = call->api_key;
@@ -333,12 +334,12 @@ static struct buf *request_new(const struct peer *p, const struct peer_call *cal
     header.client_id = str_of(p->client_id);
     int64_t header_bytes = request_header_size(&header);
     ASSERT(header_bytes > 0);
-    struct buf *b = buf_new((uint32_t)(LENGTH_BYTES + header_bytes + body.n));
+    struct buf *b = buf_new(LENGTH_BYTES + (uint32_t)header_bytes + body_bytes);
     ASSERT(b != NULL);
-    put_u32(b->p, (uint32_t)(header_bytes + body.n));
+    put_u32(b->p, (uint32_t)header_bytes + body_bytes);
     request_header_write(&header, b->p + LENGTH_BYTES);
-    if (body.n > 0)
-        memcpy(b->p + LENGTH_BYTES + header_bytes, body.p, (size_t)body.n);
+    if (body_bytes > 0)
+        memcpy(b->p + LENGTH_BYTES + header_bytes, body.p, body_bytes);
     b->used_bytes = b->capacity_bytes;
     return b;
 }

@@ -30,6 +30,7 @@ struct node {
     struct quorum_open quorum_open;
     struct fail *fail;
     struct op *starting;           /* node_start's, until RUNNING */
+    bool opening;                  /* the flow `start` runs: nothing may be closed yet */
     bool failed;
 
     /* loader.c */
@@ -57,8 +58,10 @@ struct node {
     bool calling;                  /* a registration or heartbeat is with the controller */
     struct io_timer pulse;         /* next heartbeat, or try to register */
     bool unfenced;                 /* the controller said so; the image will too */
-    int64_t leave_deadline_ms;
     struct op *left;               /* node_leave's */
+    struct io_timer leave_limit;   /* of the controller's word */
+    struct op resting;
+    bool quiet;                    /* at rest, or only waiting for the publication under way */
 
     struct io_timer tick;          /* of the controller */
     struct op *closing;            /* node_close's */
@@ -77,11 +80,15 @@ void loader_snapshot_when_due(struct node *n);
 void publisher_advance(struct node *n);
 /* Tell the caller when what it was answered is visible. */
 void publisher_answer(struct node *n, struct controller_call *call, enum kerr error);
-void publisher_fail_all(struct node *n);
+/* Nothing will be published any more: nobody waits for it. */
+void publisher_answer_all(struct node *n);
 
 /* membership.c: do what the broker's and controller's state ask for now. */
 void membership_advance(struct node *n);
-void membership_stop(struct node *n);
+/* The node has failed: no more calls; who waits for it to leave need not wait. */
+void membership_fail(struct node *n);
+/* The last publication has ended. */
+void membership_rest(struct node *n);
 
 /* node.c */
 void node_fail(struct node *n, const struct fail *why);

@@ -52,6 +52,7 @@ void loader_committed(void *ctx, struct bytes batches)
 {
     struct node *n = ctx;
     struct batch b = {0};
+    struct fail f = {0};
     int more;
 
     if (n->failed)
@@ -63,6 +64,11 @@ void loader_committed(void *ctx, struct bytes batches)
             return;
         if (n->edit == NULL) /* a snapshot has ended */
             n->edit = image_edit_begin(n->loaded);
+    }
+    if (more < 0) {
+        fail_set(&f, more, "a batch is damaged: %s", error_text(more));
+        refuse(n, &b, &f);
+        return;
     }
     if (n->in_snapshot)
         return;
@@ -131,7 +137,7 @@ void loader_snapshot_when_due(struct node *n)
     struct bytes *framed;
     size_t at = 0;
 
-    if (n->snapshotting || n->closing != NULL || image_offset(n->loaded) < 0 ||
+    if (n->snapshotting || image_offset(n->loaded) < 0 ||
         !quorum_snapshot_due(n->quorum))
         return;
     n->snapshotting = true;

@@ -16,7 +16,7 @@
 /* Before the broker runs it asks again as soon as the last answer is there; this is for when nothing moves. */
 #define STARTING_PULSE_MS 10
 #define LEAVING_PULSE_MS 50
-/* How long a controlled shutdown may take before the broker stops without the controller's word. */
+/* How long a controlled shutdown may take before the broker stops without the controller's word: Kafka's. */
 #define LEAVE_MS_MAX 300000
 
 /* One request of ours to the controller, with all its memory. */
@@ -90,6 +90,8 @@ static void pulse_fired(struct io_timer *t)
 
 static void pulse_in(struct node *n, int64_t ms)
 {
+    if (n->state == BROKER_SHUTTING_DOWN || n->failed)
+        return;
     io_timer_set(n->io, &n->pulse, io_now_ns(n->io) + ms * 1000000, pulse_fired);
 }
 
@@ -247,14 +249,35 @@ static void register_controller(struct node *n)
 
 /* ---- heartbeats ---------------------------------------------------------------------------------------------- */
 
-static void left(struct node *n)
+void membership_rest(struct node *n)
 {
     struct op *op = n->left;
 
-    io_timer_clear(&n->pulse);
-    set_state(n, BROKER_SHUTTING_DOWN);
     n->left = NULL;
-    io_complete(n->io, op, 0);
+    op->done(op, 0);
+}
+
+/* In a turn of its own, because the controller may be at work below left(). */
+static void rest(struct op *op, int64_t result)
+{
+    struct node *n = container_of(op, struct node, resting);
+
+    n->quiet = true;
+    io_timer_clear(&n->tick);
+    if (n->controller != NULL && controller_is_active(n->controller))
+        controller_resign(n->controller);
+    publisher_answer_all(n);
+    if (n->publishing == NULL)
+        membership_rest(n);
+}
+
+static void left(struct node *n)
+{
+    io_timer_clear(&n->pulse);
+    io_timer_clear(&n->leave_limit);
+    set_state(n, BROKER_SHUTTING_DOWN);
+    op_init(&n->resting, rest);
+    io_yield(n->io, &n->resting);
 }
 
 static void beat(struct controller_call *call, enum kerr error)
@@ -265,10 +288,12 @@ static void beat(struct controller_call *call, enum kerr error)
     bool ok = error == KERR_NONE && a->error_code == KERR_NONE;
     bool unfenced = ok && !a->is_fenced, may_stop = ok && a->should_shut_down;
 
-    if (!ok)
+    if (!ok && n->state != BROKER_SHUTTING_DOWN)
         say(n->telemetry, LOG_WARN, "node", "the controller does not take this broker's heartbeat: %s",
             kerr_name(error == KERR_NONE ? a->error_code : (int16_t)error));
     call_free(c);
+    if (n->state == BROKER_SHUTTING_DOWN)
+        return;
     if (n->left != NULL) {
         if (may_stop)
             left(n);
@@ -328,28 +353,27 @@ static bool sees_its_registration(const struct node *n)
     return image_offset(n->loaded) >= n->broker_epoch;
 }
 
-static void leave_or_wait(struct node *n)
+/* A controller that is no broker runs when its first image is shown. */
+static void run_controller(struct node *n)
 {
-    if (io_now_ms(n->io) >= n->leave_deadline_ms) {
-        say(n->telemetry, LOG_WARN, "node", "the controller did not let this broker go in time: it stops all the same");
-        left(n);
+    if (n->state != BROKER_STARTING)
         return;
-    }
-    send_heartbeat(n);
+    n->may_publish = true;
+    publisher_advance(n);
+    if (n->published != NULL)
+        run(n);
 }
 
 void membership_advance(struct node *n)
 {
-    if (n->calling || n->failed || n->closing != NULL || n->state == BROKER_SHUTTING_DOWN ||
-        n->controller == NULL || !controller_is_active(n->controller))
+    if (n->calling || n->failed || n->state == BROKER_SHUTTING_DOWN || n->controller == NULL || !controller_is_active(n->controller))
         return;
     if (needs_controller_registration(n)) {
         register_controller(n);
         return;
     }
     if (!n->options.is_broker) {
-        if (n->state == BROKER_STARTING)
-            run(n);
+        run_controller(n);
         return;
     }
     if (n->broker_epoch < 0) {
@@ -357,7 +381,7 @@ void membership_advance(struct node *n)
         return;
     }
     if (n->left != NULL) {
-        leave_or_wait(n);
+        send_heartbeat(n);
         return;
     }
     /* The first image that the shards get has this registration in it. */
@@ -380,20 +404,32 @@ void membership_advance(struct node *n)
         send_heartbeat(n);
 }
 
-void membership_stop(struct node *n)
+void membership_fail(struct node *n)
 {
     io_timer_clear(&n->pulse);
+    if (n->state == BROKER_PENDING_CONTROLLED_SHUTDOWN)
+        left(n);
 }
 
-void node_leave(struct node *n, struct op *op)
+static void leave_limit_fired(struct io_timer *t)
+{
+    struct node *n = container_of(t, struct node, leave_limit);
+
+    say(n->telemetry, LOG_WARN, "node",
+        "the controller did not let this broker go in time: it stops all the same");
+    left(n);
+}
+
+void node_leave(struct node *n, bool controlled, struct op *op)
 {
     n->left = op;
-    n->leave_deadline_ms = io_now_ms(n->io) + LEAVE_MS_MAX;
-    if (n->failed || n->broker_epoch < 0) {
+    if (!controlled || n->failed || n->broker_epoch < 0) {
         left(n);
         return;
     }
     set_state(n, BROKER_PENDING_CONTROLLED_SHUTDOWN);
     io_timer_clear(&n->pulse);
+    io_timer_set(n->io, &n->leave_limit, io_now_ns(n->io) + LEAVE_MS_MAX * INT64_C(1000000),
+                 leave_limit_fired);
     membership_advance(n);
 }

@@ -20,7 +20,7 @@ static void on_claim(void *ctx, int32_t epoch)
 {
     struct node *n = ctx;
 
-    if (n->controller == NULL)
+    if (n->controller == NULL || n->quiet)
         return;
     controller_claim(n->controller, n->loaded, epoch, io_now_ms(n->io));
     node_wind(n);
@@ -30,7 +30,7 @@ static void on_caught_up(void *ctx, int64_t high_watermark)
 {
     struct node *n = ctx;
 
-    if (n->failed || n->closing != NULL)
+    if (n->failed || n->quiet)
         return;
     if (n->controller != NULL)
         controller_committed(n->controller, high_watermark);
@@ -59,7 +59,7 @@ void node_wind(struct node *n)
 {
     int64_t due_ms;
 
-    if (n->controller == NULL || n->closing != NULL || n->failed)
+    if (n->controller == NULL || n->quiet || n->failed)
         return;
     due_ms = controller_tick(n->controller, io_now_ms(n->io));
     if (due_ms == INT64_MAX)
@@ -74,17 +74,20 @@ void node_fail(struct node *n, const struct fail *why)
 {
     struct op *op = n->starting;
 
-    if (n->failed)
+    if (n->failed || n->quiet)
         return;
     n->failed = true;
-    membership_stop(n);
+    membership_fail(n);
     io_timer_clear(&n->tick);
     say(n->telemetry, LOG_ERROR, "node", "%s", why->text);
+    publisher_answer_all(n);
     if (op == NULL) {
         n->options.fatal(n->options.ctx, why);
         return;
     }
     *n->fail = *why;
+    if (n->opening) /* `opened` tells */
+        return;
     n->starting = NULL;
     io_complete(n->io, op, why->error);
 }
@@ -125,15 +128,15 @@ static void fill_quorum_open(struct node *n)
 }
 
 /* controller.quorum.voters: the voters of a static quorum. */
-static int fill_voters(struct node *n)
+static int fill_voters(struct node *n, struct quorum_voter *parsed)
 {
-    static struct quorum_voter parsed[QUORUM_VOTERS_MAX];
+    struct str text = config_str(n->options.settings, BROKER_CONTROLLER_QUORUM_VOTERS);
     struct raft_voters *v = &n->quorum_open.static_voters;
     struct str names = config_str(n->options.settings, BROKER_CONTROLLER_LISTENER_NAMES), name;
-    int count;
+    int count = quorum_voters_parse(text, parsed, QUORUM_VOTERS_MAX, n->fail);
 
-    TRY(count = quorum_voters_parse(config_str(n->options.settings, BROKER_CONTROLLER_QUORUM_VOTERS), parsed,
-                                    QUORUM_VOTERS_MAX, n->fail));
+    if (count < 0)
+        return count;
     if (count > RAFT_VOTERS_MAX)
         return fail_set(n->fail, ERR_LIMIT, "controller.quorum.voters names more than %d voters",
                         RAFT_VOTERS_MAX);
@@ -149,6 +152,16 @@ static int fill_voters(struct node *n)
     }
     v->count = (uint32_t)count;
     return 0;
+}
+
+static int take_voters(struct node *n)
+{
+    struct quorum_voter *parsed = calloc(QUORUM_VOTERS_MAX, sizeof *parsed);
+
+    ASSERT(parsed != NULL);
+    int rc = fill_voters(n, parsed);
+    free(parsed);
+    return rc;
 }
 
 static void make_controller(struct node *n)
@@ -181,7 +194,7 @@ static void start_run(struct flow *f)
         make_controller(n);
     }
     fill_quorum_open(n);
-    f->result = fill_voters(n);
+    f->result = take_voters(n);
     if (f->result < 0)
         goto failed;
     FLOW_TRY(f, "open the metadata log",
@@ -198,14 +211,15 @@ static void opened(struct op *op, int64_t result)
     struct node *n = container_of(op, struct node, opened);
     struct op *starting = n->starting;
 
-    if (result >= 0)
+    n->opening = false;
+    if (result >= 0 && !n->failed)
         return;
     n->failed = true;
     n->starting = NULL;
     if (n->fail->error == 0)
         fail_set(n->fail, (int)result, "cannot open the metadata log in %s: %s",
                  n->options.dirs[n->options.metadata_dir]->path, error_text((int)result));
-    starting->done(starting, result);
+    starting->done(starting, n->fail->error);
 }
 
 void node_start(const struct node_options *o, struct node **out, struct fail *f, struct op *op)
@@ -223,6 +237,7 @@ void node_start(const struct node_options *o, struct node **out, struct fail *f,
     n->incarnation = uuid_random(io_prng(n->io));
     list_init(&n->answered);
     *out = n;
+    n->opening = true;
     op_init(&n->opened, opened);
     flow_start(&n->start, start_run, &n->opened);
 }
@@ -246,8 +261,8 @@ static void refuse(struct op *op, int64_t result)
     struct answered *a = container_of(op, struct answered, refusal);
     struct node *n = a->node_of;
 
-    a->ready(a->call, KERR_NOT_CONTROLLER);
     n->forwarded--;
+    a->ready(a->call, KERR_NOT_CONTROLLER);
     free(a);
 }
 
@@ -355,13 +370,8 @@ static void quorum_closed(struct op *op, int64_t result)
 
 void node_close(struct node *n, struct op *op)
 {
+    ASSERT(n->quiet && n->publishing == NULL && n->forwarded == 0);
     n->closing = op;
-    membership_stop(n);
-    io_timer_clear(&n->tick);
-    if (n->controller != NULL && controller_is_active(n->controller))
-        controller_resign(n->controller);
-    publisher_fail_all(n);
-    ASSERT(n->publishing == NULL);
     op_init(&n->quorum_closed, quorum_closed);
     if (n->quorum == NULL)
         io_yield(n->io, &n->quorum_closed);

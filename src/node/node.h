@@ -76,10 +76,13 @@ struct producer_id_block {
 };
 void node_allocate_producer_ids(struct node *n, struct producer_id_block *out, struct op *op);
 
-/* Controlled shutdown: leave leaderships, wait for the controller's word (bounded), stop heartbeats.
- * Completes when the broker may close its logs. */
-void node_leave(struct node *n, struct op *op);
-/* Close quorum and controller; free. Completes with 0 when the metadata directory may be marked clean. */
+/* Come to rest: no more heartbeats, decisions or publications; whoever waits for the controller is answered.
+ * `controlled`: first leave leaderships and wait for the controller's word (bounded); without it at once, for a
+ * broker that does not run. Completes when nothing is being published, so that the logs may be closed. Also
+ * after node_start failed. */
+void node_leave(struct node *n, bool controlled, struct op *op);
+/* After node_leave, and when all that was forwarded is answered: close quorum and controller; free. Completes with
+ * 0 when the metadata directory may be marked clean. */
 void node_close(struct node *n, struct op *op);
 
 /* Feature ranges that this program supports: what a broker registers and ApiVersions tells. Sorted by name. */

@@ -4,16 +4,21 @@
 
 #include <stdlib.h>
 
+static void tell(struct node *n, struct answered *a)
+{
+    list_remove(&a->node);
+    n->forwarded--;
+    a->ready(a->call, a->error);
+    free(a);
+}
+
 static void tell_answered(struct node *n)
 {
     while (!list_empty(&n->answered)) {
         struct answered *a = container_of(n->answered.next, struct answered, node);
         if (n->published == NULL || a->offset > image_offset(n->published))
             return;
-        list_remove(&a->node);
-        a->ready(a->call, a->error);
-        free(a);
-        n->forwarded--;
+        tell(n, a);
     }
 }
 
@@ -30,6 +35,10 @@ static void publication_done(struct op *op, int64_t result)
                  image_offset(n->published), error_text((int)result));
         node_fail(n, &why);
     }
+    if (n->quiet) {
+        membership_rest(n);
+        return;
+    }
     tell_answered(n);
     publisher_advance(n);
     membership_advance(n);
@@ -37,7 +46,7 @@ static void publication_done(struct op *op, int64_t result)
 
 void publisher_advance(struct node *n)
 {
-    if (!n->may_publish || n->publishing != NULL || n->failed)
+    if (!n->may_publish || n->publishing != NULL || n->failed || n->quiet)
         return;
     if (n->published != NULL && image_offset(n->published) >= image_offset(n->loaded))
         return;
@@ -52,18 +61,15 @@ void publisher_answer(struct node *n, struct controller_call *call, enum kerr er
 
     a->error = error;
     a->offset = image_offset(n->loaded);
-    if (n->closing != NULL || n->failed || n->left != NULL)
-        a->offset = -1; /* nothing is published any more */
     list_add_tail(&n->answered, &a->node);
-    tell_answered(n);
+    if (n->failed || n->quiet)
+        publisher_answer_all(n);
+    else
+        tell_answered(n);
 }
 
-void publisher_fail_all(struct node *n)
+void publisher_answer_all(struct node *n)
 {
-    for (struct list *node; (node = list_take_head(&n->answered)) != NULL;) {
-        struct answered *a = container_of(node, struct answered, node);
-        a->ready(a->call, a->error);
-        free(a);
-        n->forwarded--;
-    }
+    while (!list_empty(&n->answered))
+        tell(n, container_of(n->answered.next, struct answered, node));
 }

@@ -15,7 +15,7 @@ struct replica {
     struct replication replication;
     struct config *settings;
     struct validate_rules rules; /* of `settings`, for replica_validate_rules */
-    bool internal;               /* coordinators are told of its leadership and its high watermark */
+    bool internal;               /* coordinators are told of its leadership and commits */
     bool led;                    /* what they were told last */
     struct list committed_waits; /* by offset, smallest first */
     struct list stable_waits;

@@ -4,8 +4,9 @@
 
 uint64_t replica_hash(struct uuid topic_id, int32_t partition)
 {
-    uint64_t h = uuid_hash(topic_id) ^ ((uint64_t)(uint32_t)partition * UINT64_C(0x9e3779b97f4a7c15));
+    uint64_t h = (uint64_t)(uint32_t)partition * UINT64_C(0x9e3779b97f4a7c15);
 
+    h ^= uuid_hash(topic_id);
     /* The low bits choose the shard and the slot: mix the high ones in. */
     return h ^ (h >> 29);
 }

@@ -1,7 +1,7 @@
 /* replica/replica.h - a partition at work: its log, its replication, and who waits for them.
  *
  *   produce ─► replica_append ─► log tail … stable moves … high watermark moves ─► waiter ready
- *   fetch   ─► replica_read_* up to high watermark or last stable offset; else replica_watch
+ *   fetch   ─► log_read_* up to high watermark or last stable offset; else replica_watch
  *   image   ─► replicas_apply: opens, leads, follows, deletes
  *
  * A shard owns the replicas whose (topic id, partition) hash to it; nobody else touches them.
@@ -42,7 +42,8 @@ struct replicas_options {
 };
 struct replicas *replicas_new(const struct replicas_options *o);
 
-/* One of replicas_remove, replicas_apply and replicas_close at a time. */
+/* One of replicas_remove, replicas_apply and replicas_close at a time; images stay until it
+ * completes. */
 
 /* Delete what `after` no longer gives to this node. `before` NULL at first: then partition
  * directories that metadata does not know become `-stray`. When there are several shards all
@@ -84,7 +85,7 @@ void replica_release(struct replica *r);
 struct str replica_topic(const struct replica *r);
 struct uuid replica_topic_id(const struct replica *r);
 int32_t replica_partition(const struct replica *r);
-struct log *replica_log(const struct replica *r);           /* NULL once it is being closed or deleted */
+struct log *replica_log(const struct replica *r); /* NULL once it is being closed or deleted */
 const struct replication *replica_replication(const struct replica *r);
 const struct config *replica_settings(const struct replica *r); /* topic settings in force */
 int64_t replica_high_watermark(const struct replica *r);
@@ -102,8 +103,9 @@ struct replica_appended {
 enum kerr replica_append(struct replica *r, const struct batch *batch, int16_t acks,
                          struct replica_appended *out);
 
-/* Rules of validation that the topic's settings give. Callable for batches of this replica. */
-void replica_validate_rules(const struct replica *r, int16_t produce_version, struct validate_rules *out);
+/* Rules of validation that the topic's settings give, as of now. */
+void replica_validate_rules(const struct replica *r, int16_t produce_version,
+                            struct validate_rules *out);
 
 /* Waits until an append is committed. Embedded by the request. */
 struct replica_wait {

@@ -127,17 +127,7 @@ void replicas_each(struct replicas *rs, void (*each)(void *ctx, struct replica *
 
 static void add_entry(struct checkpoint *c, const struct replica *r, int64_t offset)
 {
-    /* Grown by doubling: the count's powers of two. */
-    if ((c->count & (c->count - 1)) == 0) {
-        uint32_t capacity = c->count == 0 ? 1 : c->count * 2;
-        c->entries = realloc(c->entries, capacity * sizeof *c->entries);
-        ASSERT(c->entries != NULL);
-    }
-    c->entries[c->count++] = (struct checkpoint_entry){
-        .topic = str_dup(str_of(r->topic)),
-        .partition = r->partition,
-        .offset = offset,
-    };
+    checkpoint_add(c, str_of(r->topic), r->partition, offset);
 }
 
 void replicas_checkpoint(const struct replicas *rs, const struct log_dir *dir, bool closing,

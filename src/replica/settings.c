@@ -17,6 +17,7 @@ struct log_settings log_settings_of(const struct config *topic, const struct con
         .file_delete_delay_ms = config_i64(topic, TOPIC_FILE_DELETE_DELAY_MS),
         .producer_expiration_ms = config_i64(broker, BROKER_PRODUCER_ID_EXPIRATION_MS),
         .durable = config_durable(topic, broker),
+        .sync_ms = config_i64(topic, TOPIC_FLUSH_MS),
     };
 }
 

@@ -208,7 +208,8 @@ static char *path_of(const struct log_dir *dir, const char *name)
 /* TOPIC-PARTITION.<32 hex digits>-stray; the topic is cut so that a file name holds it. */
 #define FILE_NAME_MAX 255
 
-static void stray_name(const struct log_found *found, struct uuid unique, char out[FILE_NAME_MAX + 1])
+static void stray_name(const struct log_found *found, struct uuid unique,
+                       char out[FILE_NAME_MAX + 1])
 {
     char rest[64];
     int n = snprintf(rest, sizeof rest, "-%d.", found->partition);

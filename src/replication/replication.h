@@ -1,9 +1,10 @@
 /* replication/replication.h - one partition's replication as a machine.
  *
- * Leader: who is in the ISR, how far each replica is durable, and so the high watermark. Pure steps:
- * time and facts come in, what moved comes out.
+ * Leader: who is in the ISR, how far each replica is durable, and so the high watermark. Pure
+ * steps: time and facts come in, what moved comes out.
  *
- *   W1  The high watermark is the smallest stable end among the ISR. It never moves back while we lead.
+ *   W1  The high watermark is the smallest stable end among the ISR. It never moves back while we
+ *       lead.
  *   W2  It does not advance while the ISR is smaller than min(min.insync.replicas, replicas).
  *   W3  An acks=all answer needs high watermark > last offset, and the committed ISR >= min ISR.
  */
@@ -47,18 +48,20 @@ struct replication_state {
 };
 
 struct replication_outcome {
-    bool role_changed;      /* role or leader epoch: waiting requests are answered NOT_LEADER_OR_FOLLOWER */
+    bool role_changed;      /* role or leader epoch: who waits is told NOT_LEADER_OR_FOLLOWER */
     bool became_leader;     /* epoch_start was set: begin the epoch in the log */
     bool became_follower;
     bool high_watermark_moved;
 };
 
-/* Newer metadata (older or equal partition epochs are ignored). */
+/* Newer metadata (older or equal partition epochs are ignored, but for min_isr: a setting of the
+ * topic, which moves no epoch). A leader is among its replicas and its ISR. */
 void replication_apply(struct replication *r, const struct replication_state *s, int64_t log_end,
                        int64_t log_stable, int64_t now_ms, struct replication_outcome *out);
-/* The own log's stable end moved. */
+/* The own log's stable end moved, forward. */
 void replication_stable(struct replication *r, int64_t stable, struct replication_outcome *out);
-/* May acks=all be accepted now? KERR_NONE or NOT_ENOUGH_REPLICAS. */
+/* May a batch be accepted now? KERR_NONE, NOT_LEADER_OR_FOLLOWER; with acks -1
+ * NOT_ENOUGH_REPLICAS. */
 enum kerr replication_can_append(const struct replication *r, int16_t acks);
 /* Is `leader_epoch` of a request current? -1 = not said. NONE, FENCED_LEADER_EPOCH,
  * UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER. */

@@ -3,7 +3,7 @@ import threading
 import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, NewTopic
 
 from checks import CODECS, batches, check, equal, wait_equal, wait_for
 from scenario import scenario
@@ -304,3 +304,38 @@ def admin(ctx):
     equal("groups after delete", client.list_consumer_groups().result(TIMEOUT_S).valid, [])
     client.delete_topics(["t"])["t"].result(TIMEOUT_S)
     wait_for("the topic is gone", lambda: "t" not in client.list_topics(timeout=TIMEOUT_S).topics)
+
+
+@scenario
+def alter_all_settings(ctx):
+    """The older AlterConfigs, which many clients still send: what the request does not name is removed."""
+    server = ctx.server()
+    client = AdminClient({"bootstrap.servers": server.bootstrap} | QUIET)
+    client.create_topics([NewTopic("t", 1, 1, config={"retention.ms": "1000", "max.message.bytes": "5000"})])["t"].result(TIMEOUT_S)
+
+    def own():
+        resource = ConfigResource(ConfigResource.Type.TOPIC, "t")
+        settings = client.describe_configs([resource])[resource].result(TIMEOUT_S)
+        return {name: s.value for name, s in settings.items() if s.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value}
+
+    def alter(topic, settings, **options):
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, set_config=settings)
+        try:
+            client.alter_configs([resource], **options)[resource].result(TIMEOUT_S)
+        except KafkaException as e:
+            return e.args[0].code(), e.args[0].str()
+        return None
+
+    equal("made", own(), {"retention.ms": "1000", "max.message.bytes": "5000"})
+    equal("validate", alter("t", {"retention.ms": "3"}, validate_only=True), None)
+    equal("a wrong value", alter("t", {"retention.ms": "many"}),
+          (KafkaError.INVALID_CONFIG, "Invalid value many for configuration retention.ms: Not a number of type LONG"))
+    equal("a topic that is not there", alter("missing", {"retention.ms": "3"}),
+          (KafkaError.UNKNOWN_TOPIC_OR_PART, "The topic 'missing' does not exist."))
+    equal("nothing has changed", own(), {"retention.ms": "1000", "max.message.bytes": "5000"})
+    equal("alter", alter("t", {"retention.ms": "2000", "cleanup.policy": "compact"}), None)
+    wait_equal("one is removed", own, {"retention.ms": "2000", "cleanup.policy": "compact"}, timeout_s=5)
+    server.kill_restart()
+    equal("after kill -9", own(), {"retention.ms": "2000", "cleanup.policy": "compact"})
+    equal("alter to nothing", alter("t", {}), None)
+    wait_equal("all are removed", own, {}, timeout_s=5)

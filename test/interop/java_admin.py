@@ -310,6 +310,107 @@ def broker_settings(ctx):
 
 
 @scenario
+def settings_refused(ctx):
+    """What is wrong with a setting is said in Kafka's words: scripts look for them."""
+    server = ctx.server()
+    java = ctx.java
+    java.create(server, "t")
+
+    def refused(error, resource, *ops):
+        return java.fails(error, "admin.incrementalAlterConfigs", bootstrap=server.bootstrap, resource=resource, ops=ops)
+
+    topic, group = ["TOPIC", "t"], ["GROUP", "g"]
+    for resource, name, value, words in [
+        (topic, "retention.ms", "many", "Not a number of type LONG"),
+        (topic, "segment.bytes", "2147483648", "Not a number of type INT"),
+        (topic, "retention.ms", "-2", "Value must be at least -1"),
+        (topic, "compression.lz4.level", "18", "Value must be no more than 17"),
+        (topic, "compression.gzip.level", "0", "Value must be between 1 and 9 or equal to -1"),
+        (topic, "min.cleanable.dirty.ratio", "x", "Not a number of type DOUBLE"),
+        (topic, "preallocate", "yes", "Expected value to be either true or false"),
+        (topic, "compression.type", "GZIP", "String must be one of: uncompressed, zstd, lz4, snappy, gzip, producer"),
+        (topic, "cleanup.policy", "nonsense", "String must be one of: compact, delete"),
+        (group, "consumer.session.timeout.ms", "x", "Not a number of type INT"),
+    ]:
+        message = refused("InvalidConfigurationException", resource, ["SET", name, value])
+        expected = f"InvalidConfigurationException: Invalid value {value} for configuration {name}: {words}"
+        check(f"{name}={value}", message.startswith(expected), f"{message}, expected {expected}")
+    for error, resource, ops, words in [
+        ("InvalidConfigurationException", topic, [["SET", "cleanup.policy", "delete,"]],
+         "Configuration 'cleanup.policy' values must not be empty."),
+        ("InvalidConfigurationException", topic, [["SET", "no.such", "1"]], "Unknown topic config name: no.such"),
+        ("InvalidConfigurationException", topic, [["SET", "min.compaction.lag.ms", "9"], ["SET", "max.compaction.lag.ms", "8"]],
+         "conflict topic config setting min.compaction.lag.ms (9) > max.compaction.lag.ms (8)"),
+        ("InvalidConfigurationException", topic, [["SET", "remote.storage.enable", "true"]],
+         "Tiered Storage functionality is disabled in the broker."),
+        ("InvalidConfigurationException", topic, [["APPEND", "retention.ms", "1"]],
+         "Can't APPEND to key retention.ms because its type is not LIST."),
+        ("UnknownTopicOrPartitionException", ["TOPIC", "missing"], [["SET", "retention.ms", "1"]], "The topic 'missing' does not exist."),
+        ("InvalidConfigurationException", group, [["SET", "consumer.session.timeout.ms", "1"]],
+         "consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms"),
+        ("InvalidConfigurationException", group, [["SET", "no.such", "1"]], "Unknown group config name: no.such"),
+        ("InvalidRequestException", ["BROKER", "1"], [["SET", "node.id", "3"]], "Cannot update these configs dynamically: [node.id]"),
+        ("InvalidRequestException", ["BROKER", ""], [["SET", "log.retention.ms", "x"]],
+         "Invalid value x for configuration log.retention.ms: Not a number of type LONG"),
+        ("InvalidRequestException", ["CLIENT_METRICS", "m"], [["SET", "interval.ms", "1"]],
+         "Invalid value 1 for interval.ms, interval must be between 100 and 3600000 (1 hour)"),
+    ]:
+        message = refused(error, resource, *ops)
+        check(str(ops), message.startswith(f"{error}: {words}"), f"{message}, expected {words}")
+
+
+@scenario
+def other_settings_described(ctx):
+    """Settings of groups, of subscriptions to clients' metrics, and of brokers in several units; unknown ones are shown."""
+    server = ctx.server({"log.retention.minutes": 50, "log.roll.hours": 3, "group.consumer.session.timeout.ms": 46000})
+    java = ctx.java
+    java.create(server, "t")
+
+    def describe(kind, name):
+        return java.admin(server, "describeConfigs", resources=[[kind, name]], synonyms=True)[name]
+
+    def alter(kind, name, *ops):
+        java.admin(server, "incrementalAlterConfigs", resource=[kind, name], ops=ops)
+
+    def expect(settings, name, value, source, synonyms):
+        equal(name, [settings[name][k] for k in ["value", "source", "synonyms"]], [value, source, synonyms])
+
+    alter("GROUP", "g", ["SET", "consumer.session.timeout.ms", "47000"])
+    alter("CLIENT_METRICS", "m", ["SET", "interval.ms", "1000"], ["SET", "metrics", "a,b"])
+    alter("BROKER", "", ["SET", "log.retention.ms", "77"], ["SET", "no.such.default", "5"])
+    alter("BROKER", "1", ["SET", "no.such", "5"])
+    behind = [["group.consumer.session.timeout.ms", "46000", "STATIC_BROKER_CONFIG"],
+              ["group.consumer.session.timeout.ms", "45000", "DEFAULT_CONFIG"]]
+    wait_equal("the last change is seen", lambda: "no.such" in describe("BROKER", "1"), True, timeout_s=5)
+    for restart in [None, server.kill_restart]:
+        if restart:
+            restart()
+        expect(describe("GROUP", "g"), "consumer.session.timeout.ms", "47000", "DYNAMIC_GROUP_CONFIG",
+               [["consumer.session.timeout.ms", "47000", "DYNAMIC_GROUP_CONFIG"], *behind])
+        expect(describe("GROUP", "other"), "consumer.session.timeout.ms", "46000", "STATIC_BROKER_CONFIG", behind)
+        expect(describe("GROUP", "other"), "share.isolation.level", "read_uncommitted", "DEFAULT_CONFIG",
+               [["share.isolation.level", "read_uncommitted", "DEFAULT_CONFIG"]])
+        metrics = describe("CLIENT_METRICS", "m")
+        expect(metrics, "interval.ms", "1000", "DYNAMIC_CLIENT_METRICS_CONFIG", [["interval.ms", "1000", "DYNAMIC_CLIENT_METRICS_CONFIG"]])
+        expect(metrics, "metrics", "a,b", "DYNAMIC_CLIENT_METRICS_CONFIG", [["metrics", "a,b", "DYNAMIC_CLIENT_METRICS_CONFIG"]])
+        expect(metrics, "match", "", "DEFAULT_CONFIG", [])
+        expect(describe("CLIENT_METRICS", "none"), "interval.ms", "300000", "DEFAULT_CONFIG", [])
+        # A coarser setting is told behind a finer one, but does not show up in its place.
+        broker, retention = describe("BROKER", "1"), [["log.retention.ms", "77", "DYNAMIC_DEFAULT_BROKER_CONFIG"],
+                                                      ["log.retention.minutes", "50", "STATIC_BROKER_CONFIG"],
+                                                      ["log.retention.hours", "168", "DEFAULT_CONFIG"]]
+        expect(broker, "log.retention.ms", "77", "DYNAMIC_DEFAULT_BROKER_CONFIG", retention)
+        expect(describe("TOPIC", "t"), "retention.ms", "77", "DYNAMIC_DEFAULT_BROKER_CONFIG", retention)
+        expect(describe("TOPIC", "t"), "segment.ms", "10800000", "DEFAULT_CONFIG", [])
+        expect(broker, "broker.id", "1", "STATIC_BROKER_CONFIG", [["broker.id", "1", "STATIC_BROKER_CONFIG"], ["broker.id", "-1", "DEFAULT_CONFIG"]])
+        unknown = broker["no.such"]
+        equal("an unknown one", (unknown["value"], unknown["source"], unknown["sensitive"]), (None, "DYNAMIC_BROKER_CONFIG", True))
+        equal("of all brokers", set(describe("BROKER", "")), {"log.retention.ms", "min.insync.replicas", "no.such.default"})
+    for kind, words in [("GROUP", "Group name must not be empty"), ("CLIENT_METRICS", "Client metrics subscription name must not be empty")]:
+        equal(f"{kind} without a name", describe(kind, ""), {"error": "InvalidRequestException", "message": words})
+
+
+@scenario
 def list_offsets(ctx):
     """Earliest, latest, the largest timestamp, by timestamp; what is not there."""
     server = ctx.server()

@@ -150,6 +150,32 @@ def configs(ctx):
 
 
 @scenario
+def controllers(ctx):
+    """Tools that ask the controller itself (--bootstrap-controller), and those that are sent to the wrong listener."""
+    server = ctx.server()
+    ctx.java.create(server, "t")
+    controller = f"127.0.0.1:{server.controller_port}"
+    tool = lambda main_class, *args, **kwargs: ctx.tool(main_class, "--bootstrap-controller", controller, *args, **kwargs)  # noqa: E731
+    status = dict(line.split(":", 1) for line in tool(QUORUM, "describe", "--status").splitlines())
+    equal("leader", status["LeaderId"].strip(), "1")
+    equal("cluster id", ctx.tool(CLUSTER, "cluster-id", "--bootstrap-controller", controller).strip(), f"Cluster ID: {CLUSTER_ID}")
+    rows = ctx.tool(CLUSTER, "list-endpoints", "--bootstrap-controller", controller).splitlines()
+    equal("controllers", rows[1].split(), ["1", "127.0.0.1", str(server.controller_port), "null", "controller"])
+    rows = ctx.tool(CLUSTER, "list-endpoints", "--bootstrap-server", server.bootstrap, "--include-fenced-brokers").splitlines()
+    equal("brokers", rows[1].split(), ["1", "127.0.0.1", str(server.port), "null", "unfenced", "broker"])
+    topic = ["--entity-type", "topics", "--entity-name", "t"]
+    tool(CONFIGS, "--alter", *topic, "--add-config", "retention.ms=5")
+    server.kill_restart()
+    lines = ctx.tool(CONFIGS, "--bootstrap-server", server.bootstrap, "--describe", *topic).splitlines()
+    equal("altered by the controller", lines[1].strip(), "retention.ms=5 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:retention.ms=5}")
+    wrong = ctx.tool(CLUSTER, "cluster-id", "--bootstrap-controller", server.bootstrap, ok=False)
+    check("a broker taken for a controller", "MismatchedEndpointTypeException: The request was sent to an endpoint of type BROKER, "
+          "but we wanted an endpoint of type CONTROLLER" in wrong, wrong)
+    wrong = ctx.tool(CLUSTER, "cluster-id", "--bootstrap-server", controller, ok=False)
+    check("a controller taken for a broker", "UnsupportedVersionException: The node does not support METADATA" in wrong, wrong)
+
+
+@scenario
 def cluster(ctx):
     """MetadataQuorumCommand, ClusterTool and BrokerApiVersionsCommand."""
     server = ctx.server()

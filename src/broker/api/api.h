@@ -3,6 +3,7 @@
 
 #include "broker/request.h"
 
+void alter_configs_handle(struct request *r);
 void api_versions_handle(struct request *r);
 void create_partitions_handle(struct request *r);
 void create_topics_handle(struct request *r);
@@ -30,5 +31,6 @@ void offset_delete_handle(struct request *r);
 void offset_fetch_handle(struct request *r);
 void offset_for_leader_epoch_handle(struct request *r);
 void produce_handle(struct request *r);
+void produce_cancel(struct request *r);
 void sync_group_handle(struct request *r);
 void sync_group_cancel(struct request *r);

@@ -14,6 +14,9 @@ static void failed(struct request *r, enum kerr error)
         create_partitions_response_results_init(&a->results[i]);
         a->results[i].name = m->topics[i].name;
         a->results[i].error_code = (int16_t)error;
+        if (error == KERR_POLICY_VIOLATION) /* the controller's bound on one request */
+            a->results[i].error_message =
+                STR("Excessively large number of partitions per request.");
     }
 }
 

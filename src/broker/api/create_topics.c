@@ -1,4 +1,5 @@
-/* CreateTopics (key 19): the controller decides; the answer leaves when the topics are committed. */
+/* CreateTopics (key 19): the controller decides; the answer leaves when the topics are committed.
+ */
 #include "broker/api/api.h"
 #include "broker/forward.h"
 #include "protocol/create_topics.h"
@@ -14,6 +15,8 @@ static void failed(struct request *r, enum kerr error)
         create_topics_response_topics_init(&a->topics[i]);
         a->topics[i].name = m->topics[i].name;
         a->topics[i].error_code = (int16_t)error;
+        if (error == KERR_POLICY_VIOLATION) /* the controller's bound on one request */
+            a->topics[i].error_message = STR("Excessively large number of partitions per request.");
     }
 }
 

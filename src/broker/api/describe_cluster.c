@@ -28,7 +28,8 @@ static void answer_brokers(struct request *r)
     const struct image *image = r->shard->image;
     uint32_t n = image_broker_count(image);
 
-    a->controller_id = r->shard->broker->node_id; /* any broker passes on what the controller decides */
+    a->controller_id =
+        r->shard->broker->node_id; /* any broker passes on what the controller decides */
     a->brokers = arena_take_array(&r->arena, n, sizeof *a->brokers);
     for (uint32_t i = 0; i < n; i++) {
         const struct image_broker *b = image_broker_at(image, i);
@@ -56,6 +57,27 @@ static void answer_controllers(struct request *r)
     }
 }
 
+/* The words are Kafka's: its Admin shows them to who has mixed up bootstrap servers and
+ * controllers. */
+static void refuse_endpoint_type(struct request *r, bool on_controller)
+{
+    const struct describe_cluster_request *m = r->message;
+    struct describe_cluster_response *a = r->response;
+
+    if (m->endpoint_type != ENDPOINT_BROKERS && m->endpoint_type != ENDPOINT_CONTROLLERS) {
+        a->error_code = KERR_UNSUPPORTED_ENDPOINT_TYPE;
+        a->error_message =
+            arena_printf(&r->arena, "Unsupported endpoint type %d", m->endpoint_type);
+        return;
+    }
+    a->error_code = KERR_MISMATCHED_ENDPOINT_TYPE;
+    a->error_message =
+        on_controller ? STR("The request was sent to an endpoint of type CONTROLLER, but we wanted "
+                            "an endpoint of type BROKER")
+                      : STR("The request was sent to an endpoint of type BROKER, but we wanted an "
+                            "endpoint of type CONTROLLER");
+}
+
 void describe_cluster_handle(struct request *r)
 {
     const struct describe_cluster_request *m = r->message;
@@ -65,11 +87,7 @@ void describe_cluster_handle(struct request *r)
     a->cluster_id = str_of(r->shard->broker->cluster_id);
     a->endpoint_type = m->endpoint_type;
     if (m->endpoint_type != (on_controller ? ENDPOINT_CONTROLLERS : ENDPOINT_BROKERS)) {
-        a->error_code = m->endpoint_type == ENDPOINT_BROKERS ||
-                                m->endpoint_type == ENDPOINT_CONTROLLERS
-                            ? KERR_MISMATCHED_ENDPOINT_TYPE
-                            : KERR_UNSUPPORTED_ENDPOINT_TYPE;
-        a->error_message = STR("the endpoint type that was asked for is not that of this listener");
+        refuse_endpoint_type(r, on_controller);
         request_answer(r);
         return;
     }

@@ -20,10 +20,10 @@ enum fetch_phase { FETCH_READING, FETCH_WAITING, FETCH_CANCELLING, FETCH_RELEASI
 struct fetch_item {
     const struct fetch_request_topics_partitions *asked;
     struct fetch_response_responses_partitions *answer;
-    struct str topic;
+    struct str topic;        /* of the request's arena: the image may go */
     struct uuid topic_id;
     struct scatter_part *part;
-    struct replica *replica; /* of the pass that runs; NULL after an error */
+    struct replica *replica; /* held from a pass's read to its release; NULL after an error */
     struct log_read read;
     struct log_spans spans;
     int64_t mark;            /* what `read` was limited by */
@@ -46,7 +46,9 @@ struct fetch {
     struct fetch_item **items; /* all with a partition to read, in the order of the answer */
     uint32_t count;
     enum fetch_phase phase;
-    bool woken, last, failed_at_once;
+    bool woken, failed_at_once;
+    bool last;                 /* answer after this pass, whatever it brings */
+    bool reading_last;         /* `last` as of its beginning: this is what other shards look at */
     struct io_timer timer;
     int64_t deadline_ns;
     uint32_t max_bytes;
@@ -72,7 +74,14 @@ static bool part_is_enough(const struct fetch *f, const struct fetch_part *p)
 {
     const struct fetch_request *m = fetch_of(f->scatter->request);
 
-    return p->failed || f->last || p->bytes >= (uint64_t)(m->min_bytes < 0 ? 0 : m->min_bytes);
+    return p->failed || f->reading_last || p->bytes >= (uint64_t)(m->min_bytes < 0 ? 0 : m->min_bytes);
+}
+
+/* Something may have happened to the partition while others of the part were read. */
+static bool item_has_moved(const struct scatter_part *part, const struct fetch_item *item)
+{
+    return replica_log(item->replica) == NULL ||
+           mark_of(part->scatter->request, item->replica) != item->mark;
 }
 
 /* Watch all partitions of the part; one that has moved since it was read wakes at once. */
@@ -84,7 +93,7 @@ static void part_watch(struct scatter_part *part)
             continue;
         item->watch.moved = watch_moved;
         replica_watch(item->replica, &item->watch);
-        if (mark_of(part->scatter->request, item->replica) != item->mark)
+        if (item_has_moved(part, item))
             watch_moved(&item->watch);
     }
 }
@@ -100,12 +109,23 @@ static void part_read_ended(struct scatter_part *part)
     scatter_part_done(part);
 }
 
+/* Let go of what a pass has read. */
+static void item_release(struct fetch_item *item)
+{
+    replica_watch_cancel(&item->watch);
+    log_spans_release(&item->spans);
+    item->spans = (struct log_spans){0};
+    if (item->replica != NULL)
+        replica_release(item->replica);
+    item->replica = NULL;
+}
+
 static void item_fail(struct fetch_item *item, enum kerr error)
 {
     struct fetch_part *p = item->part->state;
 
     item->answer->error_code = (int16_t)error;
-    item->replica = NULL;
+    item_release(item);
     p->failed = true;
     metrics_fetch_failed(item->part->shard, item->topic);
 }
@@ -116,8 +136,6 @@ static void aborted_done(struct op *op, int64_t result)
     struct fetch_response_responses_partitions *a = item->answer;
 
     if (result < 0) {
-        log_spans_release(&item->spans);
-        item->spans = (struct log_spans){0};
         item_fail(item, KERR_KAFKA_STORAGE_ERROR);
         part_read_ended(item->part);
         return;
@@ -140,6 +158,11 @@ static void item_read(struct fetch_item *item)
     const struct request *r = item->part->scatter->request;
     struct log *log = replica_log(item->replica);
 
+    if (log == NULL) { /* it was closed or deleted while it was read */
+        item_fail(item, KERR_NOT_LEADER_OR_FOLLOWER);
+        part_read_ended(item->part);
+        return;
+    }
     p->bytes += item->spans.total_bytes;
     if (fetch_of(r)->isolation_level != READ_COMMITTED || item->spans.total_bytes == 0 ||
         log_never_aborted(log)) {
@@ -227,13 +250,15 @@ static void item_begin(struct scatter_part *part, struct fetch_item *item)
     enum kerr error = replica == NULL ? KERR_NOT_LEADER_OR_FOLLOWER : item_check(part, item, replica);
 
     item->part = part;
-    item->replica = replica;
-    if (replica != NULL && error == KERR_NONE)
-        answer_marks(item, replica);
+    if (item->answer->aborted_transactions_count > 0) /* of the pass before, in memory that is gone */
+        item->answer->aborted_transactions_count = 0;
     if (error != KERR_NONE) {
         item_fail(item, error);
         return;
     }
+    item->replica = replica;
+    replica_hold(replica);
+    answer_marks(item, replica);
     struct log *log = replica_log(replica);
     if (item_diverges(item, log)) {
         p->failed = true; /* to be answered at once */
@@ -295,12 +320,8 @@ static void part_release(struct scatter_part *part)
 {
     const struct fetch_part *p = part->state;
 
-    for (uint32_t i = 0; i < part->count; i++) {
-        struct fetch_item *item = part->items[i];
-        replica_watch_cancel(&item->watch);
-        log_spans_release(&item->spans);
-        item->spans = (struct log_spans){0};
-    }
+    for (uint32_t i = 0; i < part->count; i++)
+        item_release(part->items[i]);
     if (p->woken) /* its message may be on the way, and lies in memory that the next pass reuses */
         scatter_part_done_after(part);
     else
@@ -322,6 +343,7 @@ static void reread(struct scatter *s)
     }
     f->phase = FETCH_READING;
     f->woken = false;
+    f->reading_last = f->last;
     scatter_again(s, part_read, read_joined);
 }
 
@@ -441,8 +463,8 @@ static void read_joined(struct scatter *s)
 
 /* ---- begin ------------------------------------------------------------------------------------------------- */
 
-static void add_partition(struct fetch *f, const struct image_topic *topic, enum kerr error,
-                          const struct fetch_request_topics_partitions *asked,
+static void add_partition(struct fetch *f, const struct image_topic *topic, struct str name,
+                          enum kerr error, const struct fetch_request_topics_partitions *asked,
                           struct fetch_response_responses_partitions *a)
 {
     struct request *r = f->scatter->request;
@@ -463,7 +485,7 @@ static void add_partition(struct fetch *f, const struct image_topic *topic, enum
     struct fetch_item *item = arena_take(&r->arena, sizeof *item);
     item->asked = asked;
     item->answer = a;
-    item->topic = topic->name;
+    item->topic = name;
     item->topic_id = topic->id;
     f->items[f->count++] = item;
     scatter_add(f->scatter, shard_of(r->shard->broker, topic->id, asked->partition), item);
@@ -476,11 +498,12 @@ static void add_topic(struct fetch *f, const struct fetch_request_topics *asked,
     bool by_id = r->version >= 13;
     const struct image_topic *topic = by_id ? image_topic_by_id(r->shard->image, asked->topic_id)
                                             : image_topic_find(r->shard->image, asked->topic);
+    struct str name = arena_str(&r->arena, topic == NULL ? asked->topic : topic->name);
     enum kerr error = KERR_NONE;
 
     if (topic == NULL)
         error = by_id ? KERR_UNKNOWN_TOPIC_ID : KERR_UNKNOWN_TOPIC_OR_PARTITION;
-    if (!request_authorize(r, ACL_READ, RESOURCE_TOPIC, topic == NULL ? asked->topic : topic->name))
+    if (!request_authorize(r, ACL_READ, RESOURCE_TOPIC, name))
         error = KERR_TOPIC_AUTHORIZATION_FAILED;
     fetch_response_responses_init(a);
     a->topic = asked->topic;
@@ -488,7 +511,7 @@ static void add_topic(struct fetch *f, const struct fetch_request_topics *asked,
     a->partitions_count = asked->partitions_count;
     a->partitions = arena_take_array(&r->arena, (size_t)asked->partitions_count, sizeof *a->partitions);
     for (int32_t i = 0; i < asked->partitions_count; i++)
-        add_partition(f, topic, error, &asked->partitions[i], &a->partitions[i]);
+        add_partition(f, topic, name, error, &asked->partitions[i], &a->partitions[i]);
 }
 
 static uint32_t partitions_asked(const struct fetch_request *m)
@@ -531,6 +554,6 @@ void fetch_handle(struct request *r)
     a->responses = arena_take_array(&r->arena, (size_t)m->topics_count, sizeof *a->responses);
     for (int32_t i = 0; i < m->topics_count; i++)
         add_topic(f, &m->topics[i], &a->responses[i]);
-    f->last = m->max_wait_ms <= 0 || f->count == 0 || f->failed_at_once;
+    f->last = f->reading_last = m->max_wait_ms <= 0 || f->count == 0 || f->failed_at_once;
     scatter_run(f->scatter);
 }

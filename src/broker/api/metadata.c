@@ -1,9 +1,13 @@
-/* Metadata (key 3): brokers, topics and who leads their partitions, as the published image has them.
+/* Metadata (key 3): brokers, topics and who leads their partitions, as the published image has
+ * them.
  *
- * A topic that is asked for by name and not there is made where the request and the broker allow it; a client that is
- * told LEADER_NOT_AVAILABLE asks again.
+ * A topic that is asked for by name and not there is made where the request and the broker allow
+ * it; a client that is told LEADER_NOT_AVAILABLE asks again.
  */
 #include "broker/api/api.h"
+
+#include <stdlib.h>
+
 #include "broker/autocreate.h"
 #include "broker/view.h"
 #include "protocol/metadata.h"
@@ -82,9 +86,16 @@ static void answer_all(struct request *r, struct metadata_response *a)
     }
 }
 
+/* Kafka's Admin sends an empty name with an id, others a null one (KIP-516). */
 static bool asks_by_id(const struct metadata_request_topics *t)
 {
-    return str_is_null(t->name);
+    return !uuid_is_zero(t->topic_id) || str_is_null(t->name);
+}
+
+/* Before version 12 a name could not be null. */
+static struct str no_name(const struct request *r)
+{
+    return r->version >= 12 ? STR_NULL : STR("");
 }
 
 /* One topic of the request, as the image has it now. */
@@ -92,19 +103,20 @@ static void answer_one(struct request *r, const struct metadata_request_topics *
                        struct metadata_response_topics *out)
 {
     const struct image *image = r->shard->image;
-    const struct image_topic *topic = asks_by_id(t) ? image_topic_by_id(image, t->topic_id)
-                                                    : image_topic_find(image, t->name);
+    const struct image_topic *topic =
+        asks_by_id(t) ? image_topic_by_id(image, t->topic_id) : image_topic_find(image, t->name);
 
     metadata_response_topics_init(out);
-    out->name = t->name;
+    out->name = asks_by_id(t) ? no_name(r) : t->name;
     out->topic_id = t->topic_id;
     if (topic == NULL && asks_by_id(t)) {
         out->error_code = KERR_UNKNOWN_TOPIC_ID;
         return;
     }
-    if (!request_authorize(r, ACL_DESCRIBE, RESOURCE_TOPIC, topic == NULL ? t->name : topic->name)) {
-        /* By id, not even the name is told. */
-        out->error_code = asks_by_id(t) ? KERR_UNKNOWN_TOPIC_ID : KERR_TOPIC_AUTHORIZATION_FAILED;
+    if (!request_authorize(r, ACL_DESCRIBE, RESOURCE_TOPIC,
+                           topic == NULL ? t->name : topic->name)) {
+        /* By id, the name is not told; an id is no secret. */
+        out->error_code = KERR_TOPIC_AUTHORIZATION_FAILED;
         return;
     }
     if (topic != NULL) {
@@ -143,7 +155,8 @@ static void answer(struct request *r)
 
     answer_brokers(r, a);
     a->cluster_id = str_of(r->shard->broker->cluster_id);
-    a->controller_id = r->shard->broker->node_id; /* every broker passes on what the controller decides */
+    a->controller_id =
+        r->shard->broker->node_id; /* every broker passes on what the controller decides */
     if (asked_of(r)->include_cluster_authorized_operations)
         a->cluster_authorized_operations =
             request_authorized_operations(r, RESOURCE_CLUSTER, STR("kafka-cluster"));
@@ -152,6 +165,24 @@ static void answer(struct request *r)
     else
         answer_asked(r, a);
     request_answer(r);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return str_compare(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* Each name once: a request to make a topic twice would be refused. */
+static uint32_t make_unique(struct str *names, uint32_t count)
+{
+    uint32_t n = 0;
+
+    qsort(names, count, sizeof *names, compare_names);
+    for (uint32_t i = 0; i < count; i++) {
+        if (n == 0 || !str_equal(names[n - 1], names[i]))
+            names[n++] = names[i];
+    }
+    return n;
 }
 
 /* Topics of the request that are to be made. */
@@ -170,7 +201,7 @@ static uint32_t missing(struct request *r, struct str *names)
             request_authorize(r, ACL_CREATE, RESOURCE_TOPIC, name))
             names[n++] = name;
     }
-    return n;
+    return make_unique(names, n);
 }
 
 void metadata_handle(struct request *r)

@@ -14,7 +14,7 @@
 struct produce_item {
     const struct produce_request_topic_data_partition_data *asked;
     struct produce_response_responses_partition_responses *answer;
-    struct str topic;
+    struct str topic; /* of the request's arena: the image may go */
     struct uuid topic_id;
     struct scatter_part *part;
     struct replica_wait wait;
@@ -62,6 +62,7 @@ static void part_timed_out(struct io_timer *t)
             item->answer->error_code = KERR_REQUEST_TIMED_OUT;
         }
     }
+    p->waiting = 0;
     part_finish(p);
 }
 
@@ -156,7 +157,27 @@ static void part_run(struct scatter_part *part)
                  io_now_ns(part->shard->io) + (int64_t)timeout_ms * 1000000, part_timed_out);
 }
 
+/* The producer is gone: what was appended stays, nobody waits for it. */
+static void part_forget(struct scatter_part *part)
+{
+    struct produce_part *p = part->state;
+
+    if (p->waiting == 0)
+        return;
+    for (uint32_t i = 0; i < part->count; i++) {
+        struct produce_item *item = part->items[i];
+        replica_wait_cancel(&item->wait);
+    }
+    p->waiting = 0;
+    part_finish(p);
+}
+
 /* ---- on the connection's shard ------------------------------------------------------------------------ */
+
+void produce_cancel(struct request *r)
+{
+    scatter_interrupt(r->state, part_forget);
+}
 
 static bool any_failed(const struct produce_response *answer)
 {
@@ -201,7 +222,8 @@ static enum kerr check_topic(const struct request *r, const struct produce_reque
     return KERR_NONE;
 }
 
-static void add_partition(struct scatter *s, const struct image_topic *topic, enum kerr error,
+static void add_partition(struct scatter *s, const struct image_topic *topic, struct str name,
+                          enum kerr error,
                           const struct produce_request_topic_data_partition_data *asked,
                           struct produce_response_responses_partition_responses *answer)
 {
@@ -220,7 +242,7 @@ static void add_partition(struct scatter *s, const struct image_topic *topic, en
     struct produce_item *item = arena_take(&r->arena, sizeof *item);
     item->asked = asked;
     item->answer = answer;
-    item->topic = topic->name;
+    item->topic = name;
     item->topic_id = topic->id;
     scatter_add(s, shard_of(r->shard->broker, topic->id, asked->index), item);
 }
@@ -233,6 +255,7 @@ static void add_topic(struct scatter *s, const struct produce_request_topic_data
     const struct image_topic *topic = NULL;
     enum kerr error = acks < -1 || acks > 1 ? KERR_INVALID_REQUIRED_ACKS
                                             : check_topic(r, asked, &topic);
+    struct str name = topic == NULL ? STR("") : arena_str(&r->arena, topic->name);
 
     produce_response_responses_init(answer);
     answer->name = asked->name;
@@ -241,7 +264,8 @@ static void add_topic(struct scatter *s, const struct produce_request_topic_data
     answer->partition_responses = arena_take_array(&r->arena, (size_t)asked->partition_data_count,
                                                    sizeof *answer->partition_responses);
     for (int32_t i = 0; i < asked->partition_data_count; i++)
-        add_partition(s, topic, error, &asked->partition_data[i], &answer->partition_responses[i]);
+        add_partition(s, topic, name, error, &asked->partition_data[i],
+                      &answer->partition_responses[i]);
 }
 
 void produce_handle(struct request *r)
@@ -250,6 +274,7 @@ void produce_handle(struct request *r)
     struct produce_response *answer = r->response;
     struct scatter *s = scatter_new(r, part_run, joined);
 
+    r->state = s;
     answer->responses_count = m->topic_data_count;
     answer->responses =
         arena_take_array(&r->arena, (size_t)m->topic_data_count, sizeof *answer->responses);

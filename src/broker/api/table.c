@@ -5,7 +5,7 @@
 #define CONTROLLER LISTENER_CONTROLLER
 
 const struct broker_api broker_apis[] = {
-    {API_PRODUCE, BROKER, produce_handle, NULL},
+    {API_PRODUCE, BROKER, produce_handle, produce_cancel},
     {API_FETCH, BROKER, fetch_handle, fetch_cancel},
     {API_LIST_OFFSETS, BROKER, list_offsets_handle, NULL},
     {API_METADATA, BROKER, metadata_handle, NULL},
@@ -24,6 +24,7 @@ const struct broker_api broker_apis[] = {
     {API_INIT_PRODUCER_ID, BROKER, init_producer_id_handle, NULL},
     {API_OFFSET_FOR_LEADER_EPOCH, BROKER, offset_for_leader_epoch_handle, NULL},
     {API_DESCRIBE_CONFIGS, BROKER | CONTROLLER, describe_configs_handle, NULL},
+    {API_ALTER_CONFIGS, BROKER | CONTROLLER, alter_configs_handle, NULL},
     {API_CREATE_PARTITIONS, BROKER | CONTROLLER, create_partitions_handle, NULL},
     {API_DELETE_GROUPS, BROKER, delete_groups_handle, NULL},
     {API_INCREMENTAL_ALTER_CONFIGS, BROKER | CONTROLLER, incremental_alter_configs_handle, NULL},

@@ -41,7 +41,7 @@ TEST(one_node, what_the_file_says_stays)
                  "broker,controller\n7\nPLAINTEXT://127.0.0.1:9092,CTL://[::1]:19093\nCTL\n"
                  "7@[::1]:19093\n");
     check_filled("broker.id=3\n",
-                 "broker,controller\n\nPLAINTEXT://:9092,CONTROLLER://127.0.0.1:9093\n"
+                 "broker,controller\n3\nPLAINTEXT://:9092,CONTROLLER://127.0.0.1:9093\n"
                  "CONTROLLER\n3@127.0.0.1:9093\n");
 }
 
@@ -57,6 +57,18 @@ TEST(one_node, a_file_with_roles_is_left_alone)
     check_filled("process.roles=broker\n",
                  "controller.listener.names is not set, and it has no default; it says: Names of "
                  "the listeners that controllers use; none of them serves clients.");
+}
+
+TEST(one_node, node_id_and_broker_id_stand_for_each_other)
+{
+    struct config *c = config_new(&broker_settings);
+
+    CHECK_EQ(config_set(c, CONFIG_STATIC_BROKER, STR("process.roles"), STR("broker"), NULL), 0);
+    CHECK_EQ(config_set(c, CONFIG_STATIC_BROKER, STR("node.id"), STR("4"), NULL), 0);
+    CHECK_EQ(config_fill_one_node(c, NULL), 0);
+    CHECK_EQ(config_i64(c, BROKER_BROKER_ID), 4);
+    CHECK_EQ(config_source(c, BROKER_BROKER_ID), CONFIG_STATIC_BROKER);
+    config_free(c);
 }
 
 TEST(one_node, answers_what_the_node_is)

@@ -159,7 +159,43 @@ TEST(topic, lags_must_fit_each_other)
     CHECK_EQ(config_set(s.own, CONFIG_TOPIC, STR("min.compaction.lag.ms"), STR("10"), NULL), 0);
     derive(&s);
     CHECK_EQ(config_check_topic(s.topic, s.broker, &f), -EINVAL);
-    CHECK_TEXT(f.text, "min.compaction.lag.ms is 10, it must not be above max.compaction.lag.ms, "
-                       "which is 5");
+    CHECK_TEXT(f.text, "conflict topic config setting min.compaction.lag.ms (10) > "
+                       "max.compaction.lag.ms (5)");
     teardown(&s);
+}
+
+/* The words that refuse a group's settings, or "". */
+static void check_group(const char *broker_setting, const char *broker_value, const char *name,
+                        const char *value, const char *expected)
+{
+    struct config *b = config_new(&broker_settings), *own = config_new(&group_settings);
+    struct fail f = {0};
+
+    if (broker_setting != NULL)
+        CHECK_EQ(config_set(b, CONFIG_STATIC_BROKER, str_of(broker_setting), str_of(broker_value),
+                            NULL),
+                 0);
+    CHECK_EQ(config_set(own, CONFIG_GROUP, str_of(name), str_of(value), NULL), 0);
+    CHECK_EQ(config_check_group(own, b, &f), expected[0] == '\0' ? 0 : -EINVAL);
+    CHECK_TEXT(f.text, expected);
+    config_free(own);
+    config_free(b);
+}
+
+TEST(group, settings_keep_within_the_broker_s_bounds)
+{
+    check_group(NULL, NULL, "consumer.session.timeout.ms", "50000", "");
+    check_group(NULL, NULL, "consumer.session.timeout.ms", "1",
+                "consumer.session.timeout.ms must be greater than or equal to "
+                "group.consumer.min.session.timeout.ms");
+    check_group("group.consumer.max.session.timeout.ms", "49999", "consumer.session.timeout.ms",
+                "50000",
+                "consumer.session.timeout.ms must be less than or equal to "
+                "group.consumer.max.session.timeout.ms");
+    check_group("group.share.session.timeout.ms", "12000", "share.heartbeat.interval.ms", "12000",
+                "share.session.timeout.ms must be greater than share.heartbeat.interval.ms");
+    check_group(NULL, NULL, "streams.num.standby.replicas", "3",
+                "streams.num.standby.replicas must be less than or equal to "
+                "group.streams.max.standby.replicas");
+    check_group(NULL, NULL, "share.auto.offset.reset", "earliest", "");
 }

@@ -146,7 +146,8 @@ TEST(controller_topics, names_are_checked)
         {"my.topic_a", KERR_TOPIC_ALREADY_EXISTS, "Topic 'my.topic_a' already exists."},
         {"my_topic.a", KERR_INVALID_TOPIC_EXCEPTION,
          "Topic 'my_topic.a' collides with existing topic: my.topic_a"},
-        {"__cluster_metadata", KERR_TOPIC_AUTHORIZATION_FAILED, "Authorization failed."},
+        {"__cluster_metadata", KERR_INVALID_REQUEST,
+         "Creation of internal topic __cluster_metadata is prohibited."},
         {"my-topic-a", KERR_NONE, NULL},
     };
     struct world w;

@@ -186,7 +186,8 @@ static void set_min_isr(struct lab *lab, const char *value)
     lab->broker = next;
 }
 
-TEST(apply, min_insync_replicas_holds_and_lets_go)
+/* W2, and where the setting may come from: topic, broker, and more than there are replicas. */
+TEST(apply, min_insync_replicas_acts_at_once)
 {
     struct lab lab;
     struct text text = {0};
@@ -201,13 +202,20 @@ TEST(apply, min_insync_replicas_holds_and_lets_go)
     lab_pass(&lab, SEC);
     CHECK_EQ(replica_high_watermark(r), 0); /* 2 has not got it */
     set_min_isr(&lab, "2");
-    meta_replicas(&lab, 1, 0, both, 2);
-    CHECK_EQ(lab_append(r, "b", -1, &a), KERR_NONE);
-    meta_config(&lab, "orders", "min.insync.replicas", "3");
+    meta_isr(&lab, 1, 0, me, 1);
     CHECK_EQ(lab_apply(&lab), 0);
-    CHECK_EQ(lab_append(r, "c", -1, &a), KERR_NONE); /* two replicas: no more can be asked */
+    CHECK_EQ(lab_append(r, "b", -1, &a), KERR_NOT_ENOUGH_REPLICAS);
+    CHECK_EQ(lab_append(r, "b", 1, &a), KERR_NONE);
     lab_pass(&lab, SEC);
-    CHECK_EQ(replica_high_watermark(r), 0);
+    CHECK_EQ(replica_high_watermark(r), 0); /* 1 alone is too few */
+    set_min_isr(&lab, "1");
+    CHECK_EQ(replica_high_watermark(r), 2); /* and now it is not */
+    meta_config(&lab, "orders", "min.insync.replicas", "7");
+    CHECK_EQ(lab_apply(&lab), 0);
+    CHECK_EQ(lab_append(r, "c", -1, &a), KERR_NOT_ENOUGH_REPLICAS);
+    meta_isr(&lab, 1, 0, both, 2);
+    CHECK_EQ(lab_apply(&lab), 0);
+    CHECK_EQ(lab_append(r, "c", -1, &a), KERR_NONE); /* all that there are */
     CHECK_EQ(lab_stop(&lab), 0);
     end(&lab, &text);
 }

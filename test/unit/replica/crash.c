@@ -53,6 +53,8 @@ static void check_content(struct life *x)
             struct str rest = lab_read(&x->lab, r, &text), record;
             uint32_t n = 0;
             char want[40];
+            if (!sim_node_is_up(x->lab.node))
+                continue;
             while (str_cut(&rest, ' ', &record) && record.n > 0) {
                 snprintf(want, sizeof want, "%u:%u-%d-%u", n, x->ids[topic], p, n);
                 CHECK_TEXT(record, want);

@@ -73,6 +73,7 @@ void meta_leader(struct lab *lab, uint8_t id, int32_t partition, int32_t leader)
 /* The first of them leads; a new leader epoch only where it did not. */
 void meta_replicas(struct lab *lab, uint8_t id, int32_t partition, const int32_t *replicas,
                    int32_t count);
+void meta_isr(struct lab *lab, uint8_t id, int32_t partition, const int32_t *isr, int32_t count);
 void meta_config(struct lab *lab, const char *topic, const char *name, const char *value);
 
 /* ---- replicas ------------------------------------------------------------------------------- */
@@ -84,7 +85,7 @@ enum kerr lab_append(struct replica *r, const char *value, int16_t acks,
                      struct replica_appended *out);
 /* Append, and wait until it is committed. */
 void lab_put(struct lab *lab, struct replica *r, const char *value);
-/* "0:a 1:b " of all records below the high watermark. */
+/* "0:a 1:b " of all records below the high watermark; fewer when the node goes down meanwhile. */
 struct str lab_read(struct lab *lab, struct replica *r, struct text *out);
 /* Names in a directory that are directories, one after another with a blank; sorted; without the
  * 32 digits that make a name unique. */

@@ -1,0 +1,39 @@
+/* clients.h - the clients that the story plays with. Each is made, begins, is told to stop
+ * (client.stop), and may be freed when client.stopped. */
+#pragma once
+
+#include "truth.h"
+
+/* producer.c: writes records to every topic, idempotent (asks again until it is told) or plain (never
+ * asks twice). */
+struct producer *producer_new(struct world *w, uint32_t number);
+void producer_begin(struct producer *p);
+void producer_free(struct producer *p);
+struct client *producer_client(struct producer *p);
+void producer_last_words(struct producer *p); /* one more batch to each partition, then quiet */
+bool producer_has_said_all(const struct producer *p);
+
+/* reader.c: reads partitions from start to end, and begins anew. */
+struct reader *reader_new(struct world *w, uint32_t number);
+void reader_begin(struct reader *r);
+void reader_free(struct reader *r);
+struct client *reader_client(struct reader *r);
+
+/* member.c: a member of the one group, which owns the lasting topics. */
+struct member *member_new(struct world *w, uint32_t number);
+void member_begin(struct member *m);
+void member_free(struct member *m);
+struct client *member_client(struct member *m);
+
+/* admin.c: makes the topics, changes them, lets some go. */
+struct admin *admin_new(struct world *w);
+void admin_begin(struct admin *a);
+void admin_free(struct admin *a);
+struct client *admin_client(struct admin *a);
+
+/* verifier.c: looks at everything once and holds it against the truth. */
+struct verifier *verifier_new(struct world *w);
+void verifier_begin(struct verifier *v);
+void verifier_free(struct verifier *v);
+struct client *verifier_client(struct verifier *v);
+bool verifier_is_done(const struct verifier *v);

@@ -1,0 +1,140 @@
+/* One Fetch, and what must be true of its answer. */
+#include "fetch.h"
+
+#include "protocol/fetch.h"
+
+static bool by_id(const struct fetcher *f)
+{
+    return f->version >= 13;
+}
+
+static struct fetch_slot *slot_of(struct fetcher *f, const struct fetch_response_responses *topic,
+                                  int32_t partition)
+{
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct part *p = f->slots[i].part;
+        bool same = by_id(f) ? uuid_equal(p->topic->id, topic->topic_id)
+                             : str_equal(str_of(p->topic->name), topic->topic);
+        if (same && p->partition == partition)
+            return &f->slots[i];
+    }
+    broken(f->rpc.client->world, "a Fetch was answered with a partition that was not asked for");
+}
+
+/* Whole batches in a row, the last of which may be cut. */
+static void take_records(struct fetcher *f, struct fetch_slot *s, struct bytes rest)
+{
+    struct world *w = f->rpc.client->world;
+    const char *topic = s->part->topic->name;
+    struct batch batch;
+    int rc;
+
+    while ((rc = batch_next(&rest, &batch)) == 1) {
+        if (batch.last_offset < s->position)
+            continue; /* a reader may be given what lies before */
+        if (batch.base_offset > s->position)
+            broken(w, "%s-%d: a read at %" PRId64 " gave a batch at %" PRId64, topic,
+                   s->part->partition, s->position, batch.base_offset);
+        if (batch.last_offset >= s->high_watermark)
+            broken(w, "%s-%d: a read gave offset %" PRId64 ", but the high watermark is %" PRId64,
+                   topic, s->part->partition, batch.last_offset, s->high_watermark);
+        truth_batch(w->truth, s->part, &batch, s->position);
+        f->records += (uint64_t)(batch.last_offset + 1 - s->position);
+        s->position = batch.last_offset + 1;
+    }
+    if (rc < 0 && rc != ERR_SHORT)
+        broken(w, "%s-%d: a read at %" PRId64 " gave what is no batch: %s", topic, s->part->partition,
+               s->position, error_text(rc));
+}
+
+static void take_partition(struct fetcher *f, struct fetch_slot *s,
+                           const struct fetch_response_responses_partitions *p)
+{
+    struct client *c = f->rpc.client;
+    bool going = s->part->topic->state != TOPIC_LIVES;
+
+    if (p->error_code == KERR_UNKNOWN_TOPIC_OR_PARTITION || p->error_code == KERR_UNKNOWN_TOPIC_ID) {
+        if (!going && world_is_calm(c->world) && f->rpc.began_ns >= c->world->steady_ns)
+            broken(c->world, "%s-%d: Fetch was answered %s", s->part->topic->name, s->part->partition,
+                   kerr_name(p->error_code));
+        return;
+    }
+    if (going)
+        return; /* a topic of the same name may have come */
+    if (p->error_code != KERR_NONE) {
+        if (p->error_code == KERR_OFFSET_OUT_OF_RANGE)
+            broken(c->world, "%s-%d: offset %" PRId64 " is out of range (high watermark %" PRId64
+                   "), but records below %" PRId64 " were acknowledged or seen", s->part->topic->name,
+                   s->part->partition, s->position, p->high_watermark, s->floor);
+        expect_passing(c, "Fetch", p->error_code);
+        return;
+    }
+    truth_high_watermark(c->world->truth, s->part, p->high_watermark, s->floor);
+    s->high_watermark = p->high_watermark;
+    take_records(f, s, p->records);
+}
+
+static void take_answer(struct fetcher *f)
+{
+    const struct fetch_response *a = f->rpc.answer;
+
+    if (a->error_code != KERR_NONE) {
+        expect_passing(f->rpc.client, "Fetch", a->error_code);
+        return;
+    }
+    for (int32_t t = 0; t < a->responses_count; t++) {
+        for (int32_t p = 0; p < a->responses[t].partitions_count; p++) {
+            const struct fetch_response_responses_partitions *one = &a->responses[t].partitions[p];
+            take_partition(f, slot_of(f, &a->responses[t], one->partition_index), one);
+        }
+    }
+}
+
+static void fetch_done(struct op *op, int64_t result)
+{
+    struct fetcher *f = container_of(op, struct fetcher, op);
+
+    if (result == 0)
+        take_answer(f);
+    f->waiter->done(f->waiter, result);
+}
+
+void fetch_once(struct fetcher *f, struct client *c, struct peer *peer, struct op *op)
+{
+    struct fetch_request_topics topics[FETCH_PARTITIONS_MAX];
+    struct fetch_request_topics_partitions partitions[FETCH_PARTITIONS_MAX];
+    struct fetch_request m;
+
+    fetch_request_init(&m);
+    m.max_wait_ms = f->max_wait_ms;
+    m.min_bytes = f->min_bytes;
+    m.topics = topics;
+    m.topics_count = (int32_t)f->count;
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct fetch_slot *s = &f->slots[i];
+        s->floor = s->part->floor;
+        fetch_request_topics_partitions_init(&partitions[i]);
+        partitions[i].partition = s->part->partition;
+        partitions[i].fetch_offset = s->position;
+        partitions[i].partition_max_bytes = f->partition_bytes_max;
+        fetch_request_topics_init(&topics[i]);
+        topics[i].topic = str_of(s->part->topic->name);
+        topics[i].topic_id = s->part->topic->id;
+        topics[i].partitions = &partitions[i];
+        topics[i].partitions_count = 1;
+    }
+    f->waiter = op;
+    op_init(&f->op, fetch_done);
+    rpc_begin(&f->rpc, c, peer, API_FETCH, f->version, &m, &f->op);
+}
+
+void fetch_drop_dying(struct fetcher *f)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < f->count; i++) {
+        if (f->slots[i].part->topic->state == TOPIC_LIVES)
+            f->slots[kept++] = f->slots[i];
+    }
+    f->count = kept;
+}

@@ -1,0 +1,30 @@
+/* fetch.h - one Fetch over several partitions, held against the truth. */
+#pragma once
+
+#include "truth.h"
+
+#define FETCH_PARTITIONS_MAX 24 /* of a reader; more are read by others */
+
+struct fetch_slot {
+    struct part *part;
+    int64_t position;       /* next offset to read; moves on */
+    int64_t floor;          /* of the high watermark when it was asked */
+    int64_t high_watermark; /* of the last answer; -1 = none yet */
+};
+
+struct fetcher {
+    struct rpc rpc;
+    struct op op;
+    struct op *waiter;
+    struct fetch_slot slots[FETCH_PARTITIONS_MAX];
+    uint32_t count;
+    int16_t version;
+    int32_t max_wait_ms, min_bytes, partition_bytes_max;
+    uint64_t records;       /* read so far */
+};
+
+/* Ask once for everything in `slots`. Completes with 0 when an answer was taken, also one that says "not
+ * now"; or with trouble. */
+void fetch_once(struct fetcher *f, struct client *c, struct peer *peer, struct op *op);
+/* Partitions whose topics go away are dropped from the slots. */
+void fetch_drop_dying(struct fetcher *f);

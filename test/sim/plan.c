@@ -1,0 +1,189 @@
+/* What a seed draws. The plan has a stream of its own: what the world does is the simulator's. */
+#include "plan.h"
+
+#define MS INT64_C(1000000)
+
+static uint64_t between(struct prng *g, uint64_t low, uint64_t high)
+{
+    return low + prng_below(g, high - low + 1);
+}
+
+static bool one_in(struct prng *g, uint64_t n)
+{
+    return prng_below(g, n) == 0;
+}
+
+/* ---- settings ---------------------------------------------------------------------------------- */
+
+/* Segments roll by a full index or by time, because Kafka allows none below 1 MiB. */
+static void draw_settings(struct prng *g, struct plan *p)
+{
+    struct text *t = &p->settings;
+
+    text_printf(t, "process.roles=broker,controller\nnode.id=1\n"
+                   "listeners=PLAINTEXT://broker:9092,CONTROLLER://broker:9093\n"
+                   "controller.listener.names=CONTROLLER\n"
+                   "controller.quorum.voters=1@broker:9093\n"
+                   "offsets.topic.replication.factor=1\nauto.create.topics.enable=false\n"
+                   "group.min.session.timeout.ms=100\n");
+    text_printf(t, "log.dirs=/data/a%s\n", p->dirs == 2 ? ",/data/b" : "");
+    text_printf(t, "millrace.durability=%s\n", p->durable ? "durable" : "relaxed");
+    text_printf(t, "log.index.interval.bytes=%u\n", (unsigned)between(g, 0, 3) * 300);
+    text_printf(t, "log.index.size.max.bytes=%u\n",
+                one_in(g, 3) ? 10485760 : (unsigned)between(g, 3, 40) * 12);
+    if (one_in(g, 3))
+        text_printf(t, "log.roll.ms=%u\n", (unsigned)between(g, 50, 1500));
+    text_printf(t, "offsets.commit.timeout.ms=%u\n", (unsigned)between(g, 500, 2000));
+    text_printf(t, "offsets.topic.num.partitions=%u\n", (unsigned)between(g, 1, 3));
+    text_printf(t, "log.flush.offset.checkpoint.interval.ms=%u\n", (unsigned)between(g, 50, 3000));
+    text_printf(t, "log.flush.start.offset.checkpoint.interval.ms=%u\n",
+                (unsigned)between(g, 50, 3000));
+    text_printf(t, "replica.high.watermark.checkpoint.interval.ms=%u\n",
+                (unsigned)between(g, 50, 3000));
+    text_printf(t, "log.segment.delete.delay.ms=%u\n", (unsigned)between(g, 0, 1000));
+    text_printf(t, "group.initial.rebalance.delay.ms=%u\n", (unsigned)between(g, 0, 200));
+    text_printf(t, "metadata.log.max.record.bytes.between.snapshots=%u\n",
+                one_in(g, 2) ? 20971520 : (unsigned)between(g, 500, 4000));
+    text_printf(t, "metadata.max.idle.interval.ms=%u\n", (unsigned)between(g, 100, 700));
+    if (one_in(g, 8))
+        text_printf(t, "log.message.timestamp.type=LogAppendTime\n");
+}
+
+/* ---- faults --------------------------------------------------------------------------------------- */
+
+static enum fault_kind draw_kind(struct prng *g, const struct plan *p)
+{
+    for (;;) {
+        enum fault_kind kind = (enum fault_kind)prng_below(g, FAULT_KINDS);
+        if (kind == FAULT_POWER_CUT && !p->durable)
+            continue;
+        if ((kind == FAULT_DISK_ERROR || kind == FAULT_DISK_FULL) && !p->disk_trouble)
+            continue;
+        return kind;
+    }
+}
+
+/* A sync that failed leaves page cache and disk apart: from a kill nobody could go on. */
+static uint32_t crash_how(struct prng *g, const struct plan *p)
+{
+    if (!p->durable)
+        return SIM_CRASH_KILL;
+    return p->disk_trouble || one_in(g, 2) ? SIM_CRASH_POWER : SIM_CRASH_KILL;
+}
+
+static void draw_fault(struct prng *g, const struct plan *p, struct fault *f)
+{
+    f->kind = draw_kind(g, p);
+    f->at_ns = (int64_t)prng_below(g, (uint64_t)p->chaos_ns);
+    f->lasts_ns = (int64_t)between(g, 5, 1500) * MS;
+    switch (f->kind) {
+    case FAULT_CRASH_AT_IO:
+        f->n = between(g, 1, 120);
+        f->factor = crash_how(g, p) | (one_in(g, 2) ? SIM_CRASH_AFTER : 0);
+        break;
+    case FAULT_SLOW_DISK:
+        f->factor = (uint32_t)between(g, 2, 40);
+        break;
+    case FAULT_DISK_ERROR:
+        f->n = between(g, 1, 300);
+        break;
+    case FAULT_DISK_FULL:
+        f->n = prng_below(g, 60000);
+        break;
+    case FAULT_CUT:
+        f->n = prng_below(g, 64);
+        f->factor = (uint32_t)between(g, 1, 3);
+        break;
+    case FAULT_RESET:
+        f->n = prng_below(g, 64);
+        break;
+    default:
+        break;
+    }
+}
+
+static void draw_faults(struct prng *g, struct plan *p)
+{
+    static const uint32_t most[] = {0, 2, 5, 9, 14, FAULTS_MAX};
+
+    p->fault_count = (uint32_t)prng_below(g, most[prng_below(g, array_count(most))] + 1);
+    for (uint32_t i = 0; i < p->fault_count; i++)
+        draw_fault(g, p, &p->faults[i]);
+    /* The very first start is worth a crash of its own. */
+    if (p->fault_count > 0 && one_in(g, 6)) {
+        p->faults[0].kind = FAULT_CRASH_AT_IO;
+        p->faults[0].at_ns = 0;
+        p->faults[0].n = between(g, 1, 80);
+        p->faults[0].factor = crash_how(g, p);
+    }
+}
+
+static bool disk_fails(const struct sim_options *weather)
+{
+    for (int kind = 0; kind < SIM_LISTEN; kind++) {
+        if (weather->fail_ppm[kind] > 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- all of it --------------------------------------------------------------------------------------- */
+
+void plan_draw(uint64_t seed, struct plan *out)
+{
+    struct prng g;
+    struct plan p = {.weather = sim_options_swarm(seed)};
+
+    prng_init(&g, seed ^ 0x706c616e);
+    p.shards = 1 + (uint32_t)prng_below(&g, SIM_SHARDS_MAX);
+    p.dirs = one_in(&g, 4) ? 2 : 1;
+    p.durable = !one_in(&g, 3);
+    p.disk_trouble = disk_fails(&p.weather) || one_in(&g, 6);
+    p.topics = 1 + (uint32_t)prng_below(&g, TOPICS_AT_START_MAX);
+    for (uint32_t i = 0; i < p.topics; i++)
+        p.partitions[i] = 1 + (int32_t)prng_below(&g, 3);
+    p.producers = 1 + (uint32_t)prng_below(&g, 3);
+    p.readers = (uint32_t)prng_below(&g, 3);
+    p.members = (uint32_t)prng_below(&g, 4);
+    p.admin_changes = !one_in(&g, 3);
+    p.session_ms = (int32_t)between(&g, 300, 1500);
+    p.chaos_ns = (int64_t)between(&g, 300, 3000) * MS;
+    p.restart_ns_max = (int64_t)between(&g, 1, 400) * MS;
+    p.last_stop = p.durable ? (enum fault_kind)prng_below(&g, 3)
+                            : one_in(&g, 2) ? FAULT_KILL : FAULT_STOP;
+    draw_settings(&g, &p);
+    draw_faults(&g, &p);
+    *out = p;
+}
+
+void plan_deinit(struct plan *p)
+{
+    text_deinit(&p->settings);
+}
+
+static const char *const kind_names[FAULT_KINDS] = {
+    [FAULT_KILL] = "kill",
+    [FAULT_POWER_CUT] = "power cut",
+    [FAULT_STOP] = "stop",
+    [FAULT_CRASH_AT_IO] = "crash at disk change",
+    [FAULT_SLOW_DISK] = "slow disk",
+    [FAULT_DISK_ERROR] = "disk error",
+    [FAULT_DISK_FULL] = "disk full",
+    [FAULT_CUT] = "network cut",
+    [FAULT_RESET] = "connection reset",
+};
+
+void plan_print(const struct plan *p, FILE *out)
+{
+    fprintf(out, "plan: %u shards, %u topics, %u producers, %u readers, %u members of session %d ms%s%s\n",
+            p->shards, p->topics, p->producers, p->readers, p->members, p->session_ms,
+            p->admin_changes ? ", topics change" : "", p->disk_trouble ? ", disk trouble" : "");
+    fprintf(out, "%.*s", STR_ARG(text_str(&p->settings)));
+    for (uint32_t i = 0; i < p->fault_count; i++) {
+        const struct fault *f = &p->faults[i];
+        fprintf(out, "fault: %8.3f ms  %s n=%" PRIu64 " factor=%u for %.3f ms\n", (double)f->at_ns / 1e6,
+                kind_names[f->kind], f->n, f->factor, (double)f->lasts_ns / 1e6);
+    }
+    fprintf(out, "all heals at %.3f ms; the last stop is a %s\n", (double)p->chaos_ns / 1e6,
+            kind_names[p->last_stop]);
+}

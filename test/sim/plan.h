@@ -1,0 +1,53 @@
+/* plan.h - what a seed draws: the node's settings, its clients, and what will be done to them. */
+#pragma once
+
+#include "simulator/simulator.h"
+
+#define TOPICS_AT_START_MAX 3
+#define FAULTS_MAX 24
+
+enum fault_kind {
+    FAULT_KILL,        /* kill -9 */
+    FAULT_POWER_CUT,
+    FAULT_STOP,        /* clean stop */
+    FAULT_CRASH_AT_IO, /* down at the n-th change of the disk from now, by kill or power cut */
+    FAULT_SLOW_DISK,
+    FAULT_DISK_ERROR,  /* the n-th disk operation from now fails */
+    FAULT_DISK_FULL,
+    FAULT_CUT,         /* between the broker and one client, one way or both */
+    FAULT_RESET,
+    FAULT_KINDS
+};
+
+struct fault {
+    enum fault_kind kind;
+    int64_t at_ns;
+    int64_t lasts_ns;
+    uint64_t n;      /* of disk operations, of bytes, or which client */
+    uint32_t factor; /* of a slow disk; of a crash how (enum sim_crash); of a cut 1 to, 2 from, 3 both */
+};
+
+struct plan {
+    struct sim_options weather;
+
+    uint32_t shards, dirs;
+    bool durable;            /* then power cuts lose nothing that was acknowledged */
+    bool disk_trouble;       /* disk operations fail now and then */
+    struct text settings;    /* properties of the broker */
+
+    uint32_t topics;         /* that live from start to end */
+    int32_t partitions[TOPICS_AT_START_MAX];
+    uint32_t producers, readers, members;
+    bool admin_changes;      /* topics come and go, grow, and change settings */
+    int32_t session_ms;      /* of the group's members */
+
+    int64_t chaos_ns;        /* then everything heals */
+    int64_t restart_ns_max;  /* how long the node stays down, at most */
+    enum fault_kind last_stop; /* before the second look at all logs: FAULT_KILL, _POWER_CUT, _STOP */
+    struct fault faults[FAULTS_MAX];
+    uint32_t fault_count;
+};
+
+void plan_draw(uint64_t seed, struct plan *out);
+void plan_deinit(struct plan *p);
+void plan_print(const struct plan *p, FILE *out);

@@ -1,0 +1,263 @@
+/* The story of every seed: chaos, healing, and then all must come right.
+ *
+ *   chaos ─► settle ─► last words ─► drain ─► leave ─► look ─► restart ─► look again ─► stop
+ */
+#include "client.h"
+#include "clients.h"
+
+#define MS INT64_C(1000000)
+#define TICK_NS (20 * MS)
+
+static void enter(struct world *w, enum phase phase, int64_t limit_ms)
+{
+    static const char *const names[] = {
+        [PHASE_CHAOS] = "chaos",           [PHASE_SETTLE] = "settle",
+        [PHASE_LAST_WORDS] = "last words", [PHASE_DRAIN] = "drain",
+        [PHASE_LEAVE] = "leave",           [PHASE_LOOK] = "look",
+        [PHASE_RESTART] = "restart",       [PHASE_LOOK_AGAIN] = "look again",
+        [PHASE_STOP] = "stop",             [PHASE_OVER] = "over",
+    };
+
+    note(w, "phase: %s", names[phase]);
+    w->phase = phase;
+    w->phase_name = names[phase];
+    w->phase_began_ns = world_now_ns(w);
+    w->phase_limit_ns = limit_ms * MS;
+}
+
+static bool has_lasted(const struct world *w, int64_t ms)
+{
+    return world_now_ns(w) - w->phase_began_ns >= ms * MS;
+}
+
+/* ---- the clients together ------------------------------------------------------------------------------- */
+
+static void clients_begin(struct world *w)
+{
+    w->admin = admin_new(w);
+    for (uint32_t i = 0; i < w->plan.producers; i++)
+        w->producers[i] = producer_new(w, i);
+    for (uint32_t i = 0; i < w->plan.readers; i++)
+        w->readers[i] = reader_new(w, i);
+    for (uint32_t i = 0; i < w->plan.members; i++)
+        w->members[i] = member_new(w, i);
+    admin_begin(w->admin);
+    for (uint32_t i = 0; i < w->plan.producers; i++)
+        producer_begin(w->producers[i]);
+    for (uint32_t i = 0; i < w->plan.readers; i++)
+        reader_begin(w->readers[i]);
+    for (uint32_t i = 0; i < w->plan.members; i++)
+        member_begin(w->members[i]);
+}
+
+static uint32_t all_clients(const struct world *w, struct client *out[CLIENTS_MAX])
+{
+    uint32_t n = 0;
+
+    out[n++] = admin_client(w->admin);
+    for (uint32_t i = 0; i < w->plan.producers; i++)
+        out[n++] = producer_client(w->producers[i]);
+    for (uint32_t i = 0; i < w->plan.readers; i++)
+        out[n++] = reader_client(w->readers[i]);
+    for (uint32_t i = 0; i < w->plan.members; i++)
+        out[n++] = member_client(w->members[i]);
+    return n;
+}
+
+static void tell_all_to_stop(struct world *w)
+{
+    struct client *all[CLIENTS_MAX];
+    uint32_t n = all_clients(w, all);
+
+    for (uint32_t i = 0; i < n; i++)
+        all[i]->stop = true;
+}
+
+static bool all_have_stopped(struct world *w)
+{
+    struct client *all[CLIENTS_MAX];
+    uint32_t n = all_clients(w, all);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (!all[i]->stopped)
+            return false;
+    }
+    return true;
+}
+
+static bool all_topics_are_made(const struct world *w)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < w->truth->topic_count; i++)
+        n += w->truth->topics[i]->lasting && w->truth->topics[i]->state == TOPIC_LIVES;
+    return n == w->plan.topics;
+}
+
+static bool all_is_said(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->plan.producers; i++) {
+        if (!producer_has_said_all(w->producers[i]))
+            return false;
+    }
+    return true;
+}
+
+/* The group has come to the end of everything. */
+static bool group_is_through(const struct world *w)
+{
+    for (uint32_t i = 0; w->plan.members > 0 && i < w->truth->topic_count; i++) {
+        const struct topic *t = w->truth->topics[i];
+        for (int32_t p = 0; t->lasting && p < t->partition_count; p++) {
+            if (t->parts[p].floor > 0 && t->parts[p].committed != t->parts[p].floor)
+                return false;
+        }
+    }
+    return true;
+}
+
+/* ---- phase by phase -------------------------------------------------------------------------------------- */
+
+static void heal(struct world *w)
+{
+    faults_heal(w);
+    w->calm_ns = world_now_ns(w);
+    enter(w, PHASE_SETTLE, 8000);
+}
+
+/* Connections that hang from a loss of power would be noticed by their timeouts only. */
+static void reset_connections(struct world *w)
+{
+    struct client *all[CLIENTS_MAX];
+    uint32_t n = all_clients(w, all);
+
+    for (uint32_t i = 0; i < n; i++)
+        sim_net_reset(all[i]->node, w->node);
+    w->was_reset = true;
+    w->phase_began_ns = world_now_ns(w);
+}
+
+static void settle(struct world *w)
+{
+    if (!world_is_ready(w)) {
+        w->was_reset = false;
+        return;
+    }
+    if (!w->was_reset)
+        reset_connections(w);
+    if (!has_lasted(w, 1500) || !all_topics_are_made(w))
+        return;
+    w->steady_ns = world_now_ns(w);
+    for (uint32_t i = 0; i < w->plan.producers; i++)
+        producer_last_words(w->producers[i]);
+    enter(w, PHASE_LAST_WORDS, 5000);
+}
+
+static void look(struct world *w, enum phase phase)
+{
+    verifier_free(w->verifier);
+    w->verifier = verifier_new(w);
+    verifier_begin(w->verifier);
+    enter(w, phase, 5000);
+}
+
+static void last_stop(struct world *w)
+{
+    enter(w, PHASE_RESTART, 5000);
+    w->restarted_life = w->lives + 1;
+    if (w->plan.last_stop == FAULT_STOP)
+        world_stop_node(w);
+    else
+        world_kill(w, w->plan.last_stop == FAULT_POWER_CUT);
+}
+
+static void stop(struct world *w)
+{
+    enter(w, PHASE_STOP, 6000);
+    world_stop_node(w);
+}
+
+static bool is_over(struct world *w)
+{
+    return w->lives_left == 0 && !sim_node_is_up(w->node);
+}
+
+static void go_on(struct world *w)
+{
+    switch (w->phase) {
+    case PHASE_CHAOS:
+        if (has_lasted(w, w->plan.chaos_ns / MS))
+            heal(w);
+        return;
+    case PHASE_SETTLE:
+        settle(w);
+        return;
+    case PHASE_LAST_WORDS:
+        if (all_is_said(w))
+            enter(w, PHASE_DRAIN, 15000);
+        return;
+    case PHASE_DRAIN:
+        if (!group_is_through(w))
+            return;
+        tell_all_to_stop(w);
+        enter(w, PHASE_LEAVE, 5000);
+        return;
+    case PHASE_LEAVE:
+        if (all_have_stopped(w))
+            look(w, PHASE_LOOK);
+        return;
+    case PHASE_LOOK:
+        if (verifier_is_done(w->verifier))
+            last_stop(w);
+        return;
+    case PHASE_RESTART:
+        if (world_is_ready(w) && w->lives == w->restarted_life)
+            look(w, PHASE_LOOK_AGAIN);
+        return;
+    case PHASE_LOOK_AGAIN:
+        if (verifier_is_done(w->verifier))
+            stop(w);
+        return;
+    case PHASE_STOP:
+        if (!is_over(w))
+            return;
+        world_check_clean(w);
+        enter(w, PHASE_OVER, 0);
+        return;
+    case PHASE_OVER:
+        return;
+    }
+}
+
+static void tick(struct sim *sim, void *arg)
+{
+    struct world *w = arg;
+
+    world_check_failed_io(w);
+    go_on(w);
+    if (w->phase == PHASE_OVER)
+        return;
+    if (w->phase != PHASE_CHAOS && world_now_ns(w) - w->phase_began_ns > w->phase_limit_ns)
+        broken(w, "%s did not come to its end within %" PRId64 " ms", w->phase_name,
+               w->phase_limit_ns / MS);
+    sim_at(sim, world_now_ns(w) + TICK_NS, tick, w);
+}
+
+void story_begin(struct world *w)
+{
+    clients_begin(w);
+    enter(w, PHASE_CHAOS, 0);
+    sim_at(w->sim, TICK_NS, tick, w);
+}
+
+void story_end(struct world *w)
+{
+    verifier_free(w->verifier);
+    admin_free(w->admin);
+    for (uint32_t i = 0; i < w->plan.producers; i++)
+        producer_free(w->producers[i]);
+    for (uint32_t i = 0; i < w->plan.readers; i++)
+        reader_free(w->readers[i]);
+    for (uint32_t i = 0; i < w->plan.members; i++)
+        member_free(w->members[i]);
+}

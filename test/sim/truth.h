@@ -1,0 +1,127 @@
+/* truth.h - what is known to be true of the node, from what its clients were told.
+ *
+ *   an acknowledgement, an answer ──► truth_* ──► agrees with all that was said before? else broken()
+ *
+ *   T1  An acknowledged record is at its offset for ever, and so is one that a reader has seen.
+ *   T2  A record is at one offset at most: nobody here sends a record twice but idempotent producers.
+ *   T3  Records of an idempotent producer stand in the order in which they were sent.
+ *   T4  After a definite error a record is nowhere.
+ *   T5  A high watermark is never below what was told or acknowledged before it was asked for.
+ *   T6  Batches that a later life of the node appended carry a later leader epoch.
+ *   T7  A partition has one owner per generation of the group.
+ *   T8  A committed offset is never below one acknowledged before it was asked for, and one that
+ *       somebody has committed.
+ *   T9  Once a generation is known to be whole, commits of an older one are refused.
+ *   T10 A topic's id, its partitions and their leader epochs never go back; what the controller
+ *       acknowledged stays.
+ */
+#pragma once
+
+#include "client.h"
+#include "record/record.h"
+
+#define TOPICS_MAX 64
+#define PARTITIONS_MAX 6
+
+enum topic_state { TOPIC_COMING, TOPIC_LIVES, TOPIC_DYING, TOPIC_GONE };
+
+/* One offset of a partition. */
+struct slot {
+    uint32_t producer; /* + 1; 0 = nobody has said */
+    uint32_t n;        /* the producer's number of the record */
+};
+
+struct part {
+    struct topic *topic;
+    int32_t partition;
+    struct slot *slots;
+    int64_t slot_count, slot_capacity;
+    int64_t floor;            /* T5: acknowledged or seen below it */
+    int32_t leader_epoch;     /* newest seen in metadata */
+    struct epoch_span {       /* T6: epochs of batches by the life that must have appended them */
+        uint32_t life;
+        int32_t low, high;
+    } *spans;
+    uint32_t span_count;
+    int64_t committed, committed_max; /* T8: acknowledged; tried; -1 = none */
+};
+
+struct topic {
+    char name[16];
+    struct uuid id;           /* zero until it is known */
+    enum topic_state state;
+    bool lasting;             /* lives from start to end */
+    int32_t partition_count;  /* acknowledged and usable */
+    struct part parts[PARTITIONS_MAX];
+    int64_t retention_ms;     /* acknowledged; -1 = not set */
+    bool retention_unsure;    /* a change is under way */
+};
+
+/* A record on its way: what its producer knows. */
+enum sent_state { SENT_OPEN, SENT_ACKED, SENT_NEVER };
+struct sent {
+    struct part *part;
+    int64_t offset;           /* -1 = not known */
+    uint32_t life;            /* acknowledged in the life in which it was asked for; 0 = not so */
+    uint8_t state;
+};
+struct history {              /* of one producer */
+    struct sent *records;
+    uint32_t count, capacity;
+    bool idempotent;
+};
+
+struct owner {
+    int32_t generation;
+    const struct part *part;
+    char member[64];
+};
+
+struct truth {
+    struct world *world;
+    struct topic *topics[TOPICS_MAX];
+    uint32_t topic_count;
+    struct history histories[PRODUCERS_MAX];
+    struct owner *owners;
+    uint32_t owner_count, owner_capacity;
+    int32_t generation;       /* newest of which a member has its assignment */
+    uint64_t acked, read, committed; /* counts, for the trace */
+};
+
+struct truth *truth_new(struct world *w);
+void truth_free(struct truth *t);
+
+/* ---- records (check_log.c) -------------------------------------------------------------------- */
+
+/* The value of a record, which tells whose it is. */
+#define RECORD_BYTES_MIN 24
+#define RECORD_BYTES_MAX 900
+uint32_t record_bytes(uint32_t producer, uint32_t n, uint32_t bytes_max);
+void record_fill(uint32_t producer, uint32_t n, uint32_t bytes, uint8_t *out);
+
+uint32_t truth_sends(struct truth *t, uint32_t producer, struct part *part); /* -> its number */
+void truth_acked(struct truth *t, uint32_t producer, uint32_t first, int32_t count,
+                 int64_t base_offset, uint32_t life);
+void truth_never(struct truth *t, uint32_t producer, uint32_t first, int32_t count);
+
+/* A whole batch that a reader was given; records below `from` are not his. */
+void truth_batch(struct truth *t, struct part *part, const struct batch *batch, int64_t from);
+void truth_high_watermark(struct truth *t, struct part *part, int64_t high_watermark, int64_t floor);
+/* Every record below `end` has been read: what is missing, and in what order it stands. */
+void truth_whole(struct truth *t, struct part *part, int64_t end);
+void truth_orders(struct truth *t);
+
+/* ---- topics (check_topic.c) --------------------------------------------------------------------- */
+
+struct topic *truth_topic_new(struct truth *t, const char *name, int32_t partitions);
+struct topic *truth_topic_find(struct truth *t, struct str name); /* not gone; NULL */
+struct topic *truth_topic_by_id(struct truth *t, struct uuid id);
+void truth_metadata(struct truth *t, struct client *asked, const void *response);
+
+/* ---- groups (check_group.c) --------------------------------------------------------------------- */
+
+void truth_owns(struct truth *t, int32_t generation, const struct part *part, struct str member);
+void truth_commit_tried(struct truth *t, struct part *part, int64_t offset);
+void truth_commit_acked(struct truth *t, struct part *part, int64_t offset, int32_t generation,
+                        int32_t generation_known);
+void truth_committed(struct truth *t, struct part *part, int64_t offset, int64_t floor);
