@@ -72,14 +72,14 @@ def build(flavour, *targets):
 
 
 def programs(flavour, prefix):
-    folder = ROOT / "build" / flavour / "test"
+    folder = ROOT / "build" / flavour / "tests"
     return sorted(p for p in folder.glob(prefix + "*") if p.is_file() and os.access(p, os.X_OK))
 
 
 def part_unit(total):
     """Unit tests of every room under ASan and UBSan; the vectors in the debug build; the layers."""
     total.run("layers", ["tools/layers.py", "check"])
-    total.run("layers_check", [sys.executable, "test/layers_check.py"])
+    total.run("layers_check", [sys.executable, "tests/layers_check.py"])
     build("asan")
     for program in programs("asan", "unit_"):
         total.run(program.name, [str(program)])
@@ -87,26 +87,26 @@ def part_unit(total):
 
 def part_vectors(total):
     """The program that checks codecs against files of vectors, as its users build it."""
-    build("debug", "test/wire_vectors", "test/unit_protocol")
-    total.run("unit_protocol (debug)", ["build/debug/test/unit_protocol"])
+    build("debug", "tests/wire_vectors", "tests/unit_protocol")
+    total.run("unit_protocol (debug)", ["build/debug/tests/unit_protocol"])
 
 
 def part_sim(total):
     """A whole node in the simulator: many seeds, each played twice."""
-    build("sim", "test/sim_node")
-    total.run("sim_node", ["build/sim/test/sim_node", "--seeds", f"1..{SIM_SEEDS}", "--jobs", "2"])
+    build("sim", "tests/sim_node")
+    total.run("sim_node", ["build/sim/tests/sim_node", "--seeds", f"1..{SIM_SEEDS}", "--jobs", "2"])
 
 
 def part_mutants(total):
     """Famous bugs, brought back one by one: each must be caught."""
-    total.run("mutants", [sys.executable, "test/sim/mutants.py"], quiet=False)
+    total.run("mutants", [sys.executable, "tests/sim/mutants.py"], quiet=False)
 
 
 def part_fuzz(total):
     """Every decoder of foreign bytes for some seconds, under the sanitizers."""
     build("fuzz")
     for program in programs("fuzz", "fuzz_"):
-        seeds = ROOT / "test" / "fuzz" / "seeds" / program.name.removeprefix("fuzz_")
+        seeds = ROOT / "tests" / "fuzz" / "seeds" / program.name.removeprefix("fuzz_")
         corpus = ROOT / "build" / "fuzz" / "corpus" / program.name
         corpus.mkdir(parents=True, exist_ok=True)
         folders = [str(corpus)] + ([str(seeds)] if seeds.is_dir() else [])
@@ -117,15 +117,15 @@ def part_fuzz(total):
 def part_interop(total):
     """Real clients against the real executable, restarts and kill -9 included."""
     build("release")
-    total.run("interop set-up", ["test/interop/setup.sh"], timeout=2400)
-    total.run("interop", [sys.executable, "test/interop/run.py", "--server", "millrace", "--binary",
+    total.run("interop set-up", ["tests/interop/setup.sh"], timeout=2400)
+    total.run("interop", [sys.executable, "tests/interop/run.py", "--server", "millrace", "--binary",
                           "build/release/bin/millrace"], quiet=False, timeout=2400)
 
 
 def part_races(total):
     """A real client against several shards under ThreadSanitizer."""
     build("tsan", "bin/millrace")
-    total.run("races", [sys.executable, "test/interop/run.py", "--server", "millrace", "--binary",
+    total.run("races", [sys.executable, "tests/interop/run.py", "--server", "millrace", "--binary",
                         "build/tsan/bin/millrace", "--only", "kcat", "--override",
                         "millrace.shards=3"], quiet=False)
 

@@ -6,12 +6,13 @@
 
 /* What is there so far; stopping takes it down in the opposite order. Lives as long as the broker. */
 struct life {
-    struct flow flow;
+    struct flow flow, stage, part;  /* of the start, of dirs.c or listen.c, and of a piece of that */
     struct broker *broker;
     struct fail *fail;              /* of broker_start's caller, until it has completed */
     struct text text;               /* of a small file */
     struct meta_properties *meta;   /* one per directory */
     bool *formatted;                /* per directory: meta.properties was there */
+    bool formatting;                /* those without it have just been formatted */
     char *path;
     uint32_t dir, listener;         /* where the flow is */
     struct io_address address, bound;
@@ -25,3 +26,10 @@ struct life {
 };
 
 #define LOG_DIRS_MAX 64
+
+/* dirs.c: format what is empty where that is wanted, see that all agree, take the locks. */
+void start_dirs(struct life *l, struct op *op);
+/* listen.c: bind every listener on every shard; nobody is let in yet. */
+void start_listeners(struct life *l, struct op *op);
+/* Home shard: the broker cannot go on. */
+void broker_fail(struct broker *b, const struct fail *why);

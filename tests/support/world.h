@@ -1,7 +1,7 @@
 /* support/world.h - the world that the conformance suite of io/io.h runs in.
  *
- * The suite (test/unit/io/conformance*.c) is written once and linked with one file per backend
- * that implements world_open, world_close and world_turn: test/unit/io_epoll/world.c is the
+ * The suite (tests/unit/io/conformance*.c) is written once and linked with one file per backend
+ * that implements world_open, world_close and world_turn: tests/unit/io_epoll/world.c is the
  * example. A test runs on shard 0; it reaches other shards only by io_post, and their answers come
  * back as messages, so it needs no lock.
  */

@@ -1,4 +1,4 @@
-/* test/bench/bench.h - a load generator that costs little, so that what is measured is the broker.
+/* tests/bench/bench.h - a load generator that costs little, so that what is measured is the broker.
  *
  *   load.c      options, the order of things, JSON at the end
  *   wire.c      sockets, frames, what is asked before the load begins

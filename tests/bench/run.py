@@ -23,7 +23,7 @@ from pathlib import Path
 from brokers import INTEROP, Broker, BrokerError, Kafka, Millrace
 
 ROOT = Path(__file__).resolve().parents[2]
-LOAD_GENERATOR = "test/bench/bench_load"  # a target, and where it is, of build/release
+LOAD_GENERATOR = "tests/bench/bench_load"  # a target, and where it is, of build/release
 
 SETTLE_S = 3
 IDLE_S = 5

@@ -88,7 +88,10 @@ int64_t wait_end(struct place *p, struct wait *w)
 
 static void path_of(struct place *p, const char *name, char out[1024])
 {
-    snprintf(out, 1024, "%s/%s", p->dir, name);
+    int n = snprintf(out, 1024, "%s/%s", p->dir, name);
+
+    if (n < 0 || n >= 1024)
+        check_fail(__FILE__, __LINE__, "a path is too long");
 }
 
 void place_read(struct place *p, const char *name, struct text *out)

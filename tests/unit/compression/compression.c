@@ -156,7 +156,7 @@ TEST(compression, names_are_kafkas)
     CHECK_EQ(codec, CODEC_GZIP);
 }
 
-/* What other encoders made of it is in the batches of test/unit/record; here are the framings. */
+/* What other encoders made of it is in the batches of tests/unit/record; here are the framings. */
 TEST(compression, framings_are_kafkas)
 {
     struct text out = {0};
