@@ -22,7 +22,6 @@ SANITIZERS = {
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
 }
 FUZZ_SECONDS = 10
-SIM_SEEDS = 2000
 
 
 class Sum:
@@ -79,7 +78,7 @@ def programs(flavour, prefix):
 def part_unit(total):
     """Unit tests of every room under ASan and UBSan; the vectors in the debug build; the layers."""
     total.run("layers", ["tools/layers.py", "check"])
-    total.run("layers_check", [sys.executable, "tests/layers_check.py"])
+    total.run("layers_check", [sys.executable, "tests/layers_check.py", "tools/layers.py"])
     build("asan")
     for program in programs("asan", "unit_"):
         total.run(program.name, [str(program)])
@@ -89,17 +88,6 @@ def part_vectors(total):
     """The program that checks codecs against files of vectors, as its users build it."""
     build("debug", "tests/wire_vectors", "tests/unit_protocol")
     total.run("unit_protocol (debug)", ["build/debug/tests/unit_protocol"])
-
-
-def part_sim(total):
-    """A whole node in the simulator: many seeds, each played twice."""
-    build("sim", "tests/sim_node")
-    total.run("sim_node", ["build/sim/tests/sim_node", "--seeds", f"1..{SIM_SEEDS}", "--jobs", "2"])
-
-
-def part_mutants(total):
-    """Famous bugs, brought back one by one: each must be caught."""
-    total.run("mutants", [sys.executable, "tests/sim/mutants.py"], quiet=False)
 
 
 def part_fuzz(total):
@@ -120,14 +108,6 @@ def part_interop(total):
     total.run("interop set-up", ["tests/interop/setup.sh"], timeout=2400)
     total.run("interop", [sys.executable, "tests/interop/run.py", "--server", "millrace", "--binary",
                           "build/release/bin/millrace"], quiet=False, timeout=2400)
-
-
-def part_races(total):
-    """A real client against several shards under ThreadSanitizer."""
-    build("tsan", "bin/millrace")
-    total.run("races", [sys.executable, "tests/interop/run.py", "--server", "millrace", "--binary",
-                        "build/tsan/bin/millrace", "--only", "kcat", "--override",
-                        "millrace.shards=3"], quiet=False)
 
 
 PARTS = {name.removeprefix("part_"): run for name, run in list(globals().items())
