@@ -44,8 +44,15 @@ static int append_to_quorum(void *log, int32_t epoch, const struct bytes *framed
                             int64_t *last_offset)
 {
     struct node *n = log;
+    struct fail why = {0};
+    int rc = quorum_append(n->quorum, epoch, framed, count, last_offset);
 
-    return quorum_append(n->quorum, epoch, framed, count, last_offset);
+    /* Without its log a controller decides nothing, and would try again without end. */
+    if (rc < 0 && rc != ERR_FENCED) {
+        fail_set(&why, rc, "the metadata log cannot be written: %s", error_text(rc));
+        node_fail(n, &why);
+    }
+    return rc;
 }
 
 /* ---- the controller's time -------------------------------------------------------------------------------- */
