@@ -22,6 +22,7 @@ SANITIZERS = {
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
 }
 FUZZ_SECONDS = 10
+SIM_SEEDS = 2000
 
 
 class Sum:
@@ -88,6 +89,12 @@ def part_vectors(total):
     """The program that checks codecs against files of vectors, as its users build it."""
     build("debug", "tests/wire_vectors", "tests/unit_protocol")
     total.run("unit_protocol (debug)", ["build/debug/tests/unit_protocol"])
+
+
+def part_sim(total):
+    """A whole node and its clients in the simulator: many seeds, each played twice."""
+    build("sim", "tests/sim_node")
+    total.run("sim_node", ["build/sim/tests/sim_node", "--seeds", f"1..{SIM_SEEDS}", "--jobs", "2"])
 
 
 def part_fuzz(total):

@@ -93,7 +93,10 @@ static void dir_failed_home(struct io *io, struct io_message *m)
 {
     struct dir_failure *d = container_of(m, struct dir_failure, message);
 
-    broker_fail(d->broker, &d->why);
+    if (d->broker->node != NULL)
+        node_give_up(d->broker->node, &d->why);
+    else
+        broker_fail(d->broker, &d->why);
     free(d);
 }
 

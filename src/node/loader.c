@@ -31,8 +31,13 @@ static int apply_batch(struct node *n, const struct batch *b)
     struct records records;
     struct record r;
     struct fail f = {0};
-    int rc = records_begin(&records, b, METADATA_BATCH_BYTES_MAX);
+    int rc;
 
+    if (!batch_crc_ok(b)) {
+        fail_set(&f, ERR_CORRUPT, "a batch is damaged: its checksum is wrong");
+        return refuse(n, b, &f);
+    }
+    rc = records_begin(&records, b, METADATA_BATCH_BYTES_MAX);
     while (rc >= 0 && (rc = records_next(&records, &r)) == 1) {
         if (batch_is_control(b)) {
             apply_control(n, &r);

@@ -99,6 +99,11 @@ void node_fail(struct node *n, const struct fail *why)
     io_complete(n->io, op, why->error);
 }
 
+void node_give_up(struct node *n, const struct fail *why)
+{
+    node_fail(n, why);
+}
+
 /* ---- start --------------------------------------------------------------------------------------------------- */
 
 static void fill_quorum_open(struct node *n)

@@ -76,6 +76,10 @@ struct producer_id_block {
 };
 void node_allocate_producer_ids(struct node *n, struct producer_id_block *out, struct op *op);
 
+/* The node cannot go on, because something that it stands on has failed (a log directory): its start ends with
+ * `why`, or else `fatal` is called. */
+void node_give_up(struct node *n, const struct fail *why);
+
 /* Come to rest: no more heartbeats, decisions or publications; whoever waits for the controller is answered.
  * `controlled`: first leave leaderships and wait for the controller's word (bounded); without it at once, for a
  * broker that does not run. Completes when nothing is being published, so that the logs may be closed. Also

@@ -22,7 +22,7 @@ import traceback
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-MODULES = ["kcat", "java_produce", "java_groups", "java_admin", "tools", "confluent", "franz", "crash", "files", "golden"]
+MODULES = ["kcat", "java_produce", "java_groups", "java_admin", "tools", "confluent", "franz", "crash", "files", "golden", "operations", "hostile"]
 REASON_LINES_MAX, REASON_LINE_MAX = 30, 400  # of a failure, so that the list of results stays readable
 SCENARIO_TIMEOUT_S = 240  # real Kafka on a busy machine; ours needs a tenth
 
@@ -43,6 +43,8 @@ def parse_args():
     parser.add_argument("--only", action="append", default=[], metavar="NAME",
                         help="a scenario (kcat.codecs), a module (kcat) or a pattern; may be repeated")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="scenarios that run at a time")
+    parser.add_argument("--override", action="append", default=[], metavar="KEY=VALUE",
+                        help="a setting of every server of ours; may be repeated (millrace.shards=3)")
     parser.add_argument("--list", action="store_true", help="print the names and end")
     parser.add_argument("--keep", action="store_true", help="keep the directories of tests that passed")
     parser.add_argument("--directory", help="where the servers run (default: a new temporary one)")
@@ -120,6 +122,7 @@ def main():
     server_class = KafkaServer if args.server == "kafka" else MillraceServer
     if server_class is MillraceServer:
         MillraceServer.binary = Path(args.binary).resolve()
+        MillraceServer.overrides = args.override
         if not os.access(MillraceServer.binary, os.X_OK):
             sys.exit(f"{MillraceServer.binary} is not there: build it, or name it with --binary")
     root = Path(args.directory or tempfile.mkdtemp(prefix="millrace-interop-"))

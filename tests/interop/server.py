@@ -166,6 +166,7 @@ class Server:
 
 class MillraceServer(Server):
     binary = None  # set by run.py
+    overrides = []  # likewise: settings over the file's, each KEY=VALUE
     clean_exit_code = 0
 
     def format(self):
@@ -175,7 +176,7 @@ class MillraceServer(Server):
             raise ServerError(f"storage format ended with {done.returncode}: {done.stdout}{done.stderr}")
 
     def command(self):
-        return [self.binary, "server", str(self.config)]
+        return [self.binary, "server", str(self.config), *(word for o in self.overrides for word in ("--override", o))]
 
     def is_ready(self, text):
         return any(line.startswith("ready ") and f"PLAINTEXT://{self.bootstrap}" in line

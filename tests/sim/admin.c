@@ -39,7 +39,7 @@ static enum verdict judge(struct admin *a, const char *what, int16_t error, int1
 
     if (error == KERR_NONE || (error == already && a->in_doubt))
         return VERDICT_DONE;
-    if (error == KERR_REQUEST_TIMED_OUT)
+    if (error == KERR_REQUEST_TIMED_OUT || error == KERR_NOT_CONTROLLER)
         a->in_doubt = true;
     /* Also from a node that is about to stop: it takes no partitions any more. */
     if (error != KERR_INVALID_REPLICATION_FACTOR || world_is_calm(c->world))

@@ -54,9 +54,9 @@ static void take_partition(struct fetcher *f, struct fetch_slot *s,
     bool going = s->part->topic->state != TOPIC_LIVES;
 
     if (p->error_code == KERR_UNKNOWN_TOPIC_OR_PARTITION || p->error_code == KERR_UNKNOWN_TOPIC_ID) {
-        if (!going && world_is_calm(c->world) && f->rpc.began_ns >= c->world->steady_ns)
-            broken(c->world, "%s-%d: Fetch was answered %s", s->part->topic->name, s->part->partition,
-                   kerr_name(p->error_code));
+        if (!going)
+            broken(c->world, "%s-%d: %s: Fetch was answered %s, but the topic is there", s->part->topic->name,
+                   s->part->partition, c->name, kerr_name(p->error_code));
         return;
     }
     if (going)

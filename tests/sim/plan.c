@@ -82,7 +82,8 @@ static void draw_fault(struct prng *g, const struct plan *p, struct fault *f)
         f->factor = crash_how(g, p) | (one_in(g, 2) ? SIM_CRASH_AFTER : 0);
         break;
     case FAULT_SLOW_DISK:
-        f->factor = (uint32_t)between(g, 2, 40);
+        /* Together with outliers a sync begun in such a time would be under way long after it. */
+        f->factor = (uint32_t)between(g, 2, p->weather.outlier_ppm > 0 ? 5 : 40);
         break;
     case FAULT_DISK_ERROR:
         f->n = between(g, 1, 300);

@@ -281,11 +281,27 @@ static void not_acked(struct producer *p, struct pending *b)
         batch_free(b);
 }
 
+/* What was meant for an older topic of that name may have come late. */
+static bool part_had_namesake(const struct producer *p, const struct part *part)
+{
+    const struct truth *t = p->client.world->truth;
+
+    for (uint32_t i = 0; i < t->topic_count; i++) {
+        if (t->topics[i] != part->topic && strcmp(t->topics[i]->name, part->topic->name) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* A snapshot of producers has the last batch of each, so a node that started again may know no more. Of several
  * in doubt an earlier one is then out of order. Kafka's producer gives them up, and goes on in a new epoch. */
 static bool is_forgotten(const struct producer *p, const struct pending *b)
 {
-    return p->idempotent && b->target->unacked_count > 1 && b->life != p->client.world->lives;
+    bool is_last = sequence_add(b->base_sequence, b->count) == b->target->next_sequence;
+
+    if (p->idempotent && !b->target->known && p->version < 13 && part_had_namesake(p, b->target->part))
+        return true;
+    return p->idempotent && !is_last && b->life != p->client.world->lives;
 }
 
 static void refused(struct producer *p, struct pending *b, int16_t error)
@@ -307,8 +323,10 @@ static void refused(struct producer *p, struct pending *b, int16_t error)
         broken(w, "%s-%d: %s: the batch of sequence %d follows what was acknowledged, but is answered "
                "OUT_OF_ORDER_SEQUENCE_NUMBER", part->topic->name, part->partition, p->client.name,
                b->base_sequence);
-    if (!(b->bad && error == KERR_CORRUPT_MESSAGE) && !(unknown && !world_is_calm(w)) &&
-        error != KERR_OUT_OF_ORDER_SEQUENCE_NUMBER)
+    if (unknown)
+        broken(w, "%s-%d: %s: Produce was answered %s, but the topic is there", part->topic->name,
+               part->partition, p->client.name, kerr_name(error));
+    if (!(b->bad && error == KERR_CORRUPT_MESSAGE) && error != KERR_OUT_OF_ORDER_SEQUENCE_NUMBER)
         expect_passing(&p->client, "Produce", error);
     if (is_definite(error) && !p->idempotent)
         truth_never(w->truth, p->number, b->first, b->count);
@@ -363,6 +381,9 @@ static void call_done(struct op *op, int64_t result)
             not_acked(p, b);
         } else {
             const struct produce_response_responses_partition_responses *a = answer_of(p, call, b);
+            note(p->client.world, "%s: %s-%d: %d records from %u (sequence %d, attempt %d) -> %s at %" PRId64,
+                 p->client.name, t->part->topic->name, t->part->partition, b->count, b->first,
+                 b->base_sequence, b->attempts, kerr_name(a->error_code), a->base_offset);
             if (a->error_code == KERR_NONE)
                 acked(p, call, b, a->base_offset);
             else

@@ -122,6 +122,8 @@ static void heal(struct world *w)
 {
     faults_heal(w);
     w->calm_ns = world_now_ns(w);
+    if (world_met_disk_faults(w))
+        world_kill(w, false); /* the operator has seen what it could not load, and starts it anew */
     enter(w, PHASE_SETTLE, 8000);
 }
 

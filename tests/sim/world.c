@@ -286,6 +286,11 @@ void world_check_failed_io(struct world *w)
         broken(w, "a write or a sync failed a second ago, and the node goes on");
 }
 
+bool world_met_disk_faults(const struct world *w)
+{
+    return sim_node_is_up(w->node) && disk_faults(w) != w->life->faults_before;
+}
+
 void world_check_clean(struct world *w)
 {
     static const char *const dirs[] = {"/data/a", "/data/b"};
