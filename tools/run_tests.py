@@ -22,7 +22,7 @@ SANITIZERS = {
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
 }
 FUZZ_SECONDS = 10
-SIM_SEEDS = 1000
+SIM_SEEDS = 2000
 
 
 class Sum:

@@ -272,8 +272,10 @@ static void dir_open_run(struct flow *f)
         /* a parent that we may not write to is no trouble as long as it is there */
         if (f->result < 0 && f->result != -EEXIST && strcmp(x->path, x->dir->path) == 0)
             goto failed;
-        if (f->result == 0)
-            FLOW_TRY(f, "make it durable", io_sync_dir(x->io, parent_path(x), &f->op));
+        /* Also when it is there already: whoever made it may have been killed before this. */
+        FLOW_WAIT(f, "make it durable", io_sync_dir(x->io, parent_path(x), &f->op));
+        if (f->result < 0 && f->result != -EACCES && f->result != -EROFS)
+            goto failed;
     }
     FLOW_TRY(f, "open " LOCK_NAME,
              io_open(x->io, dir_path(x, LOCK_NAME), IO_WRITE | IO_CREATE, &x->dir->lock, &f->op));

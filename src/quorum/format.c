@@ -311,12 +311,13 @@ static void format_run(struct flow *f)
         s->slash = 0;
         while (next_parent(s)) {
             FLOW_WAIT(f, "make the directory", io_mkdir(s->io, s->path, &f->op));
-            if (f->result == -EEXIST)
-                continue;
-            if (f->result < 0)
+            if (f->result < 0 && f->result != -EEXIST)
                 goto failed;
+            /* Also when it is there already: whoever made it may have been killed before this. */
             to_parent(s->path);
-            FLOW_TRY(f, "sync the parent directory", io_sync_dir(s->io, s->path, &f->op));
+            FLOW_WAIT(f, "sync the parent directory", io_sync_dir(s->io, s->path, &f->op));
+            if (f->result < 0 && f->result != -EACCES && f->result != -EROFS)
+                goto failed;
         }
         if (has_bootstrap_file(s)) {
             if ((f->result = build_bootstrap(s)) < 0)

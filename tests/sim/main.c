@@ -17,7 +17,7 @@
 #include "world.h"
 
 #define JOBS_MAX 16
-#define SEED_SECONDS_MAX 20 /* of processor time; one takes some tens of milliseconds */
+#define SEED_SECONDS_MAX 60 /* of processor time; one takes some tens of milliseconds */
 
 struct words {
     uint64_t from, to;
