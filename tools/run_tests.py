@@ -117,6 +117,15 @@ def part_interop(total):
                           "build/release/bin/millrace"], quiet=False, timeout=2400)
 
 
+def part_races(total):
+    """Real clients against three shards under ThreadSanitizer."""
+    build("tsan", "bin/millrace")
+    total.run("races", [sys.executable, "tests/interop/run.py", "--server", "millrace", "--binary",
+                        "build/tsan/bin/millrace", "--override", "millrace.shards=3", "--only",
+                        "kcat", "--only", "franz", "--only", "confluent", "--only", "crash"],
+              quiet=False)
+
+
 PARTS = {name.removeprefix("part_"): run for name, run in list(globals().items())
          if name.startswith("part_")}
 
