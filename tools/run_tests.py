@@ -22,6 +22,7 @@ SANITIZERS = {
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
 }
 FUZZ_SECONDS = 10
+LINES_MAX = 400  # of a part that says how it went
 SIM_SEEDS = 2000
 
 
@@ -59,7 +60,9 @@ class Sum:
         if failed:
             self.trouble.append(name)
         if failed or not quiet:
-            print("\n".join("    " + line for line in output.splitlines()[-60:]), flush=True)
+            lines = output.splitlines()
+            shown = lines if len(lines) <= LINES_MAX else lines[:LINES_MAX // 2] + ["..."] + lines[-LINES_MAX // 2:]
+            print("\n".join("    " + line for line in shown), flush=True)
 
 
 def build(flavour, *targets):
