@@ -167,11 +167,14 @@ def segments(ctx):
         offsets_contiguous(f"rolled {when}", records)
         java.consumer(server, when, assign=[["rolled", 0]], max_poll_records=1, fetch_max_wait_ms=10)
         for offset in range(0, count, 500):
-            java("consumer.seek", name=when, partition=["rolled", 0], offset=offset)
+            # Paused, so that nothing of before the seek comes after it.
+            java("consumer.pause", name=when, partitions=[["rolled", 0]])
             java("consumer.take", name=when)
+            java("consumer.seek", name=when, partition=["rolled", 0], offset=offset)
+            java("consumer.resume", name=when, partitions=[["rolled", 0]])
             first = wait_for(f"a record after seek to {offset} {when}", lambda: java("consumer.take", name=when))[0]
-            check(f"first record after seek to {offset} {when}", first["value"].startswith(f"{first['offset']}-")
-                  and offset <= first["offset"] < offset + 300, str(first)[:80])
+            equal(f"first record after seek to {offset} {when}", first["offset"], offset)
+            check(f"its value {when}", first["value"].startswith(f"{offset}-"), first["value"][:20])
 
     read_back("after kill -9")
     server.restart()
