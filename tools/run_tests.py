@@ -100,6 +100,11 @@ def part_sim(total):
     total.run("sim_node", ["build/sim/tests/sim_node", "--seeds", f"1..{SIM_SEEDS}", "--jobs", "2"])
 
 
+def part_mutants(total):
+    """Famous bugs, brought back one by one: each must be caught."""
+    total.run("mutants", [sys.executable, "tests/sim/mutants.py"], quiet=False)
+
+
 def part_fuzz(total):
     """Every decoder of foreign bytes for some seconds, under the sanitizers."""
     build("fuzz")

@@ -1,15 +1,16 @@
-/* broker/broker.h - the broker: listeners, sessions, one file per API; and how a node starts and stops.
+/* broker/broker.h - the broker: listeners, sessions, one file per API; and how a node starts and
+ * stops.
  *
  *   io ─► conn ─► session ─► api/NAME.c ─► scatter over shards ─► replicas, groups, controller
  *      ◄─ answers in order ◄─────────────── joined ◄──────────────┘
  *
  *   B1  Every request has a principal and passes authorize().
  *   B2  What is not in the API table is neither served nor advertised.
- *   B3  A request is decided on the shards that own what it touches; they share nothing and are reached by
- *       scatter only.
- *   B4  Requests of a connection are decided in order. Only Produce overlaps with Produce: any other
- *       begins when those before it are answered (as a Kafka broker, which reads the next request
- *       only then).
+ *   B3  A request is decided on the shards that own what it touches; they share nothing and are
+ *       reached by scatter only.
+ *   B4  Requests of a connection are decided in order. Only Produce overlaps with Produce: any
+ *       other begins when those before it are answered (as a Kafka broker, which reads the next
+ *       request only then).
  */
 #pragma once
 
@@ -34,9 +35,11 @@ struct broker_options {
     void *ctx;
 };
 
-/* Start on the home shard: directories, logs, quorum, registration, listeners. Completes with 0 when
- * ready was called. `f` lives until completion; after trouble the broker must still be stopped. */
-void broker_start(const struct broker_options *o, struct broker **out, struct fail *f, struct op *op);
+/* Start on the home shard: directories, logs, quorum, registration, listeners. Completes with 0
+ * when ready was called. `f` lives until completion; after trouble the broker must still be
+ * stopped. */
+void broker_start(const struct broker_options *o, struct broker **out, struct fail *f,
+                  struct op *op);
 
 /* All shards' metrics in Prometheus text, appended to `out`. Home shard. Completes with 0. */
 void broker_metrics(struct broker *b, struct text *out, struct op *op);

@@ -1,4 +1,5 @@
-/* The first steps of a start: every log directory is formatted, agrees with the others, and is locked. */
+/* The first steps of a start: every log directory is formatted, agrees with the others, and is
+ * locked. */
 #include "broker/start.h"
 
 #include <stdio.h>
@@ -34,8 +35,8 @@ static int check_meta(struct life *l)
     if (m->node_id != b->node_id)
         return fail_set(l->fail, -EINVAL,
                         "%s/%s is of node %d, but node.id is %d: this directory belongs to another "
-                        "node, or node.id was changed", b->paths[l->dir], META_PROPERTIES, m->node_id,
-                        b->node_id);
+                        "node, or node.id was changed",
+                        b->paths[l->dir], META_PROPERTIES, m->node_id, b->node_id);
     if (b->cluster_id[0] != 0 && strcmp(b->cluster_id, m->cluster_id) != 0)
         return fail_set(l->fail, -EINVAL,
                         "%s/%s has cluster id %s, another log directory has %s: they belong to "
@@ -100,7 +101,8 @@ static void dir_failed_home(struct io *io, struct io_message *m)
     free(d);
 }
 
-/* On the shard where it happened. The process stops: going on without one of several directories is not served yet. */
+/* On the shard where it happened. The process stops: going on without one of several directories is
+ * not served yet. */
 static void dir_failed(struct log_dir *dir, struct io *io, const struct fail *why, void *ctx)
 {
     struct broker *b = ctx;
@@ -120,8 +122,8 @@ static void read_meta(struct life *l)
     struct broker *b = l->broker;
 
     text_clear(&l->text);
-    file_read_all(b->shards[0].io, path_in(l, b->paths[l->dir], META_PROPERTIES), META_PROPERTIES_MAX,
-                  &l->text, &l->part.op);
+    file_read_all(b->shards[0].io, path_in(l, b->paths[l->dir], META_PROPERTIES),
+                  META_PROPERTIES_MAX, &l->text, &l->part.op);
 }
 
 static void identify_run(struct flow *f)

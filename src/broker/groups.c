@@ -26,7 +26,7 @@ struct groups {
     struct op *closed;
 };
 
-/* ---- the log below a coordinator ------------------------------------------------------------------- */
+/* ---- the log below a coordinator ------------------------------------------------------------- */
 
 static enum kerr host_append(void *log, struct batch_builder *builder, int64_t *end)
 {
@@ -39,7 +39,8 @@ static enum kerr host_append(void *log, struct batch_builder *builder, int64_t *
     text_clear(&h->batch);
     if (batch_builder_finish(builder, &h->batch) < 0)
         return KERR_UNKNOWN_SERVER_ERROR;
-    int n = batch_read((struct bytes){(const uint8_t *)h->batch.p, (int32_t)h->batch.n}, &batch, NULL);
+    int n =
+        batch_read((struct bytes){(const uint8_t *)h->batch.p, (int32_t)h->batch.n}, &batch, NULL);
     ASSERT(n == (int)h->batch.n);
     enum kerr error = replica_append(h->replica, &batch, -1, &appended);
     if (error == KERR_NOT_LEADER_OR_FOLLOWER || error == KERR_KAFKA_STORAGE_ERROR)
@@ -67,7 +68,8 @@ static int64_t host_high_watermark(void *log)
     return replica_high_watermark(((struct host *)log)->replica);
 }
 
-static void host_read(void *log, int64_t offset, uint32_t max_bytes, struct text *out, struct op *op)
+static void host_read(void *log, int64_t offset, uint32_t max_bytes, struct text *out,
+                      struct op *op)
 {
     struct host *h = log;
 
@@ -86,7 +88,7 @@ static void host_read(void *log, int64_t offset, uint32_t max_bytes, struct text
     log_read_bytes(replica_log(h->replica), &h->read, out, op);
 }
 
-/* ---- hosts ------------------------------------------------------------------------------------------ */
+/* ---- hosts ----------------------------------------------------------------------------------- */
 
 static struct host *host_find(struct groups *g, int32_t partition)
 {
@@ -158,9 +160,9 @@ static void load_done(struct op *op, int64_t result)
     }
     if (result < 0)
         say(h->groups->shard->telemetry, LOG_ERROR, "broker",
-            "the groups of __consumer_offsets-%d cannot be loaded: %s; they are unavailable until this "
-            "partition can be read (restart, or repair the log)", replica_partition(h->replica),
-            error_text((int)result));
+            "the groups of __consumer_offsets-%d cannot be loaded: %s; they are unavailable until "
+            "this partition can be read (restart, or repair the log)",
+            replica_partition(h->replica), error_text((int)result));
     host_wind(h);
 }
 
@@ -283,7 +285,7 @@ int32_t groups_partition(const struct image *image, struct str group_id)
     return topic == NULL ? -1 : group_partition_of(group_id, topic->partition_count);
 }
 
-/* ---- questions ---------------------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 /* What a part still waits for, and, for groups_ask_all, the asks that it made itself. */
 struct asking {
@@ -325,7 +327,8 @@ static void ask_host(struct scatter_part *part, struct group_ask *ask, struct ho
         .response = ask->response,
         .arena = &part->arena,
         .client_id = r->client_id,
-        .client_host = arena_printf(&part->arena, "/%.*s", STR_ARG(request_host(r))), /* as Java writes it */
+        /* as Java writes it */
+        .client_host = arena_printf(&part->arena, "/%.*s", STR_ARG(request_host(r))),
         .now_ms = io_now_ms(io),
         .wall_ms = io_wall_ms(io),
         .image = part->shard->image,
@@ -382,7 +385,7 @@ void groups_ask(struct request *r, struct group_ask *asks, uint32_t count,
     scatter_run(s);
 }
 
-/* ---- the connection is gone --------------------------------------------------------------------------- */
+/* ---- the connection is gone ------------------------------------------------------------------ */
 
 static void part_forget(struct scatter_part *part)
 {
@@ -404,7 +407,7 @@ void groups_cancel(struct request *r)
         scatter_interrupt(r->state, part_forget);
 }
 
-/* ---- all of them ------------------------------------------------------------------------------------------ */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 struct ask_all {
     void (*merge)(struct request *r, const void *response);
@@ -460,7 +463,7 @@ void groups_ask_all(struct request *r, void (*merge)(struct request *r, const vo
     scatter_run(s);
 }
 
-/* ---- one group, the whole request ------------------------------------------------------------------------ */
+/* ---- one group, the whole request ------------------------------------------------------------ */
 
 struct ask_one {
     struct group_ask ask;

@@ -1,4 +1,5 @@
-/* The listeners of a start: each is bound on every shard, and its real port is known, before clients are let in. */
+/* The listeners of a start: each is bound on every shard, and its real port is known, before
+ * clients are let in. */
 #include "broker/start.h"
 
 #include <stdio.h>
@@ -24,8 +25,8 @@ static void listen_on(struct life *l, struct broker_shard *shard, struct op *op)
 {
     const struct listener *at = &l->broker->listeners[l->listener];
 
-    listener_open(listener_new(shard, at), &l->address, shard->index == 0 ? &l->bound : &shard->bound,
-                  op);
+    listener_open(listener_new(shard, at), &l->address,
+                  shard->index == 0 ? &l->bound : &shard->bound, op);
 }
 
 /* Every shard but the first, which has found the port already. */
@@ -46,8 +47,8 @@ static void begin_listener(struct life *l)
     l->address.port = at->port;
 }
 
-/* Shards share a port (SO_REUSEPORT), and the kernel would share it with another process that does so, too: see
- * first that it is free. */
+/* Shards share a port (SO_REUSEPORT), and the kernel would share it with another process that does
+ * so, too: see first that it is free. */
 static void begin_probe(struct life *l)
 {
     io_listen(l->broker->shards[0].io, &l->address, false, &l->probe, &l->bound, &l->stage.op);
@@ -72,8 +73,10 @@ static void listen_failed(struct life *l, int64_t rc)
 {
     const struct listener *at = &l->broker->listeners[l->listener];
 
-    fail_set(l->fail, (int)rc, "cannot listen on %s://%s:%u: %s; choose another port in listeners, or stop "
-             "what uses it", at->name, at->host, at->port, error_text((int)rc));
+    fail_set(l->fail, (int)rc,
+             "cannot listen on %s://%s:%u: %s; choose another port in listeners, or stop "
+             "what uses it",
+             at->name, at->host, at->port, error_text((int)rc));
 }
 
 static void listeners_run(struct flow *f)

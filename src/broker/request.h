@@ -1,10 +1,11 @@
 /* broker/request.h - one request, from its frame to its answer (internal to this room).
  *
- *   frame ─► header ─► API table ─► decode into the arena ─► handle(request) … request_answer(request)
+ *   frame ─► header ─► API table ─► decode into the arena ─► handle(r) … request_answer(r)
  *
- * A handler finds `message` decoded and `response` initialised; it fills `response` (memory from the
- * arena, or living until the answer was sent) and calls request_answer once, now or later. It runs on the shard of the
- * connection, alone may touch the request and its arena, and reaches other shards by scatter.
+ * A handler finds `message` decoded and `response` initialised; it fills `response` (memory from
+ * the arena, or living until the answer was sent) and calls request_answer once, now or later. It
+ * runs on the shard of the connection, alone may touch the request and its arena, and reaches other
+ * shards by scatter.
  */
 #pragma once
 
@@ -18,10 +19,10 @@ struct request;
 
 struct broker_api {
     int16_t key;
-    uint8_t listeners;                 /* LISTENER_BROKER, LISTENER_CONTROLLER: where it is served */
+    uint8_t listeners; /* LISTENER_BROKER, LISTENER_CONTROLLER: where it is served */
     void (*handle)(struct request *r);
-    /* The connection is gone while the request waits: end it soon (request_answer is still called). NULL: it
-     * ends by itself in bounded time. */
+    /* The connection is gone while the request waits: end it soon (request_answer is still called).
+     * NULL: it ends by itself in bounded time. */
     void (*cancel)(struct request *r);
 };
 extern const struct broker_api broker_apis[];
@@ -51,8 +52,8 @@ struct request {
     struct group_ask *asked;           /* of groups_ask_one */
     void *batch;                       /* the questions of a request about several groups */
 
-    /* For answers with records by reference: spans for each `records` field with n > 0 and p NULL, in wire order, and
-     * what lets go of them once sent. */
+    /* For answers with records by reference: spans for each `records` field with n > 0 and p NULL,
+     * in wire order, and what lets go of them once sent. */
     const struct log_spans *const *records;
     uint32_t records_count;
     void (*sent)(struct request *r);   /* the answer was sent or dropped; NULL: nothing to do */

@@ -1,14 +1,14 @@
-/* broker/scatter.h - a request's work on the shards that own what it touches (internal to this room).
+/* broker/scatter.h - a request's work on the shards that own what it touches (internal).
  *
- *   scatter_add(item) … grouped by shard ─► run(part) on each ─► scatter_part_done ─► joined(scatter) at home
+ *   scatter_add(item) … by shard ─► run(part) on each ─► scatter_part_done ─► joined at home
  *
- * The only way from one shard to another for requests. A part that belongs to the own shard runs inside
- * scatter_run, without a message.
+ * The only way from one shard to another for requests. A part that belongs to the own shard runs
+ * inside scatter_run, without a message.
  *
- *   S1  `run` touches only the part, its items' results and what its shard owns. What it allocates for
- *       the answer comes from part->arena, which lives as long as the scatter.
- *   S2  `joined` runs once, on the request's shard, when every part is done (inside scatter_run when
- *       all of them were done at once).
+ *   S1  `run` touches only the part, its items' results and what its shard owns. What it allocates
+ *       for the answer comes from part->arena, which lives as long as the scatter.
+ *   S2  `joined` runs once, on the request's shard, when every part is done (inside scatter_run
+ *       when all of them were done at once).
  */
 #pragma once
 
@@ -54,8 +54,8 @@ void scatter_part_done(struct scatter_part *part);
 void scatter_part_done_after(struct scatter_part *part);
 /* For request.c: free the parts' arenas. */
 void scatter_deinit(struct scatter *s);
-/* While parts are under way: run `interrupt` on the shard of each, in addition; `joined` waits for these too.
- * `interrupt` may call scatter_part_done for its part, if `run` has not. */
+/* While parts are under way: run `interrupt` on the shard of each, in addition; `joined` waits for
+ * these too. `interrupt` may call scatter_part_done for its part, if `run` has not. */
 void scatter_interrupt(struct scatter *s, void (*interrupt)(struct scatter_part *part));
 /* Run again over the same items with another function (all parts are done). */
 void scatter_again(struct scatter *s, void (*run)(struct scatter_part *part),

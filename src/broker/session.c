@@ -5,8 +5,8 @@
 #include "broker/metrics.h"
 #include "broker/scatter.h"
 
-/* A request's decoded form takes at most about 27 times its bytes; only hostile ones come near. What a
- * handler takes besides grows with it. */
+/* A request's decoded form takes at most about 27 times its bytes; only hostile ones come near.
+ * What a handler takes besides grows with it. */
 #define DECODE_BYTES_MAX (16u << 20)
 
 /* Requests that a connection may have handed in and not answered. Clients pipeline five. */
@@ -43,7 +43,7 @@ const struct broker_listener *session_listener(const struct session *s)
     return s->listener;
 }
 
-/* ---- requests in order ------------------------------------------------------------------------- */
+/* ---- requests in order ----------------------------------------------------------------------- */
 
 /* B4: only Produce overlaps with Produce. */
 static bool may_begin(const struct session *s, const struct request *r)
@@ -71,8 +71,8 @@ static struct request *next_request(const struct session *s)
 
 static void begin(struct request *r);
 
-/* A connection is not read while one of its requests waits for its turn, so that the memory of what it has sent is
- * bounded. */
+/* A connection is not read while one of its requests waits for its turn, so that the memory of what
+ * it has sent is bounded. */
 static void pause_or_read(struct session *s)
 {
     bool pause = next_request(s) != NULL || s->frame_bytes >= FRAME_BYTES_MAX;
@@ -83,8 +83,8 @@ static void pause_or_read(struct session *s)
     conn_pause(s->conn, pause);
 }
 
-/* Begin what may begin. A handler that answers at once comes back here by session_answered: the outer loop goes
- * on, so that a long pipeline is no deep stack. */
+/* Begin what may begin. A handler that answers at once comes back here by session_answered: the
+ * outer loop goes on, so that a long pipeline is no deep stack. */
 static void begin_more(struct session *s)
 {
     struct request *next;
@@ -108,7 +108,7 @@ void session_answered(struct request *r, struct answer *a)
     begin_more(s);
 }
 
-/* ---- frames ------------------------------------------------------------------------------------- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 
 /* Read the header, find the API, read the body. False: the connection is of no use any more. */
 static bool understand(struct request *r, const char **why)
@@ -168,8 +168,8 @@ static void begin(struct request *r)
         return;
     }
     say(s->shard->telemetry, LOG_WARN, "broker",
-        "closing the connection of %s: %s (api key %d, version %d, client id \"%.*s\")", s->peer.host,
-        why, r->key, r->version, STR_ARG(r->client_id));
+        "closing the connection of %s: %s (api key %d, version %d, client id \"%.*s\")",
+        s->peer.host, why, r->key, r->version, STR_ARG(r->client_id));
     request_drop(r, why);
 }
 
@@ -309,7 +309,7 @@ void sessions_close(struct broker_shard *shard, struct op *op)
         session_close(container_of(it, struct session, node), "the broker stops");
 }
 
-/* ---- listeners ------------------------------------------------------------------------------------ */
+/* ---- listeners ------------------------------------------------------------------------------- */
 
 /* max.connections, shared equally by the shards. */
 static bool is_full(const struct broker_shard *shard)

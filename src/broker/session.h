@@ -3,8 +3,8 @@
 
 #include "broker/request.h"
 
-/* A listening socket of a shard. Every shard accepts for itself (SO_REUSEPORT when there are several), so
- * that the kernel spreads the connections. */
+/* A listening socket of a shard. Every shard accepts for itself (SO_REUSEPORT when there are
+ * several), so that the kernel spreads the connections. */
 struct broker_listener {
     struct list node;             /* in shard->listeners */
     struct broker_shard *shard;
@@ -20,8 +20,8 @@ struct broker_listener {
     bool full;                    /* not accepting, because of max.connections */
 };
 
-/* Listen on `address` (port 0: any; `bound` tells). Completes when listening; connections wait in the kernel until
- * listener_accept. */
+/* Listen on `address` (port 0: any; `bound` tells). Completes when listening; connections wait in
+ * the kernel until listener_accept. */
 void listener_open(struct broker_listener *l, const struct io_address *address,
                    struct io_address *bound, struct op *op);
 void listener_accept(struct broker_listener *l);
@@ -37,6 +37,6 @@ const struct broker_listener *session_listener(const struct session *s);
 /* Close all sessions of a shard; completes when the last one is gone. */
 void sessions_close(struct broker_shard *shard, struct op *op);
 
-/* For a request whose answer was sent from what other shards hold: it stays until session_released. */
+/* A request whose answer was sent from what other shards hold: it stays until session_released. */
 void session_holds(struct request *r);
 void session_released(struct request *r);

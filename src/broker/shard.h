@@ -20,7 +20,7 @@ struct broker_shard {
     struct replicas *replicas;
     struct log_memory log_memory;
     struct groups *groups;
-    const struct image *image;      /* what clients of this shard may see; never NULL once listening */
+    const struct image *image; /* what clients of this shard may see; never NULL once listening */
     const struct config *settings;  /* broker settings in force (static + dynamic) at `image` */
     const struct authorizer *authorizer;
     struct metrics *metrics;

@@ -1,5 +1,5 @@
-/* Start: settings ► directories ► replicas and groups (empty) ► sockets bound ► node: quorum, registration, first image
- * ► sockets accept ► ready.
+/* Start: settings ► directories ► replicas and groups (empty) ► sockets bound ► node: quorum,
+ * registration, first image ► sockets accept ► ready.
  */
 #include "broker/start.h"
 
@@ -12,7 +12,7 @@
 #include "broker/publish.h"
 #include "broker/settings.h"
 
-/* ---- from settings ------------------------------------------------------------------------------------- */
+/* ---- from settings --------------------------------------------------------------------------- */
 
 /* log.dirs, and which of them holds the metadata log (metadata.log.dir, else the first). */
 static int take_dirs(struct broker *b, struct fail *f)
@@ -61,8 +61,8 @@ static int take_listeners(struct broker *b, struct fail *f)
     return 0;
 }
 
-/* Logs' tails get half of the memory budget, shared equally; the other half is for requests, answers and what
- * does not grow with the data. */
+/* Logs' tails get half of the memory budget, shared equally; the other half is for requests,
+ * answers and what does not grow with the data. */
 static void make_shards(struct broker *b)
 {
     int64_t budget = config_i64(b->options.settings, BROKER_MILLRACE_MEMORY_BYTES);
@@ -86,7 +86,7 @@ static void make_shards(struct broker *b)
     }
 }
 
-/* ---- replicas tell their shard ----------------------------------------------------------------------------- */
+/* ---- replicas tell their shard --------------------------------------------------------------- */
 
 static void replica_leads(void *ctx, struct replica *r, bool leads)
 {
@@ -122,7 +122,7 @@ static void make_replicas(struct broker *b)
     }
 }
 
-/* ---- the node ------------------------------------------------------------------------------------------------ */
+/* ---- the node -------------------------------------------------------------------------------- */
 
 void broker_fail(struct broker *b, const struct fail *why)
 {
@@ -189,7 +189,7 @@ static void begin_node(struct life *l)
     node_start(&l->node_options, &b->node, l->fail, &l->flow.op);
 }
 
-/* ---- ready ---------------------------------------------------------------------------------------------------- */
+/* ---- ready ----------------------------------------------------------------------------------- */
 
 static void accept_all(struct broker_shard *shard, void *ctx, struct op *op)
 {
@@ -221,13 +221,14 @@ static void tell_ready(struct life *l)
         text_printf(&text, "%s%s://%s%s%s:%u", i > 0 ? "," : "", a->name, ipv6 ? "[" : "", a->host,
                     ipv6 ? "]" : "", a->port);
     }
-    say(b->shards[0].telemetry, LOG_INFO, "broker", "Kafka Server started: node %d of cluster %s, %u partitions on %u shard%s",
-        b->node_id, b->cluster_id, partitions_held(b), b->shard_count, b->shard_count == 1 ? "" : "s");
+    say(b->shards[0].telemetry, LOG_INFO, "broker",
+        "Kafka Server started: node %d of cluster %s, %u partitions on %u shard%s", b->node_id,
+        b->cluster_id, partitions_held(b), b->shard_count, b->shard_count == 1 ? "" : "s");
     b->options.ready(b->options.ctx, b->node_id, text.p);
     text_deinit(&text);
 }
 
-/* ---- the flow ---------------------------------------------------------------------------------------------------- */
+/* ---- the flow -------------------------------------------------------------------------------- */
 
 static void start_run(struct flow *f)
 {
@@ -255,7 +256,8 @@ failed:
     flow_done(f, f->result);
 }
 
-void broker_start(const struct broker_options *o, struct broker **out, struct fail *f, struct op *op)
+void broker_start(const struct broker_options *o, struct broker **out, struct fail *f,
+                  struct op *op)
 {
     struct broker *b = calloc(1, sizeof *b);
     struct life *l = calloc(1, sizeof *l);

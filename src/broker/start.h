@@ -1,12 +1,13 @@
-/* broker/start.h - how the broker starts and stops: the flows behind broker_start and broker_stop (internal). */
+/* broker/start.h - how the broker starts and stops: the flows behind broker_start and broker_stop
+ * (internal). */
 #pragma once
 
 #include "broker/checkpoint.h"
 #include "broker/session.h"
 
-/* What is there so far; stopping takes it down in the opposite order. Lives as long as the broker. */
+/* What is there so far; a stop takes it down in the opposite order. Lives as long as the broker. */
 struct life {
-    struct flow flow, stage, part;  /* of the start, of dirs.c or listen.c, and of a piece of that */
+    struct flow flow, stage, part; /* of the start, of dirs.c or listen.c, and of a piece of that */
     struct broker *broker;
     struct fail *fail;              /* of broker_start's caller, until it has completed */
     struct text text;               /* of a small file */

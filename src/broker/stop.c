@@ -1,5 +1,6 @@
-/* Stop: no new connections ► leave the cluster ► connections closed ► coordinators and logs closed ► quorum closed ►
- * checkpoints ► clean markers. Any trouble on the way, and no directory is marked clean.
+/* Stop: no new connections ► leave the cluster ► connections closed ► coordinators and logs closed
+ * ► quorum closed ► checkpoints ► clean markers. Any trouble on the way, and no directory is marked
+ * clean.
  */
 #include "broker/start.h"
 
@@ -9,7 +10,7 @@
 #include "broker/groups.h"
 #include "broker/metrics.h"
 
-/* ---- per shard ------------------------------------------------------------------------------------------- */
+/* ---- per shard ------------------------------------------------------------------------------- */
 
 struct closing_listeners {
     struct op op;
@@ -78,7 +79,7 @@ static void stop_replicas(struct broker_shard *shard, void *ctx, struct op *op)
     replicas_close(shard->replicas, op);
 }
 
-/* ---- the flow ----------------------------------------------------------------------------------------------- */
+/* ---- the flow -------------------------------------------------------------------------------- */
 
 static void note_trouble(struct life *l)
 {

@@ -167,7 +167,11 @@ void controller_handle(struct controller *c, struct controller_call *call)
     call->parked = (struct parked){.ready = call_ready};
     call->failed = c->active ? answer(c, call) : KERR_NOT_CONTROLLER;
     if (c->active)
+#ifdef MUTANT_CONTROLLER_ANSWER_BEFORE_COMMIT
+        parking_add(&c->parking, &call->parked, 0);
+#else
         parking_add(&c->parking, &call->parked, c->end);
+#endif
     else
         list_add_tail(&c->refused, &call->parked.node);
 }

@@ -419,7 +419,9 @@ int apply_partition_change(struct image_edit *e, const void *record, struct fail
     TRY(change_replicas(e, r, &p, f));
     if (r->leader != -2) {
         p.leader = r->leader;
+#ifndef MUTANT_IMAGE_EPOCH_STAYS
         p.leader_epoch++;
+#endif
     }
     if (r->leader_recovery_state >= 0)
         p.recovery_state = r->leader_recovery_state;

@@ -126,7 +126,7 @@ void epoll_close(struct io_file *base, struct op *op)
     struct epoll_file *file = file_of(base);
     struct task *t = task_begin(shard_of(base->io), op);
 
-    ASSERT(file->in_flight == 0);
+    ASSERT(__atomic_load_n(&file->in_flight, __ATOMIC_ACQUIRE) == 0);
     t->run = close_run;
     t->finish = close_finish;
     t->object = file;
@@ -137,9 +137,7 @@ void epoll_close(struct io_file *base, struct op *op)
 
 static void file_op_finish(struct op *op)
 {
-    struct epoll_file *file = task_of(op)->object;
-
-    file->in_flight--;
+    file_hold(task_of(op)->object, -1);
 }
 
 static struct task *file_op_begin(struct io_file *base, void (*run)(struct op *op), struct op *op)
@@ -147,7 +145,7 @@ static struct task *file_op_begin(struct io_file *base, void (*run)(struct op *o
     struct epoll_file *file = file_of(base);
     struct task *t = task_begin(shard_of(base->io), op);
 
-    file->in_flight++;
+    file_hold(file, 1);
     t->run = run;
     t->finish = file_op_finish;
     t->object = file;

@@ -95,6 +95,12 @@ struct epoll_file {
     bool cache_unknown; /* the file system has no RWF_NOWAIT */
 };
 
+/* An operation on the file begins (1), or has ended (-1). Atomic, because another shard may send from it. */
+static inline void file_hold(struct epoll_file *file, int by)
+{
+    __atomic_add_fetch(&file->in_flight, (uint32_t)by, __ATOMIC_ACQ_REL);
+}
+
 struct epoll_socket {
     struct io_socket base; /* first */
     struct handle handle;

@@ -201,7 +201,7 @@ static void send_hold(struct task *t, int by)
     for (uint32_t i = 0; i < t->n; i++) {
         struct epoll_file *file = span_file(&send_spans(t)[i]);
         if (file != NULL)
-            file->in_flight += (uint32_t)by;
+            file_hold(file, by);
     }
 }
 

@@ -351,8 +351,10 @@ static void write_names_run(struct flow *f)
                  file_replace(log->io, log->path, LOG_METADATA_NAME, metadata_content(x), &f->op));
     else if (x->created)
         FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
+#ifndef MUTANT_LOG_NAME_NOT_SYNCED
     if (x->fresh)
         FLOW_TRY(f, "sync the log directory", io_sync_dir(log->io, log->dir->path, &f->op));
+#endif
     /* Epochs that were dropped or rebuilt are not saved here: the next start would find the same,
      * and before the first batch or at a close they are. */
     FLOW_TRY(f, "remove old snapshots", snapshot_remove_strays(log, &x->entries, &f->op));

@@ -348,6 +348,10 @@ void conn_answer(struct conn_frame *f, struct answer *a)
     f->buf = NULL;
     f->answered = true;
     f->answer = a;
+#ifdef MUTANT_NETWORK_UNORDERED
+    if (!c->sending)
+        list_remove(&f->node), list_add_head(&c->order, &f->node);
+#endif
     c->unanswered--;
     if (a != NULL)
         c->unsent_bytes += a->total_bytes;

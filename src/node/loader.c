@@ -5,7 +5,8 @@
 
 #include "record/record.h"
 
-/* A record that cannot be applied: this node does not understand its cluster, so it must not go on. */
+/* A record that cannot be applied: this node does not understand its cluster, so it must not go on.
+ */
 static int refuse(struct node *n, const struct batch *b, struct fail *f)
 {
     fail_wrap(f, "the metadata log cannot be understood at offset %" PRId64, b->base_offset);
@@ -103,7 +104,7 @@ void loader_snapshot(void *ctx, struct raft_snapshot_id id)
     n->snapshot_id = id;
 }
 
-/* ---- snapshots ------------------------------------------------------------------------------------------ */
+/* ---- snapshots ------------------------------------------------------------------------------- */
 
 /* Records of an image, one after another in one piece of memory. */
 struct framed_list {
@@ -150,7 +151,8 @@ void loader_snapshot_when_due(struct node *n)
     framed = calloc(list.count + 1, sizeof *framed);
     ASSERT(framed != NULL);
     for (uint32_t i = 0; i < list.count; i++) {
-        framed[i] = (struct bytes){(const uint8_t *)list.bytes.p + at, (int32_t)(list.ends[i] - at)};
+        framed[i] =
+            (struct bytes){(const uint8_t *)list.bytes.p + at, (int32_t)(list.ends[i] - at)};
         at = list.ends[i];
     }
     op_init(&n->snapshot, snapshot_done);

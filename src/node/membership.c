@@ -1,7 +1,9 @@
-/* The broker registers, is unfenced, lives by heartbeats, and leaves; the controller registers itself.
+/* The broker registers, is unfenced, lives by heartbeats, and leaves; the controller registers
+ * itself.
  *
  *   STARTING ─ registered, record seen ─► first image published: RECOVERY ─ unfenced ─► RUNNING
- *      RUNNING ─ node_leave ─► PENDING_CONTROLLED_SHUTDOWN ─ the controller lets go, or time is up ─► SHUTTING_DOWN
+ *      RUNNING ─ node_leave ─► PENDING_CONTROLLED_SHUTDOWN
+ *                              ─ the controller lets go, or time is up ─► SHUTTING_DOWN
  *
  * One call is with the controller at a time.
  */
@@ -13,10 +15,12 @@
 #include "protocol/broker_registration.h"
 #include "protocol/controller_registration.h"
 
-/* Before the broker runs it asks again as soon as the last answer is there; this is for when nothing moves. */
+/* Before the broker runs it asks again as soon as the last answer is there; this is for when
+ * nothing moves. */
 #define STARTING_PULSE_MS 10
 #define LEAVING_PULSE_MS 50
-/* How long a controlled shutdown may take before the broker stops without the controller's word: Kafka's. */
+/* How long a controlled shutdown may take before the broker stops without the controller's word; as
+ * long as Kafka waits. */
 #define LEAVE_MS_MAX 300000
 
 /* One request of ours to the controller, with all its memory. */
@@ -42,10 +46,11 @@ static void set_state(struct node *n, enum broker_state state)
     n->options.state(n->options.ctx, state);
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static struct membership_call *call_new(struct node *n, int16_t api_key, int16_t version,
-                                        void (*ready)(struct controller_call *call, enum kerr error))
+                                        void (*ready)(struct controller_call *call,
+                                                      enum kerr error))
 {
     struct membership_call *c = calloc(1, sizeof *c);
 
@@ -95,7 +100,7 @@ static void pulse_in(struct node *n, int64_t ms)
     io_timer_set(n->io, &n->pulse, io_now_ns(n->io) + ms * 1000000, pulse_fired);
 }
 
-/* ---- registration -------------------------------------------------------------------------------------- */
+/* ---- registration ---------------------------------------------------------------------------- */
 
 static void fill_listeners(struct membership_call *c)
 {
@@ -151,8 +156,10 @@ static void registered(struct controller_call *call, enum kerr error)
     if (error == KERR_NONE) {
         n->broker_epoch = c->response.registration.broker_epoch;
     } else if (!kerr_is_retriable((int16_t)error) && error != KERR_NOT_CONTROLLER) {
-        fail_set(&why, -EINVAL, "the controller refuses to register this broker: %s; another broker may have its "
-                 "node.id, or the cluster may have features that this version does not know", kerr_name((int16_t)error));
+        fail_set(&why, -EINVAL,
+                 "the controller refuses to register this broker: %s; another broker may have its "
+                 "node.id, or the cluster may have features that this version does not know",
+                 kerr_name((int16_t)error));
     }
     call_free(c);
     if (why.error < 0)
@@ -183,7 +190,7 @@ static void register_broker(struct node *n)
     call_send(c);
 }
 
-/* ---- the controller registers itself (KIP-919) -------------------------------------------------------------- */
+/* ---- the controller registers itself (KIP-919) ----------------------------------------------- */
 
 static void controller_registered(struct controller_call *call, enum kerr error)
 {
@@ -247,7 +254,7 @@ static void register_controller(struct node *n)
     call_send(c);
 }
 
-/* ---- heartbeats ---------------------------------------------------------------------------------------------- */
+/* ---- heartbeats ------------------------------------------------------------------------------ */
 
 void membership_rest(struct node *n)
 {
@@ -289,7 +296,8 @@ static void beat(struct controller_call *call, enum kerr error)
     bool unfenced = ok && !a->is_fenced, may_stop = ok && a->should_shut_down;
 
     if (!ok && n->state != BROKER_SHUTTING_DOWN)
-        say(n->telemetry, LOG_WARN, "node", "the controller does not take this broker's heartbeat: %s",
+        say(n->telemetry, LOG_WARN, "node",
+            "the controller does not take this broker's heartbeat: %s",
             kerr_name(error == KERR_NONE ? a->error_code : (int16_t)error));
     call_free(c);
     if (n->state == BROKER_SHUTTING_DOWN)
@@ -313,7 +321,8 @@ static void beat(struct controller_call *call, enum kerr error)
 
 static void send_heartbeat(struct node *n)
 {
-    struct membership_call *c = call_new(n, API_BROKER_HEARTBEAT, broker_heartbeat_request_message.high, beat);
+    struct membership_call *c =
+        call_new(n, API_BROKER_HEARTBEAT, broker_heartbeat_request_message.high, beat);
     struct broker_heartbeat_request *m = &c->request.heartbeat;
 
     broker_heartbeat_request_init(m);
@@ -326,7 +335,7 @@ static void send_heartbeat(struct node *n)
     call_send(c);
 }
 
-/* ---- what is next ------------------------------------------------------------------------------------------------ */
+/* ---- what is next ---------------------------------------------------------------------------- */
 
 /* The broker serves: it is unfenced, and its clients can see that. */
 static void run(struct node *n)
@@ -366,7 +375,8 @@ static void run_controller(struct node *n)
 
 void membership_advance(struct node *n)
 {
-    if (n->calling || n->failed || n->state == BROKER_SHUTTING_DOWN || n->controller == NULL || !controller_is_active(n->controller))
+    if (n->calling || n->failed || n->state == BROKER_SHUTTING_DOWN || n->controller == NULL ||
+        !controller_is_active(n->controller))
         return;
     if (needs_controller_registration(n)) {
         register_controller(n);

@@ -4,7 +4,7 @@
 
 #include "protocol/allocate_producer_ids.h"
 
-/* ---- the quorum speaks ------------------------------------------------------------------------------- */
+/* ---- the quorum speaks ----------------------------------------------------------------------- */
 
 static void on_leader(void *ctx, int32_t leader_id, int32_t epoch)
 {
@@ -55,7 +55,7 @@ static int append_to_quorum(void *log, int32_t epoch, const struct bytes *framed
     return rc;
 }
 
-/* ---- the controller's time -------------------------------------------------------------------------------- */
+/* ---- the controller's time ------------------------------------------------------------------- */
 
 static void tick_fired(struct io_timer *t)
 {
@@ -75,7 +75,7 @@ void node_wind(struct node *n)
         io_timer_set(n->io, &n->tick, due_ms * 1000000, tick_fired);
 }
 
-/* ---- trouble ------------------------------------------------------------------------------------------------- */
+/* ---- trouble --------------------------------------------------------------------------------- */
 
 void node_fail(struct node *n, const struct fail *why)
 {
@@ -104,7 +104,7 @@ void node_give_up(struct node *n, const struct fail *why)
     node_fail(n, why);
 }
 
-/* ---- start --------------------------------------------------------------------------------------------------- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 static void fill_quorum_open(struct node *n)
 {
@@ -201,8 +201,8 @@ static void start_run(struct flow *f)
     n->options.state(n->options.ctx, n->state);
     if (n->options.is_controller) {
         FLOW_TRY(f, "read the bootstrap records",
-                 quorum_bootstrap(n->io, n->options.dirs[n->options.metadata_dir]->path, &n->bootstrap,
-                                  n->fail, &f->op));
+                 quorum_bootstrap(n->io, n->options.dirs[n->options.metadata_dir]->path,
+                                  &n->bootstrap, n->fail, &f->op));
         make_controller(n);
     }
     fill_quorum_open(n);
@@ -259,7 +259,7 @@ struct controller *node_controller(struct node *n) { return n->controller; }
 struct quorum *node_quorum(struct node *n) { return n->quorum; }
 int64_t node_broker_epoch(const struct node *n) { return n->broker_epoch; }
 
-/* ---- requests ------------------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static void forwarded_ready(struct controller_call *call, enum kerr error)
 {
@@ -298,7 +298,7 @@ void node_forward(struct node *n, struct controller_call *call)
     node_wind(n);
 }
 
-/* ---- producer ids ----------------------------------------------------------------------------------------------- */
+/* ---- producer ids ---------------------------------------------------------------------------- */
 
 struct allocation {
     struct node *node;
@@ -354,7 +354,7 @@ void node_allocate_producer_ids(struct node *n, struct producer_id_block *out, s
     node_forward(n, &a->call);
 }
 
-/* ---- close ---------------------------------------------------------------------------------------------------------- */
+/* ---- close ----------------------------------------------------------------------------------- */
 
 static void node_free(struct node *n)
 {

@@ -47,19 +47,22 @@ struct node_options {
     uint32_t controller_listener_count;
     int64_t previous_broker_epoch;       /* -1 unknown */
 
-    /* Apply `image` on every shard (replicas, coordinators, settings); complete `op` when all have replied. `before`
-     * NULL at first. */
-    void (*publish)(void *ctx, const struct image *before, const struct image *after, struct op *op);
+    /* Apply `image` on every shard (replicas, coordinators, settings); complete `op` when all have
+     * replied. `before` NULL at first. */
+    void (*publish)(void *ctx, const struct image *before, const struct image *after,
+                    struct op *op);
     /* The broker is unfenced and serves, or the node failed for good (`why`). */
     void (*state)(void *ctx, enum broker_state state);
     void (*fatal)(void *ctx, const struct fail *why);
     void *ctx;
 };
 
-/* Open the quorum, elect, load, register, publish the first image, be unfenced. Completes when RUNNING. */
+/* Open the quorum, elect, load, register, publish the first image, be unfenced. Completes when
+ * RUNNING. */
 void node_start(const struct node_options *o, struct node **out, struct fail *f, struct op *op);
 
-/* The image that clients may see on the home shard; other shards keep the one of their publication. */
+/* The image that clients may see on the home shard; other shards keep the one of their publication.
+ */
 const struct image *node_image(const struct node *n);
 struct controller *node_controller(struct node *n);
 struct quorum *node_quorum(struct node *n);
@@ -76,19 +79,20 @@ struct producer_id_block {
 };
 void node_allocate_producer_ids(struct node *n, struct producer_id_block *out, struct op *op);
 
-/* The node cannot go on, because something that it stands on has failed (a log directory): its start ends with
- * `why`, or else `fatal` is called. */
+/* The node cannot go on, because something that it stands on has failed (a log directory): its
+ * start ends with `why`, or else `fatal` is called. */
 void node_give_up(struct node *n, const struct fail *why);
 
-/* Come to rest: no more heartbeats, decisions or publications; whoever waits for the controller is answered.
- * `controlled`: first leave leaderships and wait for the controller's word (bounded); without it at once, for a
- * broker that does not run. Completes when nothing is being published, so that the logs may be closed. Also
- * after node_start failed. */
+/* Come to rest: no more heartbeats, decisions or publications; whoever waits for the controller is
+ * answered. `controlled`: first leave leaderships and wait for the controller's word (bounded);
+ * without it at once, for a broker that does not run. Completes when nothing is being published, so
+ * that the logs may be closed. Also after node_start failed. */
 void node_leave(struct node *n, bool controlled, struct op *op);
-/* After node_leave, and when all that was forwarded is answered: close quorum and controller; free. Completes with
- * 0 when the metadata directory may be marked clean. */
+/* After node_leave, and when all that was forwarded is answered: close quorum and controller; free.
+ * Completes with 0 when the metadata directory may be marked clean. */
 void node_close(struct node *n, struct op *op);
 
-/* Feature ranges that this program supports: what a broker registers and ApiVersions tells. Sorted by name. */
+/* Feature ranges that this program supports: what a broker registers and ApiVersions tells. Sorted
+ * by name. */
 uint32_t node_feature_count(void);
 struct image_feature node_feature_at(uint32_t index);

@@ -1,5 +1,5 @@
-/* Images reach the shards one at a time, in order (P1); answers of the controller leave when what they say can be
- * seen here. */
+/* Images reach the shards one at a time, in order (P1); answers of the controller leave when what
+ * they say can be seen here. */
 #include "node/internal.h"
 
 #include <stdlib.h>
@@ -31,7 +31,8 @@ static void publication_done(struct op *op, int64_t result)
     n->published = n->publishing;
     n->publishing = NULL;
     if (result < 0) {
-        fail_set(&why, (int)result, "the metadata at offset %" PRId64 " cannot be applied to the logs: %s",
+        fail_set(&why, (int)result,
+                 "the metadata at offset %" PRId64 " cannot be applied to the logs: %s",
                  image_offset(n->published), error_text((int)result));
         node_fail(n, &why);
     }

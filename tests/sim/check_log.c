@@ -110,7 +110,7 @@ static void check_order(struct truth *t, uint32_t producer, uint32_t n)
 
     for (uint32_t i = n; i-- > 0 && n - i < 64;) {
         const struct sent *before = &h->records[i];
-        if (before->part != s->part || before->offset < 0)
+        if (before->part != s->part || before->offset < 0 || before->late || s->late)
             continue;
         if (before->offset > s->offset)
             broken(t->world, "%s-%d: idempotent producer %u: record %u is at %" PRId64
@@ -120,12 +120,12 @@ static void check_order(struct truth *t, uint32_t producer, uint32_t n)
     }
 }
 
-/* A request that names its topic may come so late that a new topic has that name. */
+/* A request that names its topic may come so late that a new topic has that name; also one that was sent again since. */
 static bool is_late(const struct sent *s, const struct part *part)
 {
     const struct topic *meant = s->part->topic;
 
-    return s->part != part && s->state == SENT_OPEN && s->offset < 0 && meant->state == TOPIC_GONE &&
+    return s->part != part && s->state != SENT_NEVER && meant->state == TOPIC_GONE &&
            s->part->partition == part->partition && strcmp(meant->name, part->topic->name) == 0;
 }
 
@@ -137,7 +137,7 @@ static void bind(struct truth *t, struct part *part, int64_t offset, uint32_t pr
     struct sent *s;
 
     if (n < h->count && is_late(&h->records[n], part))
-        h->records[n].part = part;
+        h->records[n] = (struct sent){.part = part, .offset = -1, .late = true};
     if (n >= h->count || h->records[n].part != part)
         broken(t->world, "%s-%d: at %" PRId64 " is record %u of producer %u, which was not sent there",
                part->topic->name, part->partition, offset, n, producer);

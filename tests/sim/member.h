@@ -20,6 +20,7 @@ struct member {
     int32_t partitions_led; /* how many it gave away */
     int mood;
     bool first_find, coordinator_known, joined, leads;
+    bool stale;             /* the commit under way is of the generation before */
     bool in_doubt;          /* a commit may yet take effect */
     int64_t heartbeat_ns;
     int64_t committed[FETCH_PARTITIONS_MAX]; /* by slot: last commit; when one is asked for, the floor */

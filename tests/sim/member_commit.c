@@ -152,9 +152,11 @@ void member_commit_begin(struct member *m)
     offset_commit_request_init(&q);
     m->version = client_version(&m->client, API_OFFSET_COMMIT, 2, 10);
     m->generation_known = t->generation;
+    /* As if it had not heard that the group has moved on. */
+    m->stale = m->generation > 1 && m->client.world->calm_ns == 0 && client_below(&m->client, 6) == 0;
     q.group_id = STR(GROUP);
     q.member_id = str_of(m->member_id);
-    q.generation_id_or_member_epoch = m->generation;
+    q.generation_id_or_member_epoch = m->stale ? m->generation - 1 : m->generation;
     q.topics = topics;
     for (uint32_t i = 0; i < m->fetch.count; i++) {
         struct fetch_slot *s = &m->fetch.slots[i];
@@ -189,9 +191,11 @@ static void take_commit(struct member *m, uint32_t i, int16_t error)
 {
     if (m->committing[i] < 0)
         broken(m->client.world, "OffsetCommit was answered for what was not committed");
+    if (m->stale && is_definite(error))
+        return;
     if (error == KERR_NONE) {
-        truth_commit_acked(m->client.world->truth, m->fetch.slots[i].part, m->committing[i], m->generation,
-                           m->generation_known);
+        truth_commit_acked(m->client.world->truth, m->fetch.slots[i].part, m->committing[i],
+                           m->stale ? m->generation - 1 : m->generation, m->generation_known);
         m->committed[i] = m->committing[i];
         return;
     }

@@ -299,7 +299,7 @@ static bool is_forgotten(const struct producer *p, const struct pending *b)
 {
     bool is_last = sequence_add(b->base_sequence, b->count) == b->target->next_sequence;
 
-    if (p->idempotent && !b->target->known && p->version < 13 && part_had_namesake(p, b->target->part))
+    if (p->idempotent && p->version < 13 && part_had_namesake(p, b->target->part))
         return true;
     return p->idempotent && !is_last && b->life != p->client.world->lives;
 }

@@ -236,6 +236,7 @@ static void tick(struct sim *sim, void *arg)
     struct world *w = arg;
 
     world_check_failed_io(w);
+    world_check_marker(w);
     go_on(w);
     if (w->phase == PHASE_OVER)
         return;

@@ -64,6 +64,7 @@ struct sent {
     int64_t offset;           /* -1 = not known */
     uint32_t life;            /* acknowledged in the life in which it was asked for; 0 = not so */
     uint8_t state;
+    bool late;                /* meant for an older topic of that name */
 };
 struct history {              /* of one producer */
     struct sent *records;

@@ -23,6 +23,7 @@ struct node_life {
     struct op start, stop;
     struct telemetry_sink sink;
     bool starting, stopping, stop_asked, ready, torn_down;
+    int64_t began_ns;
     uint64_t faults_before; /* injected into the disk before this life */
     int64_t failed_io_ns;   /* since when a failed write or sync is known; 0 = none */
 };
@@ -88,9 +89,11 @@ static uint64_t write_faults(const struct world *w)
     return c->failed[SIM_WRITE] + c->failed[SIM_SYNC];
 }
 
-static bool disk_may_be_full(const struct world *w)
+static bool disk_may_be_full(const struct node_life *l)
 {
-    if (w->calm_ns != 0)
+    const struct world *w = l->world;
+
+    if (w->calm_ns != 0 && l->began_ns >= w->calm_ns)
         return false;
     for (uint32_t i = 0; i < w->plan.fault_count; i++) {
         if (w->plan.faults[i].kind == FAULT_DISK_FULL)
@@ -110,7 +113,7 @@ static void must_have_cause(struct node_life *l, const char *what, const char *w
     struct world *w = l->world;
 
     note(w, "life %u: %s: %s", l->number, what, why);
-    if (disk_faults(w) == l->faults_before && !disk_may_be_full(w))
+    if (disk_faults(w) == l->faults_before && !disk_may_be_full(l))
         broken(w, "the node %s, although its disk is well: %s", what, why);
 }
 
@@ -228,6 +231,7 @@ void world_start_node(struct world *w)
     sim_node_start(w->node, w->plan.shards);
     l->world = w;
     l->number = ++w->lives;
+    l->began_ns = world_now_ns(w);
     l->starting = true;
     l->faults_before = disk_faults(w);
     l->sink = (struct telemetry_sink){.write = sink_write, .level = LOG_DEBUG};
@@ -291,19 +295,34 @@ bool world_met_disk_faults(const struct world *w)
     return sim_node_is_up(w->node) && disk_faults(w) != w->life->faults_before;
 }
 
-void world_check_clean(struct world *w)
+static bool has_marker(const struct world *w, const char *dir)
 {
-    static const char *const dirs[] = {"/data/a", "/data/b"};
     struct text content = {0};
     char path[64];
+    int rc;
 
-    for (uint32_t i = 0; i < w->plan.dirs; i++) {
-        snprintf(path, sizeof path, "%s/.kafka_cleanshutdown", dirs[i]);
-        text_clear(&content);
-        if (sim_disk_get(w->node, path, &content) < 0)
-            broken(w, "after a clean stop there is no %s", path);
-    }
+    snprintf(path, sizeof path, "%s/.kafka_cleanshutdown", dir);
+    rc = sim_disk_get(w->node, path, &content);
     text_deinit(&content);
+    return rc == 0;
+}
+
+static const char *const dirs[] = {"/data/a", "/data/b"};
+
+void world_check_clean(struct world *w)
+{
+    for (uint32_t i = 0; i < w->plan.dirs; i++) {
+        if (!has_marker(w, dirs[i]))
+            broken(w, "after a clean stop there is no clean marker in %s", dirs[i]);
+    }
+}
+
+void world_check_marker(struct world *w)
+{
+    for (uint32_t i = 0; world_is_ready(w) && i < w->plan.dirs; i++) {
+        if (has_marker(w, dirs[i]))
+            broken(w, "the clean marker is in %s while the node runs", dirs[i]);
+    }
 }
 
 /* ---- one seed ----------------------------------------------------------------------------------------- */

@@ -99,6 +99,7 @@ void world_stop_node(struct world *w); /* cleanly */
 void world_down(struct sim_node *node, void *arg); /* it went down: tear down, start again */
 void world_check_failed_io(struct world *w); /* a failed write or sync must end the process */
 bool world_met_disk_faults(const struct world *w); /* in this life, which goes on */
+void world_check_marker(struct world *w); /* it marks what is clean, so not while the node runs */
 void world_check_clean(struct world *w); /* every directory is marked clean */
 void world_lives_free(struct world *w);
 

@@ -6,7 +6,8 @@
  *      │                        │ a mark moved, or the timer
  *      └──────────────── CANCELLING    the watches are taken back
  *
- * Fetch sessions (KIP-227) are declined: session id 0 means "none", and clients go on with full requests.
+ * Fetch sessions (KIP-227) are declined: session id 0 means "none", and clients go on with full
+ * requests.
  */
 #include "broker/api/api.h"
 #include "broker/metrics.h"
@@ -59,12 +60,15 @@ static const struct fetch_request *fetch_of(const struct request *r)
     return r->message;
 }
 
-/* ---- on the partition's shard: read --------------------------------------------------------------------- */
+/* ---- on the partition's shard: read ---------------------------------------------------------- */
 
 static void watch_moved(struct replica_watch *w);
 
 static int64_t mark_of(const struct request *r, const struct replica *replica)
 {
+#ifdef MUTANT_BROKER_READS_PAST_WATERMARK
+    return log_end(replica_log(replica));
+#endif
     return fetch_of(r)->isolation_level == READ_COMMITTED ? replica_last_stable_offset(replica)
                                                           : replica_high_watermark(replica);
 }
@@ -74,7 +78,8 @@ static bool part_is_enough(const struct fetch *f, const struct fetch_part *p)
 {
     const struct fetch_request *m = fetch_of(f->scatter->request);
 
-    return p->failed || f->reading_last || p->bytes >= (uint64_t)(m->min_bytes < 0 ? 0 : m->min_bytes);
+    return p->failed || f->reading_last ||
+           p->bytes >= (uint64_t)(m->min_bytes < 0 ? 0 : m->min_bytes);
 }
 
 /* Something may have happened to the partition while others of the part were read. */
@@ -214,7 +219,8 @@ static void answer_marks(struct fetch_item *item, const struct replica *replica)
 }
 
 /* May the partition be read at this offset, by this reader? */
-static enum kerr item_check(struct scatter_part *part, struct fetch_item *item, struct replica *replica)
+static enum kerr item_check(struct scatter_part *part, struct fetch_item *item,
+                            struct replica *replica)
 {
     const struct fetch_request *m = fetch_of(part->scatter->request);
     int32_t reader = part->scatter->request->version >= 15 ? m->replica_state.replica_id
@@ -247,10 +253,12 @@ static void item_begin(struct scatter_part *part, struct fetch_item *item)
     struct fetch_part *p = part->state;
     struct replica *replica = replica_find(part->shard->replicas, item->topic_id,
                                            item->asked->partition);
-    enum kerr error = replica == NULL ? KERR_NOT_LEADER_OR_FOLLOWER : item_check(part, item, replica);
+    enum kerr error =
+        replica == NULL ? KERR_NOT_LEADER_OR_FOLLOWER : item_check(part, item, replica);
 
     item->part = part;
-    if (item->answer->aborted_transactions_count > 0) /* of the pass before, in memory that is gone */
+    /* Those of the pass before lie in memory that is gone. */
+    if (item->answer->aborted_transactions_count > 0)
         item->answer->aborted_transactions_count = 0;
     if (error != KERR_NONE) {
         item_fail(item, error);
@@ -298,12 +306,12 @@ static void part_read(struct scatter_part *part)
     part_read_ended(part);
 }
 
-/* ---- on the partition's shard: watch, take back, release ------------------------------------------------- */
+/* ---- on the partition's shard: watch, take back, release ------------------------------------- */
 
 static void woken(struct io *io, struct io_message *m);
 
-/* Something moved: tell the request's shard, once. By message also on the own shard, because this is
- * called from within the replica. */
+/* Something moved: tell the request's shard, once. By message also on the own shard, because this
+ * is called from within the replica. */
 static void watch_moved(struct replica_watch *w)
 {
     struct fetch_item *item = container_of(w, struct fetch_item, watch);
@@ -328,7 +336,7 @@ static void part_release(struct scatter_part *part)
         scatter_part_done(part);
 }
 
-/* ---- on the connection's shard ----------------------------------------------------------------------------- */
+/* ---- on the connection's shard --------------------------------------------------------------- */
 
 static void read_joined(struct scatter *s);
 
@@ -398,8 +406,8 @@ static void fetch_sent(struct request *r)
     scatter_again(f->scatter, part_release, released);
 }
 
-/* Parts read side by side, each with the whole limit: what is too much is left out of the answer. The first
- * partition with data stays whole (KIP-74). */
+/* Parts read side by side, each with the whole limit: what is too much is left out of the answer.
+ * The first partition with data stays whole (KIP-74). */
 static uint64_t trim(struct fetch *f, struct fetch_item **sent, uint32_t *sent_count)
 {
     uint64_t bytes = 0;
@@ -448,7 +456,8 @@ static void read_joined(struct scatter *s)
         const struct fetch_response_responses_partitions *a = f->items[i]->answer;
         failed = failed || a->error_code != KERR_NONE || a->diverging_epoch.epoch >= 0;
     }
-    if (s->request->cancelled || f->last || failed || bytes >= (uint64_t)(m->min_bytes < 0 ? 0 : m->min_bytes)) {
+    if (s->request->cancelled || f->last || failed ||
+        bytes >= (uint64_t)(m->min_bytes < 0 ? 0 : m->min_bytes)) {
         answer(f);
         return;
     }
@@ -461,7 +470,7 @@ static void read_joined(struct scatter *s)
         io_timer_set(s->home->io, &f->timer, f->deadline_ns, time_is_up);
 }
 
-/* ---- begin ------------------------------------------------------------------------------------------------- */
+/* ---- begin ----------------------------------------------------------------------------------- */
 
 static void add_partition(struct fetch *f, const struct image_topic *topic, struct str name,
                           enum kerr error, const struct fetch_request_topics_partitions *asked,
@@ -509,7 +518,8 @@ static void add_topic(struct fetch *f, const struct fetch_request_topics *asked,
     a->topic = asked->topic;
     a->topic_id = asked->topic_id;
     a->partitions_count = asked->partitions_count;
-    a->partitions = arena_take_array(&r->arena, (size_t)asked->partitions_count, sizeof *a->partitions);
+    a->partitions =
+        arena_take_array(&r->arena, (size_t)asked->partitions_count, sizeof *a->partitions);
     for (int32_t i = 0; i < asked->partitions_count; i++)
         add_partition(f, topic, name, error, &asked->partitions[i], &a->partitions[i]);
 }
@@ -523,7 +533,7 @@ static uint32_t partitions_asked(const struct fetch_request *m)
     return n;
 }
 
-/* We gave no session id, so a request that goes on with one is mistaken: it starts over (KIP-227). */
+/* We gave no session id, so one that goes on with a session is mistaken: it starts over (KIP-227). */
 static bool continues_session(const struct request *r)
 {
     const struct fetch_request *m = fetch_of(r);

@@ -1,5 +1,5 @@
-/* Produce (key 0): each partition's batch is validated and appended on its shard; the answer leaves when all
- * of them are as durable as `acks` asks.
+/* Produce (key 0): each partition's batch is validated and appended on its shard; the answer leaves
+ * when all of them are as durable as `acks` asks.
  *
  *   acks  0  nothing is answered; trouble closes the connection, so that the producer notices
  *         1  the leader's log is stable past the batch
@@ -32,7 +32,7 @@ static const struct produce_request *produce_of(const struct request *r)
     return r->message;
 }
 
-/* ---- on the partition's shard ---------------------------------------------------------------------- */
+/* ---- on the partition's shard ---------------------------------------------------------------- */
 
 static void part_finish(struct produce_part *p)
 {
@@ -73,7 +73,8 @@ static void answer_record_errors(struct scatter_part *part, const struct validat
     a->error_message = str_of(v->message);
     if (v->error_count == 0)
         return;
-    a->record_errors = arena_take_array(&part->arena, (size_t)v->error_count, sizeof *a->record_errors);
+    a->record_errors =
+        arena_take_array(&part->arena, (size_t)v->error_count, sizeof *a->record_errors);
     a->record_errors_count = v->error_count;
     for (int32_t i = 0; i < v->error_count; i++) {
         produce_response_responses_partition_responses_record_errors_init(&a->record_errors[i]);
@@ -83,8 +84,8 @@ static void answer_record_errors(struct scatter_part *part, const struct validat
 }
 
 /* Validate and append. KERR_NONE: `appended` says where. */
-static enum kerr item_append(struct scatter_part *part, struct produce_item *item, struct replica *r,
-                             struct replica_appended *appended)
+static enum kerr item_append(struct scatter_part *part, struct produce_item *item,
+                             struct replica *r, struct replica_appended *appended)
 {
     const struct request *request = part->scatter->request;
     struct validate_rules rules;
@@ -134,6 +135,9 @@ static void item_run(struct scatter_part *part, struct produce_item *item)
         return;
     p->waiting++;
     item->wait.ready = item_ready;
+#ifdef MUTANT_BROKER_ACKS_ONE_AT_ONCE
+    appended.last_offset = acks == 1 ? -1 : appended.last_offset;
+#endif
     if (acks == 1)
         replica_wait_stable(r, &item->wait, appended.last_offset + 1);
     else
@@ -172,7 +176,7 @@ static void part_forget(struct scatter_part *part)
     part_finish(p);
 }
 
-/* ---- on the connection's shard ------------------------------------------------------------------------ */
+/* ---- on the connection's shard --------------------------------------------------------------- */
 
 void produce_cancel(struct request *r)
 {

@@ -179,6 +179,7 @@ TEST(broker_groups, a_join_that_waits_ends_with_its_connection_and_with_the_brok
         lab_pass(&lab, 100 * MS);
         for (int i = 0; i < 4; i++) /* in the middle of its wait */
             client_close(&members[i]);
+        lab_until_connections(&lab, 5);
         for (int i = 4; i < 6; i++) {
             const struct join_group_response *a = client_answer(&members[i], API_JOIN_GROUP, 3, 1);
             CHECK_EQ(a->error_code, KERR_NONE);

@@ -9,7 +9,7 @@
 #include "protocol/produce.h"
 #include "record/record.h"
 
-/* ---- the world ----------------------------------------------------------------------------------- */
+/* ---- the world ------------------------------------------------------------------------------- */
 
 static void sink_write(struct telemetry_sink *sink, enum log_level level, const char *room,
                        const char *line)
@@ -85,7 +85,7 @@ int64_t wait_end(struct lab *lab, struct wait *w)
     return w->result;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void ready(void *ctx, int32_t node_id, const char *listeners)
 {
@@ -160,7 +160,25 @@ void lab_metrics(struct lab *lab, struct text *out)
     CHECK_EQ(wait_end(lab, &w), 0);
 }
 
-/* ---- a client ------------------------------------------------------------------------------------------- */
+void lab_until_connections(struct lab *lab, int count)
+{
+    struct text page = {0};
+    char line[80];
+
+    snprintf(line, sizeof line, "\nkafka_server_socket_server_metrics_connection_count %d\n",
+             count);
+    for (int i = 0;; i++) {
+        lab_metrics(lab, &page);
+        if (strstr(page.p, line) != NULL)
+            break;
+        if (i == 100)
+            check_fail(__FILE__, __LINE__, "after a second there are not %d connections", count);
+        lab_pass(lab, 10 * MS);
+    }
+    text_deinit(&page);
+}
+
+/* ---- a client -------------------------------------------------------------------------------- */
 
 static void receive_more(struct client *c);
 
@@ -228,8 +246,8 @@ void client_write(struct client *c, int16_t key, int16_t version, const void *re
     int64_t header = request_header_size(&h);
 
     if (body < 0 || header < 0)
-        check_fail(__FILE__, __LINE__, "%s version %d cannot be written: field %s", api->name, version,
-                   message_obstacle(api->request, version, request));
+        check_fail(__FILE__, __LINE__, "%s version %d cannot be written: field %s", api->name,
+                   version, message_obstacle(api->request, version, request));
     uint8_t *frame = malloc((size_t)(4 + header + body));
     put_u32(frame, (uint32_t)(header + body));
     request_header_write(&h, frame + 4);
@@ -286,9 +304,9 @@ void client_until_closed(struct client *c)
     CHECK_EQ(c->in.n, 0);
 }
 
-/* ---- what is asked over and over ----------------------------------------------------------------------- */
+/* ---- what is asked over and over ------------------------------------------------------------- */
 
-struct uuid lab_topic(struct lab *lab, struct client *c, const char *name, int32_t partitions)
+void lab_topic_later(struct client *c, const char *name, int32_t partitions)
 {
     struct create_topics_request m;
     struct create_topics_request_topics t;
@@ -300,13 +318,19 @@ struct uuid lab_topic(struct lab *lab, struct client *c, const char *name, int32
     t.replication_factor = 1;
     m.topics = &t;
     m.topics_count = 1;
-    const struct create_topics_response *a = client_ask(c, API_CREATE_TOPICS, 7, &m);
+    client_send(c, API_CREATE_TOPICS, 7, &m);
+}
+
+struct uuid lab_topic(struct lab *lab, struct client *c, const char *name, int32_t partitions)
+{
+    lab_topic_later(c, name, partitions);
+    const struct create_topics_response *a = client_answer(c, API_CREATE_TOPICS, 7, c->correlation);
     CHECK_EQ(a->topics_count, 1);
     CHECK_EQ(a->topics[0].error_code, KERR_NONE);
     return a->topics[0].topic_id;
 }
 
-void lab_delete_topic(struct lab *lab, struct client *c, const char *name)
+void lab_delete_topic_later(struct client *c, const char *name)
 {
     struct delete_topics_request m;
     struct delete_topics_request_topics t;
@@ -316,7 +340,13 @@ void lab_delete_topic(struct lab *lab, struct client *c, const char *name)
     t.name = str_of(name);
     m.topics = &t;
     m.topics_count = 1;
-    const struct delete_topics_response *a = client_ask(c, API_DELETE_TOPICS, 6, &m);
+    client_send(c, API_DELETE_TOPICS, 6, &m);
+}
+
+void lab_delete_topic(struct lab *lab, struct client *c, const char *name)
+{
+    lab_delete_topic_later(c, name);
+    const struct delete_topics_response *a = client_answer(c, API_DELETE_TOPICS, 6, c->correlation);
     CHECK_EQ(a->responses[0].error_code, KERR_NONE);
 }
 

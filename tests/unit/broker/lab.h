@@ -1,6 +1,7 @@
 /* lab.h - a broker on a node of the simulator, and clients that speak to it byte by byte.
  *
- * A test reads as a talk: client_ask sends a request and lets the world go on until the answer has come. */
+ * A test reads as a talk: client_ask sends a request and lets the world go on until the answer has
+ * come. */
 #pragma once
 
 #include "broker/broker.h"
@@ -39,6 +40,8 @@ int64_t lab_stop(struct lab *lab);
 /* kill -9, and free what is left of the broker. */
 void lab_kill(struct lab *lab);
 void lab_metrics(struct lab *lab, struct text *out);
+/* Until the broker holds so many connections: a request that waits keeps its connection. */
+void lab_until_connections(struct lab *lab, int count);
 
 #define UNTIL(lab, condition)                                                                \
     do {                                                                                     \
@@ -59,7 +62,7 @@ struct wait {
 struct op *wait_begin(struct wait *w);
 int64_t wait_end(struct lab *lab, struct wait *w);
 
-/* ---- a client ---------------------------------------------------------------------------------- */
+/* ---- a client -------------------------------------------------------------------------------- */
 
 struct client {
     struct lab *lab;
@@ -89,11 +92,14 @@ void *client_ask(struct client *c, int16_t key, int16_t version, const void *req
 /* Wait until the broker closes the connection; no answer may come before. */
 void client_until_closed(struct client *c);
 
-/* ---- what is asked over and over ------------------------------------------------------------------ */
+/* ---- what is asked over and over ------------------------------------------------------------- */
 
 /* Topics with the settings in `configs`: "name=value", NULL at the end; NULL none. */
 struct uuid lab_topic(struct lab *lab, struct client *c, const char *name, int32_t partitions);
 void lab_delete_topic(struct lab *lab, struct client *c, const char *name);
+/* Only send the request: CreateTopics version 7, DeleteTopics version 6. */
+void lab_topic_later(struct client *c, const char *name, int32_t partitions);
+void lab_delete_topic_later(struct client *c, const char *name);
 
 /* A batch of `count` records "0", "1", ...; the memory is the arena's. */
 struct bytes batch_of(struct arena *arena, int32_t count);

@@ -58,8 +58,8 @@ TEST(broker_life, what_was_acknowledged_is_there_after_a_kill_with_another_numbe
     lab_deinit(&lab);
 }
 
-/* Every disk operation of a start fails once: the start ends with words or succeeds, whatever came to be is taken
- * down without a leak, and the next start is as if nothing was. */
+/* Every disk operation of a start fails once: the start ends with words or succeeds, whatever came
+ * to be is taken down without a leak, and the next start is as if nothing was. */
 static void fail_every_operation(uint32_t shards, bool fresh)
 {
     uint64_t n = 1;
@@ -112,7 +112,8 @@ TEST(broker_life, a_later_start_survives_trouble_at_each_disk_operation)
     fail_every_operation(3, false);
 }
 
-/* The process is gone in the middle of a start: its memory can be freed, and the next one starts. */
+/* The process is gone in the middle of a start: its memory can be freed, and the next one starts.
+ */
 TEST(broker_life, a_start_that_is_killed_at_any_disk_change_can_be_done_again)
 {
     for (uint64_t n = 1; n < 60; n += 2) {

@@ -111,7 +111,8 @@ TEST(broker_requests, an_unknown_version_of_api_versions_is_answered_in_version_
         struct client c;
         struct text frame = {0};
         client_open(&lab, &c, 9092);
-        put_frame(&frame, API_API_VERSIONS, asked[i], (struct bytes){(const uint8_t *)"\xff\xff??", 4});
+        put_frame(&frame, API_API_VERSIONS, asked[i],
+                  (struct bytes){(const uint8_t *)"\xff\xff??", 4});
         send_text(&c, &frame);
         const struct api_versions_response *a = client_answer(&c, API_API_VERSIONS, 0, 77);
         CHECK_EQ(a->error_code, KERR_UNSUPPORTED_VERSION);
@@ -334,8 +335,10 @@ TEST(broker_requests, metrics_count_what_was_asked_on_all_shards)
     for (int32_t p = 0; p < 6; p++)
         lab_produce(&c, topic, p, 3);
     lab_metrics(&lab, &page);
-    CHECK(strstr(page.p, "kafka_network_requestmetrics_requests_total{request=\"Produce\"} 6\n") != NULL);
-    CHECK(strstr(page.p, "kafka_server_brokertopicmetrics_messagesin_total{topic=\"t\"} 18\n") != NULL);
+    CHECK(strstr(page.p, "kafka_network_requestmetrics_requests_total{request=\"Produce\"} 6\n") !=
+          NULL);
+    CHECK(strstr(page.p, "kafka_server_brokertopicmetrics_messagesin_total{topic=\"t\"} 18\n") !=
+          NULL);
     CHECK(strstr(page.p, "kafka_server_replicamanager_partitioncount 6\n") != NULL);
     CHECK(strstr(page.p, "kafka_log_log_logendoffset{topic=\"t\",partition=\"5\"} 3\n") != NULL);
     lab_delete_topic(&lab, &c, "t");

@@ -1,5 +1,5 @@
-/* A node with a real quorum in the simulator; the shards are played by the test, which decides when a publication
- * ends. */
+/* A node with a real quorum in the simulator; the shards are played by the test, which decides when
+ * a publication ends. */
 #include <stdio.h>
 
 #include "check.h"
@@ -67,7 +67,7 @@ static int64_t wait_end(struct lab *lab, struct wait *w)
     return w->result;
 }
 
-/* ---- the shards ------------------------------------------------------------------------------------- */
+/* ---- the shards ------------------------------------------------------------------------------ */
 
 static void publication_ends(struct lab *lab)
 {
@@ -119,7 +119,7 @@ static void on_dir_failed(struct log_dir *dir, struct io *io, const struct fail 
     node_give_up(lab->node, why);
 }
 
-/* ---- life --------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void set(struct lab *lab, const char *name, const char *value)
 {
@@ -211,7 +211,7 @@ static void lab_deinit(struct lab *lab)
     sim_free(lab->sim);
 }
 
-/* ---- a request to the controller --------------------------------------------------------------------------- */
+/* ---- a request to the controller ------------------------------------------------------------- */
 
 struct creation {
     struct controller_call call;
@@ -259,7 +259,7 @@ static void create(struct lab *lab, struct creation *c, const char *name)
     node_forward(lab->node, &c->call);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 TEST(node, the_broker_runs_when_its_shards_show_that_it_is_unfenced)
 {
@@ -415,7 +415,8 @@ TEST(node, a_damaged_batch_is_not_applied)
     create(&lab, &a, "a");
     UNTIL(&lab, a.done);
     arena_deinit(&a.arena);
-    CHECK_EQ(sim_disk_get(lab.machine, "/data/__cluster_metadata-0/00000000000000000000.log", &log), 0);
+    CHECK_EQ(sim_disk_get(lab.machine, "/data/__cluster_metadata-0/00000000000000000000.log", &log),
+             0);
     size_t second = 12 + get_u32(log.p + 8), end = second + 12 + get_u32(log.p + second + 8);
     CHECK(end <= log.n);
     log.p[end - 1] ^= 1;

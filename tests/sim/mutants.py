@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Bring back famous bugs, one at a time, and see that the tests notice.
+
+    tests/sim/mutants.py [NAME...]     all mutants when none is named; --list tells them
+
+A mutant is a switch in the sources, -DMUTANT_NAME. Only the files that have the switch are compiled anew and linked before
+the libraries of a build without any. Then seeds of the simulated node are played until one breaks; the mutants that cannot
+show there (what they do wrong needs a file to be looked at) are given to a unit test. A mutant that nothing notices fails.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BUILD = ROOT / "build" / "mutants"
+SEEDS = 2000
+SIM = "tests/sim_node"
+
+# What each one does, and who is asked to notice it.
+MUTANTS = {
+    "LOG_ACK_BEFORE_SYNC": ("a durable log acknowledges what is only written", SIM),
+    "LOG_STABLE_AT_APPEND": ("a batch is acknowledged when it is in memory", SIM),
+    "LOG_RETRIED_SYNC": ("a sync that failed is tried again", SIM),
+    "LOG_DEDUPE_FOUR": ("four batches of a producer are remembered, not five", SIM),
+    "LOG_NO_CRC": ("recovery believes a torn batch", SIM),
+    "LOG_INDEX_AHEAD": ("index entries are written before their batches", "tests/unit_log"),
+    "LOG_CLEAN_MARKER_EARLY": ("the clean marker stands while logs are open", SIM),
+    "LOG_EPOCH_AFTER_DATA": ("an epoch's start is saved after its first batch", "tests/unit_log"),
+    "LOG_NAME_NOT_SYNCED": ("a new partition's directory may vanish in a power cut", SIM),
+    "LOG_ID_UNREAD": ("a partition whose id cannot be read is set aside", SIM),
+    "IMAGE_EPOCH_STAYS": ("a leader that comes back has its old epoch", SIM),
+    "CONTROLLER_ANSWER_BEFORE_COMMIT": ("the controller answers what is not durable yet", SIM),
+    "BROKER_ACKS_ONE_AT_ONCE": ("acks=1 is answered when the batch is in memory", SIM),
+    "BROKER_READS_PAST_WATERMARK": ("readers see what is not durable yet", SIM),
+    "BROKER_PUBLISH_AT_ONCE": ("a shard opens a directory that another has yet to set aside", SIM),
+    "NETWORK_UNORDERED": ("answers leave as they come", SIM),
+    "COORDINATOR_FORGETS_THE_LAST": ("a coordinator loads all but the last batch", SIM),
+    "ANSWER_BEFORE_COMMIT": ("a commit is answered before it is durable", SIM),
+    "GENERATION_STAYS": ("a rebalance keeps the generation", SIM),
+    "OLD_GENERATION_COMMITS": ("a commit of an old generation is accepted", SIM),
+}
+
+
+def run(command, **more):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", check=False, **more)
+
+
+def must(command, what):
+    done = run(command, cwd=BUILD)
+    if done.returncode != 0:
+        print(done.stdout[-4000:])
+        sys.exit(f"mutants: {what} failed")
+    return done.stdout
+
+
+def configure():
+    if not (BUILD / "build.ninja").exists():
+        done = run(["meson", "setup", str(BUILD), "-Dbuildtype=debugoptimized"], cwd=ROOT)
+        if done.returncode != 0:
+            print(done.stdout[-4000:])
+            sys.exit("mutants: meson setup failed")
+    must(["ninja", *sorted({program for _, program in MUTANTS.values()})], "the build without a mutant")
+
+
+def sources_of(name):
+    """Files that have the switch; where a header has it, all files of its room."""
+    found = set()
+    for path in (ROOT / "src").rglob("*.[ch]"):
+        if not re.search(rf"\bMUTANT_{name}\b", path.read_text(encoding="utf-8")):
+            continue
+        found.update(path.parent.glob("*.c") if path.suffix == ".h" else [path])
+    return sorted(found)
+
+
+def compile_with(name, commands):
+    objects = []
+    for source in sources_of(name):
+        command = commands[source.resolve()]
+        out = BUILD / "mutant" / name / (source.parent.name + "_" + source.stem + ".o")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        words = shlex.split(command)
+        words[words.index("-o") + 1] = str(out)
+        for flag, count in (("-MD", 1), ("-MQ", 2), ("-MF", 2)):
+            if flag in words:
+                del words[words.index(flag):words.index(flag) + count]
+        must([*words, f"-DMUTANT_{name}"], f"compiling {source.name} with {name}")
+        objects.append(str(out))
+    if not objects:
+        sys.exit(f"mutants: no file has the switch MUTANT_{name}")
+    return objects
+
+
+def link_with(name, program, objects):
+    """The program's own link, with the mutant's objects before all others: the libraries' are then not asked for."""
+    lines = must(["ninja", "-t", "commands", program], "asking for commands").splitlines()
+    words = shlex.split(lines[-1])
+    at = words.index("-o")
+    out = str(BUILD / "mutant" / name / Path(program).name)
+    must([*words[:at], "-o", out, *objects, *words[at + 2:]], f"linking {name}")
+    return out
+
+
+def ask_seeds(program):
+    """-> whether a seed broke, and words about it."""
+    done = run([program, "--seeds", f"1..{SEEDS}", "--jobs", "2", "--until-failure"])
+    count = re.search(r"^(\d+) passed, (\d+) failed", done.stdout, re.M)
+    broke = re.search(r"^FAILED seed (\d+)[^:]*: (.*?)(; replay.*)?$", done.stdout, re.M)
+    if done.returncode == 0 or broke is None:
+        return False, f"{SEEDS} seeds notice nothing"
+    return True, f"seed {broke[1]}, the {int(count[1]) + 1}th: {broke[2][:110]}"
+
+
+def ask_unit(program):
+    done = run([program], timeout=120)
+    if done.returncode == 0:
+        return False, "its unit test notices nothing"
+    failed = re.findall(r"\[  FAILED  \] (\S+)", done.stdout)
+    return True, f"{Path(program).name}: {failed[0] if failed else 'it ended badly'}"
+
+
+def try_one(name, commands):
+    _, program = MUTANTS[name]
+    linked = link_with(name, program, compile_with(name, commands))
+    return ask_seeds(linked) if program == SIM else ask_unit(linked)
+
+
+def main():
+    if "--list" in sys.argv:
+        for name, (what, program) in MUTANTS.items():
+            print(f"{name:<34} {what} ({program})")
+        return 0
+    wanted = sys.argv[1:] or list(MUTANTS)
+    for name in wanted:
+        if name not in MUTANTS:
+            sys.exit(f"mutants: there is no {name}; --list tells them")
+    began = time.monotonic()
+    configure()
+    listed = json.loads((BUILD / "compile_commands.json").read_text(encoding="utf-8"))
+    commands = {Path(BUILD, entry["file"]).resolve(): entry["command"] for entry in listed
+                if "src/lib" in entry["output"]}
+    os.environ["ASAN_OPTIONS"] = "detect_leaks=0"
+    passed = failed = 0
+    for name in wanted:
+        at = time.monotonic()
+        caught, words = try_one(name, commands)
+        passed, failed = passed + caught, failed + (not caught)
+        print(f"{'caught' if caught else 'MISSED'}  {name:<32} {time.monotonic() - at:5.1f} s  {words}",
+              flush=True)
+    print(f"{time.monotonic() - began:.0f} s")
+    print(f"{passed} passed, {failed} failed")
+    return 0 if failed == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
