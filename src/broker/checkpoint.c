@@ -118,9 +118,10 @@ static void write_run(struct flow *f)
 {
     struct checkpoints *c = container_of(f, struct checkpoints, flow);
     struct broker *b = c->broker;
+    struct fail why;
 
     FLOW_BEGIN(f);
-    FLOW_TRY(f, "gather", checkpoint_gather(b, false, c->lines, &f->op));
+    FLOW_WAIT(f, "gather", checkpoint_gather(b, false, c->lines, &f->op));
     for (c->dir = 0; c->dir < b->dir_count; c->dir++)
         FLOW_TRY(f, "write", log_dir_checkpoint(b->dirs[c->dir],
                                                 c->points ? &c->lines[c->dir].recovery_point : NULL,
@@ -130,7 +131,9 @@ static void write_run(struct flow *f)
     FLOW_END(f);
     flow_done(f, 0);
     return;
-failed: /* the directory has said so itself and is offline */
+failed:
+    fail_set(&why, (int)f->result, "cannot write its checkpoints: %s", error_text((int)f->result));
+    log_dir_fail(b->dirs[c->dir], b->shards[0].io, b->shards[0].telemetry, &why);
     flow_done(f, f->result);
 }
 

@@ -302,9 +302,10 @@ static void dir_open_run(struct flow *f)
         take_marker(x);
 #ifndef MUTANT_LOG_CLEAN_MARKER_EARLY
         FLOW_TRY(f, "remove " MARKER_NAME, io_remove(x->io, dir_path(x, MARKER_NAME), &f->op));
-        FLOW_TRY(f, "sync it", io_sync_dir(x->io, x->dir->path, &f->op));
 #endif
     }
+    /* Also without a marker: a killed process may have left partitions whose names are not durable. */
+    FLOW_TRY(f, "sync it", io_sync_dir(x->io, x->dir->path, &f->op));
     for (x->i = 0; x->i < CHECKPOINTS; x->i++) {
         text_clear(&x->text);
         FLOW_WAIT(f, "read its checkpoints",
@@ -475,4 +476,17 @@ void log_dir_close(struct log_dir *dir, bool clean, int64_t broker_epoch, struct
     x->piece = (struct bytes){(const uint8_t *)x->text, n};
     snprintf(x->path, sizeof(x->path), "%s/%s", dir->path, MARKER_NAME);
     flow_start(&x->flow, dir_close_run, op);
+}
+
+void log_dir_fail(struct log_dir *dir, struct io *io, struct telemetry *t, const struct fail *why)
+{
+    struct fail f = {0};
+
+    if (__atomic_exchange_n(&dir->has_failed, true, __ATOMIC_ACQ_REL))
+        return;
+    fail_set(&f, why->error, "log directory %s is offline: %s; check the disk, then restart", dir->path,
+             why->text);
+    say(t, LOG_ERROR, "log", "%s", f.text);
+    if (dir->failed != NULL)
+        dir->failed(dir, io, &f, dir->failed_ctx);
 }

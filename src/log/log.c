@@ -23,14 +23,11 @@ void log_fail(struct log *log, int64_t error, const char *what)
         if (log->opened)
             worker_wake(log); /* ends what waits */
     }
-    if (error == ERR_OFFLINE || __atomic_exchange_n(&dir->has_failed, true, __ATOMIC_ACQ_REL))
+    if (error == ERR_OFFLINE)
         return;
-    fail_set(&why, (int)error,
-             "log directory %s is offline: cannot %s of %s-%d: %s; check the disk, then restart",
-             dir->path, what, log->topic, log->partition, error_text((int)error));
-    say(log->telemetry, LOG_ERROR, "log", "%s", why.text);
-    if (dir->failed != NULL)
-        dir->failed(dir, log->io, &why, dir->failed_ctx);
+    fail_set(&why, (int)error, "cannot %s of %s-%d: %s", what, log->topic, log->partition,
+             error_text((int)error));
+    log_dir_fail(dir, log->io, log->telemetry, &why);
 }
 
 bool log_is_failed(struct log *log)

@@ -87,6 +87,10 @@ void log_dir_checkpoint(struct log_dir *dir, const struct checkpoint *recovery_p
                         const struct checkpoint *log_start,
                         const struct checkpoint *high_watermark, struct op *op);
 
+/* A write or sync in the directory has failed: it is offline from now on (L6), on every shard. Says so, with
+ * `why`, and calls `failed`, the first time. */
+void log_dir_fail(struct log_dir *dir, struct io *io, struct telemetry *t, const struct fail *why);
+
 /* All its logs are closed. With `clean` the marker is written last, with `broker_epoch`. */
 void log_dir_close(struct log_dir *dir, bool clean, int64_t broker_epoch, struct op *op);
 

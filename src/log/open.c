@@ -349,7 +349,7 @@ static void write_names_run(struct flow *f)
     if (!x->has_metadata && !uuid_is_zero(log->topic_id))
         FLOW_TRY(f, "write partition.metadata",
                  file_replace(log->io, log->path, LOG_METADATA_NAME, metadata_content(x), &f->op));
-    else if (x->created)
+    else if (x->created || !x->o->clean) /* a killed process may not have come to that */
         FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
 #ifndef MUTANT_LOG_NAME_NOT_SYNCED
     if (x->fresh)

@@ -4,6 +4,12 @@
 #include <stdlib.h>
 
 #include "log/head.h"
+#include "log/old_crc.h"
+
+/* Of a message of magic 0 or 1. */
+#define OLD_SIZE_END 12
+#define OLD_CRC_END 16
+#define OLD_BYTES_MIN 26 /* without key and value */
 
 void scan_init(struct scan *s, struct segment *segment, uint64_t position, uint64_t end, bool whole,
                uint32_t chunk_bytes)
@@ -33,21 +39,60 @@ static uint64_t window_left(const struct scan *s)
     return s->window_position + s->window_bytes - s->position;
 }
 
+/* A message of magic 0 or 1 (i64 offset, i32 size, u32 CRC-32, i8 magic, ...) has a checksum of its
+ * own: without a good one these are the remains of a torn write, where zeros look like an old magic. */
+static int old_message(struct scan *s, uint64_t left, uint64_t have)
+{
+    const uint8_t *p = s->window + (s->position - s->window_position);
+    uint64_t total = OLD_SIZE_END + (uint64_t)get_u32(p + 8);
+
+    if (total < OLD_BYTES_MIN)
+        return ERR_CORRUPT;
+    if (total > left)
+        return ERR_SHORT;
+    if (have < total) {
+        s->want = (uint32_t)total;
+        return SCAN_FILL;
+    }
+    if (old_crc(p + OLD_CRC_END, total - OLD_CRC_END) != get_u32(p + OLD_SIZE_END))
+        return ERR_CORRUPT;
+    return ERR_VERSION;
+}
+
+/* Too few bytes are left for a header: a cut batch, or a small message of old. */
+static int short_rest(struct scan *s, uint64_t left, uint64_t have)
+{
+    const uint8_t *p;
+
+    if (left < OLD_BYTES_MIN || !s->whole)
+        return ERR_SHORT;
+    if (have < left) {
+        s->want = (uint32_t)left;
+        return SCAN_FILL;
+    }
+    p = s->window + (s->position - s->window_position);
+    return p[OLD_CRC_END] < BATCH_MAGIC ? old_message(s, left, have) : ERR_SHORT;
+}
+
 int scan_next(struct scan *s, struct batch *out)
 {
     uint64_t left = s->end - s->position;
     uint64_t have = window_left(s);
     struct batch b;
+    int rc;
 
     if (left == 0)
         return SCAN_END;
     if (left < BATCH_HEADER_BYTES)
-        return ERR_SHORT;
+        return short_rest(s, left, have);
     if (have < BATCH_HEADER_BYTES) {
         s->want = BATCH_HEADER_BYTES;
         return SCAN_FILL;
     }
-    TRY(head_read(s->window + (s->position - s->window_position), &b));
+    rc = head_read(s->window + (s->position - s->window_position), &b);
+    if (rc == ERR_VERSION && s->whole)
+        return old_message(s, left, have);
+    TRY(rc);
     if ((uint64_t)b.bytes.n > left)
         return ERR_SHORT;
     if (s->whole && have < (uint64_t)b.bytes.n) {

@@ -10,9 +10,7 @@ void quorum_fail(struct quorum *q, int error, const char *what)
     q->failed = true;
     q->accepts = false;
     fail_set(&why, error, "%s: %s: %s", q->path, what, error_text(error));
-    say(q->telemetry, LOG_ERROR, "quorum", "%s; the log directory is taken offline", why.text);
-    if (!__atomic_exchange_n(&q->dir->has_failed, true, __ATOMIC_SEQ_CST) && q->dir->failed != NULL)
-        q->dir->failed(q->dir, q->io, &why, q->dir->failed_ctx);
+    log_dir_fail(q->dir, q->io, q->telemetry, &why);
 }
 
 /* ---- steps ------------------------------------------------------------------------------- */

@@ -195,6 +195,50 @@ TEST(log_recover, every_cut_of_the_last_batches)
 }
 
 /* Any flipped bit ends the log before its batch. */
+/* Of a torn write a length may be left and zeros behind it, which is how a message of magic 0 looks. */
+TEST(log_recover, zeros_behind_a_torn_header_are_no_old_message)
+{
+    struct disk *d = disk_new();
+    uint8_t torn[200] = {[11] = 120};
+
+    make_log(d);
+    struct image image = image_of(d);
+    struct text last = disk_file(d, LAST_LOG);
+    text_add(&last, torn, sizeof(torn));
+    image_put(d, &image, false);
+    disk_put(d, LAST_LOG, last.p, last.n);
+    check_opens_with(d, 13);
+    text_deinit(&last);
+    image_free(&image);
+    disk_free(d);
+}
+
+/* offset 13, size 14, CRC-32, magic 0, no key, no value: as brokers before 0.10 wrote it. */
+TEST(log_recover, a_real_old_message_is_refused_and_kept)
+{
+    struct disk *d = disk_new();
+    uint8_t old[26] = {[7] = 13, [11] = 14, [18] = 0xff, [19] = 0xff, [20] = 0xff, [21] = 0xff,
+                       [22] = 0xff, [23] = 0xff, [24] = 0xff, [25] = 0xff};
+
+    make_log(d);
+    struct image image = image_of(d);
+    struct text last = disk_file(d, LAST_LOG);
+    put_u32(old + 12, 0xa7ec6803); /* of the ten bytes behind it */
+    text_add(&last, old, sizeof(old));
+    image_put(d, &image, false);
+    disk_put(d, LAST_LOG, last.p, last.n);
+    CHECK_EQ(lab_dir_open(&d->lab), 0);
+    CHECK(lab_log_open(&d->lab, "t", false) == NULL);
+    CHECK(strstr(d->lab.fail.text, "magic 0 and 1 cannot be read yet") != NULL);
+    lab_dir_close(&d->lab, false);
+    struct text kept = disk_file(d, LAST_LOG);
+    CHECK_EQ(kept.n, last.n);
+    text_deinit(&kept);
+    text_deinit(&last);
+    image_free(&image);
+    disk_free(d);
+}
+
 TEST(log_recover, every_flipped_byte_under_the_checksum)
 {
     struct disk *d = disk_new();
