@@ -33,7 +33,7 @@ MUTANTS = {
     "LOG_CLEAN_MARKER_EARLY": ("the clean marker stands while logs are open", SIM),
     "LOG_EPOCH_AFTER_DATA": ("an epoch's start is saved after its first batch", "tests/unit_log"),
     "LOG_NAME_NOT_SYNCED": ("a new partition's directory may vanish in a power cut", SIM),
-    "LOG_ID_UNREAD": ("a partition whose id cannot be read is set aside", SIM),
+    "LOG_ID_UNREAD": ("a partition whose id cannot be read is set aside", "tests/unit_log"),
     "IMAGE_EPOCH_STAYS": ("a leader that comes back has its old epoch", SIM),
     "CONTROLLER_ANSWER_BEFORE_COMMIT": ("the controller answers what is not durable yet", SIM),
     "BROKER_ACKS_ONE_AT_ONCE": ("acks=1 is answered when the batch is in memory", SIM),

@@ -577,3 +577,28 @@ TEST(log_faults, each_operation_fails_once)
         CHECK(n > 60);
     }
 }
+
+/* Whatever fails while a directory is opened: a partition is never listed without the id that its file holds,
+ * because its records would then be set aside. */
+TEST(log_faults, no_partition_loses_its_id_to_a_failed_read)
+{
+    bool opened = false;
+
+    for (uint32_t n = 1; !opened; n++) {
+        struct disk *d = disk_new();
+        CHECK_EQ(sim_disk_mkdir(d->node, "/data/t-0"), 0);
+        disk_put(d, "t-0/partition.metadata", "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ", 43);
+        sim_fail_at(d->node, n, -EIO);
+        if (lab_dir_open(&d->lab) == 0) {
+            CHECK_EQ(d->lab.dir->found_count, 1);
+            CHECK_EQ(d->lab.dir->found[0].topic_id.b[15], 1);
+            opened = true;
+            sim_fail_at(d->node, 0, 0);
+            lab_dir_close(&d->lab, false);
+        } else {
+            CHECK(strstr(d->lab.fail.text, "/data") != NULL);
+        }
+        disk_free(d);
+        CHECK(n < 100);
+    }
+}
