@@ -271,12 +271,15 @@ static bool topic_goes(const struct pending *b)
     return b->target->part->topic->state != TOPIC_LIVES;
 }
 
-/* Go again with it when the partition is quiet (idempotent), or let it be. */
+/* Go again with it when the partition is quiet (idempotent), or let it be. One that names a topic which is gone may
+ * still come to the next topic of that name: in this epoch it would be taken for the first batch there. */
 static void not_acked(struct producer *p, struct pending *b)
 {
     b->target->waits = p->idempotent;
-    if (topic_goes(b))
+    if (topic_goes(b)) {
         b->target->gone = true;
+        p->bump = p->bump || (p->idempotent && p->version < 13);
+    }
     if (!p->idempotent || b->target->gone)
         batch_free(b);
 }
