@@ -24,6 +24,7 @@ SANITIZERS = {
 FUZZ_SECONDS = 10
 LINES_MAX = 400  # of a part that says how it went
 SIM_SEEDS = 2000
+POWER_CUTS = 100  # per file system
 
 
 class Sum:
@@ -123,6 +124,12 @@ def part_interop(total):
     total.run("interop set-up", ["tests/interop/setup.sh"], timeout=2400)
     total.run("interop", [sys.executable, "tests/interop/run.py", "--server", "millrace", "--binary",
                           "build/release/bin/millrace"], quiet=False, timeout=2400)
+
+
+def part_power(total):
+    """Power cuts on real file systems, under load: what was acknowledged is there."""
+    build("release", "bin/millrace")
+    total.run("power cuts", [sys.executable, "tests/crash/power_cuts.py", "--cuts", str(POWER_CUTS)], quiet=False)
 
 
 def part_races(total):
