@@ -84,22 +84,60 @@ void io_open(struct io *io, const char *path, uint32_t flags, struct io_file **o
     io->backend->open(io, path, flags, out, op);
 }
 
+bool io_file_is_direct(const struct io_file *file)
+{
+    return file->direct;
+}
+
+void *io_aligned_new(size_t n)
+{
+    return aligned_alloc(IO_ALIGN_BYTES, io_align_up(n));
+}
+
 void io_close(struct io_file *file, struct op *op)
 {
     file->io->backend->close(file, op);
 }
 
+/* I6, also where the file system has no direct access: so that both ways are tested alike. */
+static void check_aligned(const struct io_file *file, uint64_t position, const void *p, uint64_t n)
+{
+    if (!file->aligned)
+        return;
+    ASSERT(io_is_aligned(position));
+    ASSERT(io_is_aligned((uintptr_t)p));
+    ASSERT(io_is_aligned(n));
+}
+
 void io_read(struct io_file *file, uint64_t position, void *into, uint32_t n, struct op *op)
 {
+    check_aligned(file, position, into, n);
     file->io->backend->read(file, position, into, n, op);
+}
+
+static void check_pieces(const struct io_file *file, uint64_t position, const struct bytes *pieces,
+                         uint32_t count)
+{
+    ASSERT(count >= 1);
+    ASSERT(count <= IO_PIECES_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        ASSERT(pieces[i].n >= 0);
+        check_aligned(file, position, pieces[i].p, (uint64_t)pieces[i].n);
+    }
 }
 
 void io_write(struct io_file *file, uint64_t position, const struct bytes *pieces, uint32_t count,
               struct op *op)
 {
-    ASSERT(count >= 1);
-    ASSERT(count <= IO_PIECES_MAX);
+    check_pieces(file, position, pieces, count);
     file->io->backend->write(file, position, pieces, count, op);
+}
+
+void io_write_durable(struct io_file *file, uint64_t position, const struct bytes *pieces,
+                      uint32_t count, struct op *op)
+{
+    check_pieces(file, position, pieces, count);
+    file->io->backend->write_durable(file, position, pieces, count, op);
 }
 
 void io_sync(struct io_file *file, struct op *op)
@@ -222,6 +260,8 @@ void io_recv(struct io_socket *s, void *into, uint32_t n, struct op *op)
 
 void io_send(struct io_socket *s, const struct io_span *spans, uint32_t count, struct op *op)
 {
+    for (uint32_t i = 0; i < count; i++)
+        ASSERT(spans[i].p != NULL || spans[i].file == NULL || !spans[i].file->aligned);
     s->io->backend->send(s, spans, count, op);
 }
 

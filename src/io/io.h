@@ -15,7 +15,10 @@
  *   I3  Results: >= 0 as said below; < 0 a negative errno or an ERR_ of base/error.h. Pointer
  *       results go to `*out`, written before `done` and only on success.
  *   I4  Operations on one file may complete in any order: who needs order waits.
- *   I5  Nothing is durable before io_sync of the file and, for a name, io_sync_dir of its directory.
+ *   I5  Nothing is durable before io_sync of the file and, for a name, io_sync_dir of its directory;
+ *       save the bytes of an io_write_durable, which are when it completes.
+ *   I6  What touches the bytes of a file that was opened with IO_DIRECT is aligned: position, length
+ *       and memory are multiples of IO_ALIGN_BYTES.
  */
 #pragma once
 
@@ -102,10 +105,27 @@ enum io_open_flags {
     IO_EXCLUSIVE = 8,  /* with IO_CREATE: -EEXIST when it is there */
     IO_TRUNCATE = 16,
     IO_PRIVATE = 32,   /* with IO_CREATE: mode 0600 */
+    IO_DIRECT = 64,    /* reads and writes go past the page cache (I6) */
 };
 
-/* Completes with 0. -ENOENT, -EMFILE, ... */
+/* What I6 counts in: a multiple of every disk's blocks and of the pages of memory. */
+#define IO_ALIGN_BYTES 4096u
+
+static inline uint64_t io_align_down(uint64_t n) { return n & ~(uint64_t)(IO_ALIGN_BYTES - 1); }
+static inline uint64_t io_align_up(uint64_t n) { return io_align_down(n + IO_ALIGN_BYTES - 1); }
+static inline bool io_is_aligned(uint64_t n) { return n % IO_ALIGN_BYTES == 0; }
+
+/* Memory that a file opened with IO_DIRECT can be read into and written from: `n` bytes, rounded up
+ * to IO_ALIGN_BYTES, not initialized. NULL when there is none. Ends with free(). */
+void *io_aligned_new(size_t n);
+
+/* Completes with 0. -ENOENT, -EMFILE, ... A file system that knows no direct access is no trouble:
+ * then a file with IO_DIRECT goes through the page cache, under the same rule I6, and
+ * io_file_is_direct tells. */
 void io_open(struct io *io, const char *path, uint32_t flags, struct io_file **out, struct op *op);
+
+/* Does the file go past the page cache? false: it was opened without IO_DIRECT, or could not. */
+bool io_file_is_direct(const struct io_file *file);
 
 /* Completes with 0 (or trouble; the file is closed in any case). No other operation on the file
  * may be in flight. */
@@ -119,6 +139,13 @@ void io_read(struct io_file *file, uint64_t position, void *into, uint32_t n, st
 #define IO_PIECES_MAX 64
 void io_write(struct io_file *file, uint64_t position, const struct bytes *pieces, uint32_t count,
               struct op *op);
+
+/* As io_write, but it completes when these bytes, and as much of the file's size as they need, are
+ * on stable storage; other bytes of the file are no more durable than before. One access to the
+ * disk where an io_write and an io_sync need two, and no wait for what others have written. After
+ * a failure, or a cut in between, any of the bytes may be old or new: never retry. */
+void io_write_durable(struct io_file *file, uint64_t position, const struct bytes *pieces,
+                      uint32_t count, struct op *op);
 
 /* Make the file's bytes and size durable (fdatasync). After a failure the bytes may be lost for
  * ever: never retry. */
@@ -200,7 +227,7 @@ void io_recv_lend(struct io_socket *s, struct bytes *out, struct op *op);
 /* Receive at least one and at most `n` bytes into `into`. */
 void io_recv(struct io_socket *s, void *into, uint32_t n, struct op *op);
 
-/* A piece to send: memory, or a range of a file. */
+/* A piece to send: memory, or a range of a file that was opened without IO_DIRECT. */
 struct io_span {
     const uint8_t *p;     /* memory; NULL = of the file */
     struct io_file *file;
@@ -236,6 +263,8 @@ struct io_backend {
     void (*read)(struct io_file *file, uint64_t position, void *into, uint32_t n, struct op *op);
     void (*write)(struct io_file *file, uint64_t position, const struct bytes *pieces,
                   uint32_t count, struct op *op);
+    void (*write_durable)(struct io_file *file, uint64_t position, const struct bytes *pieces,
+                          uint32_t count, struct op *op);
     void (*sync)(struct io_file *file, struct op *op);
     void (*truncate)(struct io_file *file, uint64_t size_bytes, struct op *op);
     void (*allocate)(struct io_file *file, uint64_t position, uint64_t n, struct op *op);
@@ -270,6 +299,10 @@ struct io {
     uint32_t shard, shard_count;
     struct prng prng;
 };
-struct io_file { struct io *io; };
+struct io_file {
+    struct io *io;
+    bool aligned; /* it was opened with IO_DIRECT: I6 */
+    bool direct;  /* and it is past the page cache */
+};
 struct io_socket { struct io *io; };
 struct io_listener { struct io *io; };

@@ -47,6 +47,25 @@ static int open_flags(uint32_t flags)
     return result;
 }
 
+/* Is I6 enough for direct access to the file? A kernel before 6.1 does not tell: then it is. */
+static bool alignment_is_enough(int fd)
+{
+    struct statx s;
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) < 0 || !(s.stx_mask & STATX_DIOALIGN))
+        return true;
+    return s.stx_dio_offset_align != 0 && s.stx_dio_offset_align <= IO_ALIGN_BYTES &&
+           s.stx_dio_mem_align <= IO_ALIGN_BYTES;
+}
+
+/* After the open, because one with O_DIRECT that is refused may have made the file already. */
+static bool file_go_direct(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags >= 0 && alignment_is_enough(fd) && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0;
+}
+
 static void open_run(struct op *op)
 {
     struct task *t = task_of(op);
@@ -59,6 +78,8 @@ static void open_run(struct op *op)
     } while (fd < 0 && errno == EINTR);
     opening->file->fd = fd;
     t->result = fd < 0 ? -errno : 0;
+    if (fd >= 0 && opening->file->base.aligned)
+        opening->file->base.direct = file_go_direct(fd);
 }
 
 static void open_finish(struct op *op)
@@ -90,6 +111,7 @@ void epoll_open(struct io *io, const char *path, uint32_t flags, struct io_file 
         return;
     }
     file->base.io = io;
+    file->base.aligned = (flags & IO_DIRECT) != 0;
     file->fd = -1;
     handle_add(s, &file->handle, file_abandon);
     opening->file = file;
@@ -153,7 +175,8 @@ static struct task *file_op_begin(struct io_file *base, void (*run)(struct op *o
 }
 
 /* Read on until all is there, the end (result set) or trouble (-errno); with RWF_NOWAIT the
- * trouble is -EAGAIN where the disk is needed. */
+ * trouble is -EAGAIN where the disk is needed. A direct read ends within a block only at the end of
+ * the file, and may not go on there. */
 static int read_on(struct task *t, int flags)
 {
     struct epoll_file *file = t->object;
@@ -165,9 +188,9 @@ static int read_on(struct task *t, int flags)
             continue;
         if (n < 0)
             return -errno;
-        if (n == 0)
-            break;
         t->total += (uint64_t)n;
+        if (n == 0 || (file->base.direct && !io_is_aligned((uint64_t)n)))
+            break;
     }
     t->result = (int64_t)t->total;
     return 0;
@@ -190,7 +213,7 @@ void epoll_read(struct io_file *base, uint64_t position, void *into, uint32_t n,
     t->position = position;
     t->memory = into;
     t->n = n;
-    if (n <= READ_INLINE_BYTES_MAX && !file->cache_unknown) {
+    if (n <= READ_INLINE_BYTES_MAX && !file->base.direct && !file->cache_unknown) {
         int error = read_on(t, RWF_NOWAIT);
         if (error == -EOPNOTSUPP)
             file->cache_unknown = true;
@@ -226,7 +249,6 @@ static uint32_t write_rest(const struct task *t, struct iovec rest[IO_PIECES_MAX
     uint32_t offset = t->offset;
 
     for (uint32_t i = t->index; i < t->n; i++) {
-        ASSERT(pieces[i].n >= 0);
         if ((uint32_t)pieces[i].n > offset)
             rest[count++] = (struct iovec){(void *)(uintptr_t)(pieces[i].p + offset),
                                            (uint32_t)pieces[i].n - offset};
@@ -248,15 +270,14 @@ static void write_advance(struct task *t, size_t n)
     t->offset += (uint32_t)n;
 }
 
-static void write_run(struct op *op)
+static void write_on(struct task *t, int flags)
 {
-    struct task *t = task_of(op);
     struct epoll_file *file = t->object;
     struct iovec rest[IO_PIECES_MAX];
     uint32_t count;
 
     while ((count = write_rest(t, rest)) > 0) {
-        ssize_t n = pwritev(file->fd, rest, (int)count, (off_t)(t->position + t->total));
+        ssize_t n = pwritev2(file->fd, rest, (int)count, (off_t)(t->position + t->total), flags);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) { /* 0 of some bytes: no file system may say so, but a loop must end */
@@ -268,15 +289,40 @@ static void write_run(struct op *op)
     t->result = (int64_t)t->total;
 }
 
-void epoll_write(struct io_file *base, uint64_t position, const struct bytes *pieces,
-                 uint32_t count, struct op *op)
+static void write_run(struct op *op)
 {
-    struct task *t = file_op_begin(base, write_run, op);
+    write_on(task_of(op), 0);
+}
+
+static void write_durable_run(struct op *op)
+{
+    write_on(task_of(op), RWF_DSYNC);
+}
+
+static struct task *write_begin(struct io_file *base, uint64_t position, const struct bytes *pieces,
+                                uint32_t count, void (*run)(struct op *op), struct op *op)
+{
+    struct task *t = file_op_begin(base, run, op);
 
     t->position = position;
     t->memory = (void *)(uintptr_t)pieces;
     t->n = count;
+    return t;
+}
+
+void epoll_write(struct io_file *base, uint64_t position, const struct bytes *pieces,
+                 uint32_t count, struct op *op)
+{
+    write_begin(base, position, pieces, count, write_run, op);
     pool_add(op, LANE_FILE);
+}
+
+/* In the lane of the syncs: it waits for the disk as they do. */
+void epoll_write_durable(struct io_file *base, uint64_t position, const struct bytes *pieces,
+                         uint32_t count, struct op *op)
+{
+    write_begin(base, position, pieces, count, write_durable_run, op);
+    pool_add(op, LANE_SYNC);
 }
 
 /* ---- what concerns the whole file ------------------------------------------------------ */

@@ -244,6 +244,8 @@ void epoll_close(struct io_file *file, struct op *op);
 void epoll_read(struct io_file *file, uint64_t position, void *into, uint32_t n, struct op *op);
 void epoll_write(struct io_file *file, uint64_t position, const struct bytes *pieces,
                  uint32_t count, struct op *op);
+void epoll_write_durable(struct io_file *file, uint64_t position, const struct bytes *pieces,
+                         uint32_t count, struct op *op);
 void epoll_sync(struct io_file *file, struct op *op);
 void epoll_truncate(struct io_file *file, uint64_t size_bytes, struct op *op);
 void epoll_allocate(struct io_file *file, uint64_t position, uint64_t n, struct op *op);

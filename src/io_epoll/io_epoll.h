@@ -4,7 +4,7 @@
  * What can block (open, write, sync, rename, names, ...) runs on a few pool threads.
  *
  *      shard 0 ── loop ──┐                 ┌── file threads      read, write, open, rename, ...
- *      shard 1 ── loop ──┼── pool, inbox ──┼── sync threads      fdatasync, fsync of directories
+ *      shard 1 ── loop ──┼── pool, inbox ──┼── sync threads      fdatasync, durable writes, fsync
  *      shard 2 ── loop ──┘                 └── work, resolve     io_offload; names to addresses
  *
  * Only `main` and tests include this header; everything else sees io/io.h.

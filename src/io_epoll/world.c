@@ -54,6 +54,7 @@ static const struct io_backend backend = {
     .close = epoll_close,
     .read = epoll_read,
     .write = epoll_write,
+    .write_durable = epoll_write_durable,
     .sync = epoll_sync,
     .truncate = epoll_truncate,
     .allocate = epoll_allocate,

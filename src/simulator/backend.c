@@ -31,6 +31,7 @@ const struct io_backend sim_backend = {
     .close = sim_io_close,
     .read = sim_io_read,
     .write = sim_io_write,
+    .write_durable = sim_io_write_durable,
     .sync = sim_io_sync,
     .truncate = sim_io_truncate,
     .allocate = sim_io_allocate,

@@ -14,6 +14,9 @@
  *      write  write │sync starts│  write  │sync ends
  *      [ epoch 1   ]             [epoch 2]  keeps everything up to epoch 1, for good
  *
+ * A durable write puts its bytes into every version of their pages, the lowest too, and leaves the
+ * rest of a page as dirty as it was.
+ *
  *   D1  The lowest version of a dirty page, or zeros where there is none, is what surely survives.
  *   D2  A clean page has one version. Bytes beyond the file's size are zeros.
  *   D3  An inode lives while an entry (now or durable), a change or a handle refers to it.
@@ -92,6 +95,8 @@ struct inode {
     uint64_t size_low_sealed; /* the same since the newest seal */
     uint32_t epoch;
     uint32_t epoch_durable;
+    uint32_t grown_epoch;     /* of the last durable write that moved size_durable */
+    uint64_t grown_bytes;     /* to there */
     struct list dirty;
     const void *lock_owner;
 };
@@ -154,6 +159,12 @@ uint32_t sim_file_read(const struct inode *f, uint64_t position, void *into, uin
 
 /* -ENOSPC after a part. */
 int sim_file_write(struct inode *f, uint64_t position, const void *p, uint32_t n);
+
+/* What was just written to [position, position + n), and the size that it needs, is durable. */
+void sim_file_make_durable(struct inode *f, uint64_t position, uint64_t n);
+
+/* A durable write of [position, position + n) failed: some of its pages will never be written. */
+void sim_file_durable_failed(struct inode *f, uint64_t position, uint64_t n);
 int sim_file_allocate(struct inode *f, uint64_t position, uint64_t n);
 void sim_file_truncate(struct inode *f, uint64_t size_bytes);
 

@@ -11,15 +11,15 @@ static const struct timing {
     bool changes; /* a crash point */
     bool early;   /* may take effect long before it completes */
 } timings[SIM_LISTEN] = {
-    [SIM_OPEN] = {10000, 150000, true, true},     [SIM_CLOSE] = {1000, 20000, false, false},
-    [SIM_READ] = {4000, 150000, false, false},    [SIM_WRITE] = {8000, 200000, true, true},
-    [SIM_SYNC] = {80000, 3000000, true, true},    [SIM_TRUNCATE] = {10000, 150000, true, true},
-    [SIM_ALLOCATE] = {20000, 300000, true, true}, [SIM_SIZE] = {1000, 20000, false, false},
-    [SIM_LOCK] = {1000, 20000, false, false},     [SIM_RENAME] = {10000, 150000, true, true},
-    [SIM_REMOVE] = {10000, 300000, true, true},   [SIM_MKDIR] = {10000, 150000, true, true},
-    [SIM_RMDIR] = {10000, 150000, true, true},    [SIM_SYNC_DIR] = {80000, 3000000, true, true},
-    [SIM_CHMOD] = {10000, 50000, true, true},     [SIM_LIST] = {20000, 300000, false, false},
-    [SIM_SPACE] = {5000, 50000, false, false},
+    [SIM_OPEN] = {10000, 150000, true, true},          [SIM_CLOSE] = {1000, 20000, false, false},
+    [SIM_READ] = {4000, 150000, false, false},         [SIM_WRITE] = {8000, 200000, true, true},
+    [SIM_WRITE_DURABLE] = {80000, 600000, true, true}, [SIM_SYNC] = {80000, 3000000, true, true},
+    [SIM_TRUNCATE] = {10000, 150000, true, true},      [SIM_ALLOCATE] = {20000, 300000, true, true},
+    [SIM_SIZE] = {1000, 20000, false, false},          [SIM_LOCK] = {1000, 20000, false, false},
+    [SIM_RENAME] = {10000, 150000, true, true},        [SIM_REMOVE] = {10000, 300000, true, true},
+    [SIM_MKDIR] = {10000, 150000, true, true},         [SIM_RMDIR] = {10000, 150000, true, true},
+    [SIM_SYNC_DIR] = {80000, 3000000, true, true},     [SIM_CHMOD] = {10000, 50000, true, true},
+    [SIM_LIST] = {20000, 300000, false, false},        [SIM_SPACE] = {5000, 50000, false, false},
 };
 
 static struct sim_node *node_of(const struct request *r)
@@ -65,31 +65,40 @@ static int64_t effect_list(struct request *r)
     return r->answer.entries.count;
 }
 
-static int64_t effect_sync(struct request *r)
+static bool sync_lies(struct request *r)
 {
     struct sim_node *node = node_of(r);
+    bool lies = sim_chance(node->sim, node->sim->options.lying_sync_ppm);
 
-    if (sim_chance(node->sim, node->sim->options.lying_sync_ppm)) {
-        node->counters.lying_syncs++;
-        return 0;
-    }
-    sim_file_sync(r->file->inode, r->seal);
+    node->counters.lying_syncs += lies;
+    return lies;
+}
+
+static int64_t effect_sync(struct request *r)
+{
+    if (!sync_lies(r))
+        sim_file_sync(r->file->inode, r->seal);
     return 0;
+}
+
+static int64_t effect_write_durable(struct request *r)
+{
+    int64_t n = write_pieces(r, UINT64_MAX);
+
+    if (n > 0 && !sync_lies(r))
+        sim_file_make_durable(r->file->inode, r->position, (uint64_t)n);
+    return n;
 }
 
 static int64_t effect_sync_dir(struct request *r)
 {
-    struct sim_node *node = node_of(r);
     struct inode *dir;
 
-    TRY(disk_find(node->disk, r->path, &dir));
+    TRY(disk_find(node_of(r)->disk, r->path, &dir));
     if (!dir->is_dir)
         return -ENOTDIR;
-    if (sim_chance(node->sim, node->sim->options.lying_sync_ppm)) {
-        node->counters.lying_syncs++;
-        return 0;
-    }
-    sim_dir_sync(dir, r->position);
+    if (!sync_lies(r))
+        sim_dir_sync(dir, r->position);
     return 0;
 }
 
@@ -142,6 +151,8 @@ static int64_t effect(struct request *r)
         return sim_file_read(r->file->inode, r->position, r->into, (uint32_t)r->n);
     case SIM_WRITE:
         return write_pieces(r, UINT64_MAX);
+    case SIM_WRITE_DURABLE:
+        return effect_write_durable(r);
     case SIM_SYNC:
         return effect_sync(r);
     case SIM_TRUNCATE:
@@ -175,6 +186,11 @@ static int64_t effect(struct request *r)
 
 /* ---- faults and crash points ------------------------------------------------------------- */
 
+static bool is_write(const struct request *r)
+{
+    return r->kind == SIM_WRITE || r->kind == SIM_WRITE_DURABLE;
+}
+
 /* Bytes of a write that did not end well: any beginning of it. */
 static void write_part(struct request *r)
 {
@@ -183,6 +199,15 @@ static void write_part(struct request *r)
     for (uint32_t i = 0; i < r->count; i++)
         total += (uint64_t)((const struct bytes *)r->pieces)[i].n;
     (void)write_pieces(r, sim_below(node_of(r)->sim, total + 1));
+    if (r->kind == SIM_WRITE_DURABLE)
+        sim_file_durable_failed(r->file->inode, r->position, total);
+}
+
+/* The effect of what the process ends in: a durable write has not completed, so that a power cut
+ * may still tear it. */
+static int64_t effect_at_end(struct request *r)
+{
+    return is_write(r) ? write_pieces(r, UINT64_MAX) : effect(r);
 }
 
 static int fault_error(struct request *r)
@@ -191,6 +216,7 @@ static int fault_error(struct request *r)
     case SIM_OPEN:
         return sim_below(node_of(r)->sim, 2) == 0 ? -EMFILE : -EIO;
     case SIM_WRITE:
+    case SIM_WRITE_DURABLE:
     case SIM_ALLOCATE:
     case SIM_MKDIR:
         return sim_below(node_of(r)->sim, 2) == 0 ? -ENOSPC : -EIO;
@@ -214,7 +240,7 @@ static int fault_draw(struct request *r)
 
 static void fault_effect(struct request *r)
 {
-    if (r->kind == SIM_WRITE)
+    if (is_write(r))
         write_part(r);
     if (r->kind == SIM_SYNC)
         sim_file_sync_failed(r->file->inode, r->seal);
@@ -256,7 +282,7 @@ static void file_apply(struct request *r)
         return;
     }
     r->applied = true; /* in the one or the other way */
-    r->result = (node->crash_how & SIM_CRASH_AFTER) != 0 ? effect(r) : -ECANCELED;
+    r->result = (node->crash_how & SIM_CRASH_AFTER) != 0 ? effect_at_end(r) : -ECANCELED;
     sim_node_crash(node, (node->crash_how & SIM_CRASH_POWER) != 0);
 }
 
@@ -266,10 +292,10 @@ void sim_file_request_end(struct request *r)
     uint64_t chance = sim_below(node_of(r)->sim, 4);
 
     if (!r->applied && timings[r->kind].early && chance != 0) {
-        if (chance == 1 && r->kind == SIM_WRITE)
+        if (chance == 1 && is_write(r))
             write_part(r);
         else if (chance >= 2)
-            r->result = effect(r);
+            r->result = effect_at_end(r);
     } else if (!r->applied) {
         r->result = -ECANCELED;
     }
@@ -297,6 +323,8 @@ static void file_run(struct sim *sim, struct event *e)
         file = calloc(1, sizeof(*file));
         ASSERT(file != NULL);
         file->base.io = &r->event.shard->io;
+        file->base.aligned = (r->flags & IO_DIRECT) != 0;
+        file->base.direct = file->base.aligned && !sim->options.no_direct;
         file->inode = inode;
         file->flags = r->flags;
         list_add_tail(&life->files, &file->in_life);
@@ -401,20 +429,30 @@ void sim_io_read(struct io_file *f, uint64_t position, void *into, uint32_t n, s
     submit(r, n);
 }
 
-void sim_io_write(struct io_file *f, uint64_t position, const struct bytes *pieces, uint32_t count,
-                  struct op *op)
+static void write_call(struct io_file *f, enum sim_kind kind, uint64_t position,
+                       const struct bytes *pieces, uint32_t count, struct op *op)
 {
-    struct request *r = file_request(f, SIM_WRITE, op);
+    struct request *r = file_request(f, kind, op);
     uint64_t total = 0;
 
-    for (uint32_t i = 0; i < count; i++) {
-        ASSERT(pieces[i].n >= 0);
+    for (uint32_t i = 0; i < count; i++)
         total += (uint64_t)pieces[i].n;
-    }
     r->position = position;
     r->pieces = pieces;
     r->count = count;
     submit(r, total);
+}
+
+void sim_io_write(struct io_file *f, uint64_t position, const struct bytes *pieces, uint32_t count,
+                  struct op *op)
+{
+    write_call(f, SIM_WRITE, position, pieces, count, op);
+}
+
+void sim_io_write_durable(struct io_file *f, uint64_t position, const struct bytes *pieces,
+                          uint32_t count, struct op *op)
+{
+    write_call(f, SIM_WRITE_DURABLE, position, pieces, count, op);
 }
 
 void sim_io_sync(struct io_file *f, struct op *op)

@@ -317,6 +317,8 @@ void sim_io_close(struct io_file *f, struct op *op);
 void sim_io_read(struct io_file *f, uint64_t position, void *into, uint32_t n, struct op *op);
 void sim_io_write(struct io_file *f, uint64_t position, const struct bytes *pieces,
                   uint32_t count, struct op *op);
+void sim_io_write_durable(struct io_file *f, uint64_t position, const struct bytes *pieces,
+                          uint32_t count, struct op *op);
 void sim_io_sync(struct io_file *f, struct op *op);
 void sim_io_truncate(struct io_file *f, uint64_t size_bytes, struct op *op);
 void sim_io_allocate(struct io_file *f, uint64_t position, uint64_t n, struct op *op);

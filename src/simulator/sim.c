@@ -282,8 +282,8 @@ static uint32_t swarm_ppm(struct prng *g, uint32_t most)
 struct sim_options sim_options_swarm(uint64_t seed)
 {
     static const enum sim_kind disk[] = {
-        SIM_OPEN,   SIM_READ,   SIM_WRITE, SIM_SYNC,  SIM_TRUNCATE, SIM_ALLOCATE,
-        SIM_RENAME, SIM_REMOVE, SIM_MKDIR, SIM_RMDIR, SIM_SYNC_DIR, SIM_LIST,
+        SIM_OPEN,   SIM_READ,  SIM_WRITE, SIM_SYNC,     SIM_TRUNCATE, SIM_ALLOCATE,      SIM_RENAME,
+        SIM_REMOVE, SIM_MKDIR, SIM_RMDIR, SIM_SYNC_DIR, SIM_LIST,     SIM_WRITE_DURABLE,
     };
     struct sim_options o = {0};
     struct prng g;
@@ -301,6 +301,7 @@ struct sim_options sim_options_swarm(uint64_t seed)
     o.fail_ppm[SIM_CONNECT] = swarm_ppm(&g, 50000);
     o.fail_ppm[SIM_ACCEPT] = swarm_ppm(&g, 20000);
     o.fail_ppm[SIM_SEND] = swarm_ppm(&g, 2000);
+    o.no_direct = prng_below(&g, 4) == 0;
     return o;
 }
 

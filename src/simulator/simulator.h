@@ -10,7 +10,8 @@
  *
  *   S1  One event at a time, ordered by (time, sequence); time never goes back.
  *   S2  What a sync covers was completed before the sync was started. Anything else written since
- *       the last sync may be lost, kept or torn by a power cut, but what was synced never is.
+ *       the last sync may be lost, kept or torn by a power cut, but what was synced never is, nor
+ *       what a durable write has completed. What went past the page cache is in the disk's own.
  *   S3  A killed or cut program can change nothing any more (see "Afterlife").
  *   S4  Random choices of the world, of each shard (io_prng) and of the test (sim_prng) are three
  *       streams: a program that draws more does not change the world's weather.
@@ -39,8 +40,9 @@ struct sim_node;
 
 /* What the world counts, fails and traces. */
 #define SIM_KIND_LIST(X)                                                                        \
-    X(OPEN, "open") X(CLOSE, "close") X(READ, "read") X(WRITE, "write") X(SYNC, "sync")         \
-    X(TRUNCATE, "truncate") X(ALLOCATE, "allocate") X(SIZE, "size") X(LOCK, "lock")             \
+    X(OPEN, "open") X(CLOSE, "close") X(READ, "read") X(WRITE, "write")                         \
+    X(WRITE_DURABLE, "write_durable") X(SYNC, "sync") X(TRUNCATE, "truncate")                   \
+    X(ALLOCATE, "allocate") X(SIZE, "size") X(LOCK, "lock")                                     \
     X(RENAME, "rename") X(REMOVE, "remove") X(MKDIR, "mkdir") X(RMDIR, "rmdir")                 \
     X(SYNC_DIR, "sync_dir") X(CHMOD, "chmod") X(LIST, "list") X(SPACE, "space")                 \
     X(LISTEN, "listen") X(ACCEPT, "accept") X(LISTENER_CLOSE, "listener_close")                 \
@@ -63,7 +65,8 @@ struct sim_options {
     uint32_t outlier_ppm;          /* a delay that is 8 to 64 times as long */
     uint32_t stall_ppm;            /* share of its time that a shard does not run at all */
     uint32_t fail_ppm[SIM_KINDS];  /* disk operations, connect, accept, send (a reset) */
-    uint32_t lying_sync_ppm;       /* a sync that says 0 and does nothing; counted */
+    uint32_t lying_sync_ppm;       /* a sync or durable write that syncs nothing; counted */
+    bool no_direct;                /* no file system knows IO_DIRECT: io_file_is_direct is false */
     bool names_subset;             /* power cut: any subset of unsynced names, not only a prefix */
     FILE *trace;                   /* a line per event; NULL = none */
     const char *replay;            /* how to replay: printed with the seed; not copied */
@@ -163,7 +166,8 @@ struct sim_counters {
 const struct sim_counters *sim_node_counters(const struct sim_node *node);
 
 /* The n-th (1 = the next) disk operation fails with `error` (negative errno). A write that fails
- * may have written a part; a sync that fails may have lost what it should have synced. n 0: off. */
+ * may have written a part; a sync or durable write that fails may have lost what it should have
+ * synced. n 0: off. */
 void sim_fail_at(struct sim_node *node, uint64_t n, int error);
 
 /* Go down at the n-th (1 = the next) change of the disk: just before it took effect, or just

@@ -86,7 +86,14 @@ static uint64_t write_faults(const struct world *w)
 {
     const struct sim_counters *c = sim_node_counters(w->node);
 
-    return c->failed[SIM_WRITE] + c->failed[SIM_SYNC];
+    return c->failed[SIM_WRITE] + c->failed[SIM_WRITE_DURABLE] + c->failed[SIM_SYNC];
+}
+
+static uint64_t sync_faults(const struct world *w)
+{
+    const struct sim_counters *c = sim_node_counters(w->node);
+
+    return c->failed[SIM_WRITE_DURABLE] + c->failed[SIM_SYNC] + c->failed[SIM_SYNC_DIR];
 }
 
 static bool disk_may_be_full(const struct node_life *l)
@@ -146,9 +153,8 @@ static void begin_stop(struct node_life *l)
 void world_kill(struct world *w, bool power)
 {
     struct node_life *l = w->life;
-    const struct sim_counters *c = sim_node_counters(w->node);
 
-    if (w->plan.durable && c->failed[SIM_SYNC] + c->failed[SIM_SYNC_DIR] != w->sync_failures_told)
+    if (w->plan.durable && sync_faults(w) != w->sync_failures_told)
         power = true;
     note(w, "life %u ends: %s", l->number, power ? "power cut" : "killed");
     if (power)
@@ -225,7 +231,6 @@ static void fatal(void *ctx, const struct fail *why)
 void world_start_node(struct world *w)
 {
     struct node_life *l = calloc(1, sizeof *l);
-    const struct sim_counters *c = sim_node_counters(w->node);
 
     ASSERT(l != NULL);
     sim_node_start(w->node, w->plan.shards);
@@ -251,7 +256,7 @@ void world_start_node(struct world *w)
     list_add_tail(&w->all_lives, &l->node);
     w->life = l;
     w->lives_left++;
-    w->sync_failures_told = c->failed[SIM_SYNC] + c->failed[SIM_SYNC_DIR];
+    w->sync_failures_told = sync_faults(w);
     w->write_failures_told = write_faults(w);
     note(w, "life %u begins", l->number);
     op_init(&l->start, started);

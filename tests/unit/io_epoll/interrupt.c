@@ -27,7 +27,8 @@ static bool is_short(void)
     return calls % 3 != 0;
 }
 
-/* The first pieces, the last of them cut: about half of the bytes. */
+/* The first pieces, the last of them cut: about half of the bytes; of whole blocks, whole blocks.
+ */
 static int first_half(const struct iovec *pieces, int count, struct iovec *some)
 {
     if (!is_short())
@@ -35,18 +36,20 @@ static int first_half(const struct iovec *pieces, int count, struct iovec *some)
     int used = count == 1 ? 1 : (count + 1) / 2;
     for (int i = 0; i < used; i++)
         some[i] = pieces[i];
-    some[used - 1].iov_len = (some[used - 1].iov_len + 1) / 2;
-    return some[used - 1].iov_len == 0 ? 0 : used;
+    size_t n = some[used - 1].iov_len;
+    some[used - 1].iov_len = n % 4096 == 0 ? (n / 4096 + 1) / 2 * 4096 : (n + 1) / 2;
+    return n == 0 ? 0 : used;
 }
 
-ssize_t pwritev(int fd, const struct iovec *pieces, int count, off_t position)
+ssize_t pwritev2(int fd, const struct iovec *pieces, int count, off_t position, int flags)
 {
     struct iovec some[1024];
 
     if (interrupted())
         return -1;
     int used = first_half(pieces, count, some);
-    return syscall(SYS_pwritev, fd, used > 0 ? some : pieces, used > 0 ? used : count, position, 0);
+    return syscall(SYS_pwritev2, fd, used > 0 ? some : pieces, used > 0 ? used : count, position, 0,
+                   flags);
 }
 
 ssize_t preadv2(int fd, const struct iovec *pieces, int count, off_t position, int flags)

@@ -86,14 +86,29 @@ static inline int64_t lab_write(struct lab *l, struct io_file *file, uint64_t po
     return DO(l->sim, io_write(file, position, &piece, 1, op));
 }
 
+/* `n` times `c`, until the next call; aligned, so that direct files take it too. */
+static inline struct bytes lab_bytes(char c, uint32_t n)
+{
+    static _Alignas(IO_ALIGN_BYTES) uint8_t bytes[1 << 20];
+
+    ASSERT(n <= sizeof(bytes));
+    return (struct bytes){memset(bytes, c, n), (int32_t)n};
+}
+
 static inline int64_t lab_fill(struct lab *l, struct io_file *file, uint64_t position, char c,
                                uint32_t n)
 {
-    static uint8_t bytes[1 << 20];
+    struct bytes piece = lab_bytes(c, n);
 
-    ASSERT(n <= sizeof(bytes));
-    memset(bytes, c, n);
-    return lab_write(l, file, position, bytes, n);
+    return DO(l->sim, io_write(file, position, &piece, 1, op));
+}
+
+static inline int64_t lab_fill_durable(struct lab *l, struct io_file *file, uint64_t position,
+                                       char c, uint32_t n)
+{
+    struct bytes piece = lab_bytes(c, n);
+
+    return DO(l->sim, io_write_durable(file, position, &piece, 1, op));
 }
 
 /* The content of a file, or "-ENOENT" and the like as a number; clear it with text_deinit. */

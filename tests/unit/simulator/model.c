@@ -27,6 +27,18 @@ static void model_write(struct model *m, uint32_t at, uint8_t value, uint32_t n)
         m->size_high = m->size;
 }
 
+/* These bytes are what they are now, and the file reaches as far as they do. */
+static void model_write_durable(struct model *m, uint32_t at, uint8_t value, uint32_t n)
+{
+    model_write(m, at, value, n);
+    for (uint32_t i = at; i < at + n; i++)
+        m->maybe[i] = (uint16_t)(1u << value);
+    if (at + n > m->size_synced)
+        m->size_synced = at + n;
+    if (at + n > m->size_low)
+        m->size_low = at + n;
+}
+
 static void model_truncate(struct model *m, uint32_t size)
 {
     for (uint32_t i = size; i < m->size; i++) {
@@ -81,7 +93,7 @@ static void step(struct lab *l, struct io_file *file, struct model *m)
     char value = (char)(1 + prng_below(g, 15));
 
     n = n > FILE_BYTES - at ? FILE_BYTES - at : n;
-    switch (prng_below(g, 8)) {
+    switch (prng_below(g, 10)) {
     case 0:
         CHECK_EQ(DO(l->sim, io_sync(file, op)), 0);
         model_sync(m);
@@ -97,6 +109,13 @@ static void step(struct lab *l, struct io_file *file, struct model *m)
         break;
     case 3:
         read_check(l, file, m);
+        break;
+    case 4:
+    case 5:
+        if (n > 0) {
+            CHECK_EQ(lab_fill_durable(l, file, at, value, n), n);
+            model_write_durable(m, at, (uint8_t)value, n);
+        }
         break;
     default:
         if (n > 0) {
