@@ -207,6 +207,30 @@ TEST(write_durable, outlives_a_sync_that_was_started_before_it)
     CHECK(within > 20);
 }
 
+/* Nothing older survives in its place, not even what a sync in flight was about to write. */
+TEST(write_durable, survives_a_cut_with_a_sync_in_flight)
+{
+    uint32_t within = 0;
+
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct lab l = lab_open(seed, NULL);
+        struct io_file *file = old_file(&l);
+        struct call sync;
+        struct text left;
+        CHECK_EQ(lab_fill(&l, file, 0, 'n', BLOCK), BLOCK);
+        io_sync(file, call_begin(&sync));
+        CHECK_EQ(lab_fill_durable(&l, file, 100, 'w', 1000), 1000);
+        within += !sync.over;
+        sim_node_power_cut(l.node);
+        left = lab_content(&l, "/f");
+        CHECK_EQ(tally(&left, 100, 1100).of['w'], 1000);
+        CHECK_EQ(tally(&left, 0, BYTES).of['w'], 1000);
+        text_deinit(&left);
+        sim_free(l.sim);
+    }
+    CHECK(within > 20);
+}
+
 /* Behind a truncation nobody has synced: the new bytes are there, the old ones are gone. */
 TEST(write_durable, never_shows_what_was_cut_off_before_it)
 {
