@@ -6,6 +6,7 @@
  *   submitted ──┼─► TRY/MUST in shard->ready; `run` is called by the loop ┤
  *               ├─► PARKED   waits for epoll, in a slot of its handle ────┘ (then TRY)
  *               ├─► POOL     in a lane's queue, or `run` runs on a pool thread ──► inbox ──► LISTED
+ *               ├─► PARKED   in the queue of aio.c, then DISK ──► LISTED, or POOL for the rest
  *               └─► LISTED   in shard->ready or ->soon; the result is known
  *                      │
  *                      ▼
@@ -34,6 +35,7 @@ enum task_state {
     TASK_MUST, /* as TRY, but it cannot be cancelled: closing */
     TASK_PARKED,
     TASK_POOL,
+    TASK_DISK, /* the kernel has it: io_cancel comes too late */
     TASK_LISTED,
 };
 
@@ -93,7 +95,13 @@ struct epoll_file {
     int fd;
     uint32_t in_flight; /* operations, sends too: io_close asserts that there are none */
     bool cache_unknown; /* the file system has no RWF_NOWAIT */
+    uint64_t inside_bytes; /* it is at least so long, as far as we know */
 };
+
+static inline struct epoll_file *file_of(struct io_file *file)
+{
+    return container_of(file, struct epoll_file, base);
+}
 
 /* An operation on the file begins (1), or has ended (-1). Atomic, because another shard may send from it. */
 static inline void file_hold(struct epoll_file *file, int by)
@@ -145,6 +153,7 @@ struct shard {
     struct list messages; /* to ourselves */
     struct list handles;
     uint8_t *scratch; /* of io_recv_lend */
+    struct aio *aio;  /* NULL: the pool does its work */
     struct inbox inbox;
     pthread_t thread;
 };
@@ -233,10 +242,30 @@ bool pool_remove(struct op *op);
 
 void epoll_offload(struct io *io, void (*work)(void *arg), void *arg, struct op *op);
 
-/* ---- file.c, name.c -------------------------------------------------------------------- */
+/* ---- aio.c ----------------------------------------------------------------------------- */
+
+struct aio *aio_new(void);       /* NULL where the kernel has none for us */
+void aio_free(struct aio *a);    /* waits for what the kernel has; accepts NULL */
+void aio_add(struct op *op);     /* have file_to_aio(op) submitted; task->lane is where else it goes */
+void aio_submit(struct shard *s);
+void aio_take(struct shard *s);  /* what has ended; runs no code of callers */
+
+/* ---- file.c, data.c, name.c ------------------------------------------------------------ */
+
+/* Take an operation on the file in hand, until its end. */
+struct task *file_op_begin(struct io_file *base, void (*run)(struct op *op), struct op *op);
 
 /* Is [position, position + n) in the page cache? Asks at both ends only. */
 bool file_is_cached(struct epoll_file *file, uint64_t position, uint32_t n);
+
+struct iocb;
+struct iovec;
+
+/* A read or write as the kernel wants it; `out` and `pieces` stay until it is submitted. */
+void file_to_aio(struct op *op, struct iocb *out, struct iovec pieces[IO_PIECES_MAX]);
+
+/* The kernel says `result` to that. false: a part is done, and the pool may go on. */
+bool file_from_aio(struct op *op, int64_t result);
 
 void epoll_open(struct io *io, const char *path, uint32_t flags, struct io_file **out,
                 struct op *op);

@@ -82,6 +82,7 @@ void task_cancel(struct op *op)
     switch ((enum task_state)t->state) {
     case TASK_IDLE:
     case TASK_MUST:
+    case TASK_DISK:
     case TASK_LISTED:
         return;
     case TASK_TRY: /* stays where it is in the list */
@@ -363,7 +364,9 @@ static void take_events(struct shard *s, int64_t wait_ns)
 
 void shard_turn(struct shard *s, int64_t wait_ns)
 {
+    aio_submit(s);
     take_events(s, wait_ns);
+    aio_take(s);
 
     /* Strictly later than the last turn: see epoll_timer_set. */
     int64_t now_ns = clock_ns();

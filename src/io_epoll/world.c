@@ -116,6 +116,7 @@ static int shard_open(struct shard *s)
     s->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->wake.fd < 0)
         return -errno;
+    s->aio = aio_new();
     return watch_add(s, &s->wake);
 }
 
@@ -123,6 +124,7 @@ static void shard_free(struct shard *s)
 {
     if (s == NULL)
         return;
+    aio_free(s->aio);
     while (!list_empty(&s->handles)) {
         struct handle *h = container_of(s->handles.next, struct handle, node);
         h->abandon(h);

@@ -1,0 +1,196 @@
+/* Direct files on io_epoll: who does the work, and what happens where the kernel does not. */
+#define _GNU_SOURCE
+#include "io_epoll/inside.h"
+
+#include "../io/conformance.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BLOCK IO_ALIGN_BYTES
+#define BLOCKS 256u
+
+/* A direct file with room for BLOCKS, and as much memory. false: there is no AIO here. */
+struct rig {
+    struct trial w;
+    struct io_file *file;
+    uint8_t *bytes;
+};
+
+static bool rig_open(struct rig *r)
+{
+    trial_open(&r->w, 1);
+    CHECK_EQ(RUN(&r->w, io_open(r->w.io, path(&r->w, "a"), IO_WRITE | IO_CREATE | IO_DIRECT,
+                                &r->file, op)),
+             0);
+    CHECK_EQ(RUN(&r->w, io_allocate(r->file, 0, BLOCKS * BLOCK, op)), 0);
+    r->bytes = io_aligned_new(BLOCKS * BLOCK);
+    pattern_fill(r->bytes, 0, BLOCKS * BLOCK);
+    return io_file_is_direct(r->file) && shard_of(r->w.io)->aio != NULL;
+}
+
+static void rig_close(struct rig *r)
+{
+    file_close(&r->w, r->file);
+    trial_close(&r->w);
+    free(r->bytes);
+}
+
+static struct bytes block_of(const struct rig *r, uint32_t i)
+{
+    return (struct bytes){r->bytes + i * BLOCK, BLOCK};
+}
+
+TEST(io_epoll_aio, serves_what_lies_within_the_file_and_the_pool_what_lengthens_it)
+{
+    struct rig r;
+    struct probe p = {.times = 0};
+
+    if (rig_open(&r)) {
+        struct bytes piece = block_of(&r, 7);
+        START(&r.w, &p, io_write_durable(r.file, 0, &piece, 1, &p.op));
+        CHECK_EQ(task_of(&p.op)->state, TASK_PARKED);
+        CHECK_EQ(probe_wait(&p), BLOCK);
+        START(&r.w, &p, io_read(r.file, 0, r.bytes, BLOCK, &p.op));
+        CHECK_EQ(task_of(&p.op)->state, TASK_PARKED);
+        CHECK_EQ(probe_wait(&p), BLOCK);
+        CHECK(pattern_is(r.bytes, 7 * BLOCK, BLOCK));
+        START(&r.w, &p, io_write(r.file, BLOCKS * BLOCK, &piece, 1, &p.op));
+        CHECK_EQ(task_of(&p.op)->state, TASK_POOL);
+        CHECK_EQ(probe_wait(&p), BLOCK);
+        START(&r.w, &p, io_write(r.file, BLOCKS * BLOCK, &piece, 1, &p.op));
+        CHECK_EQ(task_of(&p.op)->state, TASK_PARKED); /* now it is within */
+        CHECK_EQ(probe_wait(&p), BLOCK);
+        CHECK_EQ(RUN(&r.w, io_truncate(r.file, BLOCK, op)), 0);
+        START(&r.w, &p, io_write(r.file, BLOCK, &piece, 1, &p.op));
+        CHECK_EQ(task_of(&p.op)->state, TASK_POOL);
+        CHECK_EQ(probe_wait(&p), BLOCK);
+    }
+    rig_close(&r);
+}
+
+TEST(io_epoll_aio, what_was_not_submitted_can_be_cancelled)
+{
+    struct rig r;
+    struct probe p = {.times = 0}, other = {.times = 0};
+
+    if (rig_open(&r)) {
+        struct bytes piece = block_of(&r, 3);
+        START(&r.w, &p, io_write_durable(r.file, 0, &piece, 1, &p.op));
+        START(&r.w, &other, io_write_durable(r.file, BLOCK, &piece, 1, &other.op));
+        probe_cancel(&p);
+        CHECK_EQ(probe_wait(&p), -ECANCELED);
+        CHECK_EQ(probe_wait(&other), BLOCK);
+        CHECK_EQ(RUN(&r.w, io_read(r.file, 0, r.bytes, 2 * BLOCK, op)), 2 * BLOCK);
+        CHECK_EQ(r.bytes[1], 0);
+        CHECK(pattern_is(r.bytes + BLOCK, 3 * BLOCK, BLOCK));
+    }
+    rig_close(&r);
+}
+
+/* After io_epoll_free the memory is its owner's again: no read of the kernel's comes later. */
+TEST(io_epoll_aio, nothing_is_in_flight_when_the_world_is_gone)
+{
+    static struct probe probes[BLOCKS];
+    struct rig r;
+
+    for (uint32_t turns = 0; turns < 3; turns++) {
+        bool has_aio = rig_open(&r);
+        struct bytes whole = {r.bytes, BLOCKS * BLOCK};
+        CHECK_EQ(RUN(&r.w, io_write(r.file, 0, &whole, 1, op)), BLOCKS * BLOCK);
+        for (uint32_t i = 0; i < BLOCKS; i++) {
+            probes[i] = (struct probe){.times = 0};
+            START(&r.w, &probes[i],
+                  io_read(r.file, i * BLOCK, r.bytes + i * BLOCK, BLOCK, &probes[i].op));
+        }
+        for (uint32_t i = 0; i < turns; i++)
+            world_turn(r.w.world);
+        CHECK(!has_aio || turns > 0 || task_of(&probes[0].op)->state == TASK_PARKED);
+        world_close(r.w.world);
+        memset(r.bytes, 0xaa, BLOCKS * BLOCK);
+        usleep(2000);
+        for (uint32_t i = 0; i < BLOCKS * BLOCK; i++)
+            CHECK(r.bytes[i] == 0xaa);
+        free(r.bytes);
+    }
+}
+
+/* The kernel writes up to the limit and says how much; the pool is told why there is no more. */
+TEST(io_epoll_aio, the_pool_goes_on_with_what_is_left_over)
+{
+    struct rlimit before, low;
+    struct rig r;
+
+    CHECK_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    low = (struct rlimit){.rlim_cur = 6 * BLOCK, .rlim_max = before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    bool has_aio = rig_open(&r);
+    if (has_aio) {
+        struct bytes pieces[] = {{r.bytes, 3 * BLOCK}, {r.bytes + 3 * BLOCK, 5 * BLOCK}};
+        CHECK_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
+        int64_t result = RUN(&r.w, io_write(r.file, 0, pieces, 2, op));
+        CHECK_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+        CHECK_EQ(result, -EFBIG);
+        CHECK_EQ(RUN(&r.w, io_read(r.file, 0, r.bytes, 8 * BLOCK, op)), 8 * BLOCK);
+        CHECK(pattern_is(r.bytes, 0, 6 * BLOCK));
+        CHECK_EQ(r.bytes[6 * BLOCK + 1], 0);
+    }
+    rig_close(&r);
+    signal(SIGXFSZ, SIG_DFL);
+}
+
+/* ---- a kernel that does not ------------------------------------------------------------- */
+
+/* From now on, and in what is executed, `call` says `error`. */
+static bool forbid(uint32_t call, uint32_t error)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {(unsigned short)array_count(filter), filter};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* Run the suite's tests of direct files again, under that rule. */
+static void suite_without(uint32_t call, uint32_t error)
+{
+    enum { NO_SECCOMP = 77 };
+    int status = -1;
+    pid_t child = fork();
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        if (freopen("/dev/null", "w", stdout) == NULL)
+            _exit(126);
+        if (!forbid(call, error))
+            _exit(NO_SECCOMP);
+        execl("/proc/self/exe", "unit_io_epoll", "io_direct*", (char *)NULL);
+        _exit(127);
+    }
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == NO_SECCOMP);
+}
+
+TEST(io_epoll_aio, where_it_is_forbidden_the_pool_serves)
+{
+    suite_without(SYS_io_setup, EPERM);
+}
+
+TEST(io_epoll_aio, where_its_queues_are_full_the_pool_serves)
+{
+    suite_without(SYS_io_submit, EAGAIN);
+}
