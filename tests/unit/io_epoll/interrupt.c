@@ -12,6 +12,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+uint32_t interrupt_durable_writes; /* pwritev2 with RWF_DSYNC, so far; atomic */
+
 static _Thread_local uint32_t calls;
 
 static bool interrupted(void)
@@ -47,6 +49,8 @@ ssize_t pwritev2(int fd, const struct iovec *pieces, int count, off_t position, 
 
     if (interrupted())
         return -1;
+    if ((flags & RWF_DSYNC) != 0)
+        __atomic_add_fetch(&interrupt_durable_writes, 1, __ATOMIC_RELAXED);
     int used = first_half(pieces, count, some);
     return syscall(SYS_pwritev2, fd, used > 0 ? some : pieces, used > 0 ? used : count, position, 0,
                    flags);
