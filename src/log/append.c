@@ -19,7 +19,7 @@ void log_apply(struct log *log, struct segment *s, const struct batch *b, uint64
 }
 
 /* `b` has its final offsets and epoch. */
-static void append_one(struct log *log, const struct batch *b)
+static void append_one(struct log *log, const struct batch *b, int64_t now_ms)
 {
     struct segment *s;
     uint64_t position;
@@ -28,6 +28,7 @@ static void append_one(struct log *log, const struct batch *b)
     s = log_last_segment(log);
     position = s->size_bytes;
     tail_append(log, s, b, b->base_offset, b->leader_epoch);
+    s->modified_ms = now_ms;
     log->end = b->last_offset + 1;
     log->size_bytes += (uint64_t)b->bytes.n;
     log_apply(log, s, b, position, APPLY_ALL);
@@ -48,7 +49,7 @@ enum kerr log_append(struct log *log, const struct batch *batch, int32_t leader_
         return KERR_KAFKA_STORAGE_ERROR;
     if ((uint32_t)b.bytes.n > log->settings.segment_bytes)
         return KERR_RECORD_LIST_TOO_LARGE;
-    enum kerr error = producers_check(&log->producers, &b, now_ms, &duplicate);
+    enum kerr error = producers_check(&log->producers, &b, &duplicate);
     if (error != KERR_NONE)
         return error;
     if (duplicate != NULL) {
@@ -64,7 +65,7 @@ enum kerr log_append(struct log *log, const struct batch *batch, int32_t leader_
     b.base_offset = log->end;
     b.last_offset = log->end + b.last_offset_delta;
     b.leader_epoch = leader_epoch;
-    append_one(log, &b);
+    append_one(log, &b, now_ms);
     worker_wake(log);
     *out = (struct log_appended){
         .base_offset = b.base_offset,
@@ -103,12 +104,11 @@ int log_append_stamped(struct log *log, struct bytes batches, int64_t now_ms)
     if (log_is_failed(log))
         return ERR_OFFLINE;
     TRY(check_stamped(batches, log->end));
-    producers_expire(&log->producers, now_ms);
     while (batches.n > 0) {
         int n = batch_read(batches, &b, NULL);
         if (n == ERR_SHORT)
             break; /* a fetch may end in the middle of a batch */
-        append_one(log, &b);
+        append_one(log, &b, now_ms);
         batches.p += n;
         batches.n -= n;
     }

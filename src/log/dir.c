@@ -400,8 +400,13 @@ void log_dir_checkpoint(struct log_dir *dir, const struct checkpoint *recovery_p
                         const struct checkpoint *log_start, const struct checkpoint *high_watermark,
                         struct op *op)
 {
-    struct dir_saving *x = calloc(1, sizeof(*x));
+    struct dir_saving *x;
 
+    if (__atomic_load_n(&dir->has_failed, __ATOMIC_ACQUIRE)) {
+        io_complete(dir->home, op, ERR_OFFLINE);
+        return;
+    }
+    x = calloc(1, sizeof(*x));
     ASSERT(x != NULL);
     x->dir = dir;
     x->all[RECOVERY_POINT] = recovery_point;

@@ -56,8 +56,10 @@ static void sync_ended(struct log *log, int64_t result)
 /* Where the segment after the one that is synced begins, or what was to be reached. */
 static int64_t sync_progress(const struct log *log)
 {
-    uint32_t next = log_segment_index(log, log->sync_segment->base) + 1;
+    uint32_t next = log_segment_index(log, log->sync_segment->base);
 
+    if (log->segments[next]->base <= log->sync_segment->base) /* else it was removed meanwhile */
+        next++;
     if (next < log->segment_count && log->segments[next]->base < log->sync_to)
         return log->segments[next]->base;
     return log->sync_to;
@@ -244,6 +246,7 @@ static void worker_fail_waiters(struct log *log, int64_t error)
 
     ops_complete_all(log->io, &log->epoch_waiters, error);
     ops_complete_all(log->io, &log->flush_waiters, error);
+    ops_complete_all(log->io, &log->start_waiters, error);
     while (!list_empty(&log->jobs)) {
         struct job *job = container_of(list_take_head(&log->jobs), struct job, node);
         if (job->always) {
@@ -328,7 +331,8 @@ static void worker_run(struct flow *f)
         }
         if (!log_is_failed(log) && flush_is_due(log))
             FLOW_TRY(f, "sync a segment", log_sync(log, &f->op));
-        if (list_empty(&log->jobs))
+        /* Batches may have come while epochs were saved or synced: a job finds all of them drained. */
+        if (list_empty(&log->jobs) || (!log_is_failed(log) && next_to_drain(log) != NULL))
             continue;
         log->alone = true;
         while (side_wake(log), log->siding)
@@ -346,6 +350,7 @@ static void worker_run(struct flow *f)
         FLOW_WAIT(f, "job", flow_start(&log->job->flow, log->job->run, &f->op));
         if (worker_job_ended(log, f->result))
             return;
+        side_wake(log);
     }
     FLOW_END(f);
     worker_rests(log);

@@ -244,6 +244,7 @@ static void collect_segments(struct log *log, const struct io_entries *entries)
             continue;
         struct segment *s = segment_new(log, base);
         s->size_bytes = s->drained_bytes = s->whole_bytes = e->size_bytes;
+        s->modified_ms = e->modified_ms;
         s->rolled = s->closed = s->named = true;
         log->size_bytes += e->size_bytes;
         log_segments_add(log, s);

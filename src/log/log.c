@@ -106,6 +106,11 @@ int64_t log_first_segment(const struct log *log)
     return log->segments[0]->base;
 }
 
+uint32_t log_segment_count(const struct log *log)
+{
+    return log->segment_count;
+}
+
 int64_t log_start(const struct log *log)
 {
     return log->start;
@@ -156,6 +161,11 @@ int64_t log_max_timestamp_ms(const struct log *log)
             max = log->segments[i]->max_timestamp_ms;
     }
     return max;
+}
+
+void log_expire_producers(struct log *log)
+{
+    producers_expire(&log->producers, io_wall_ms(log->io));
 }
 
 struct epoch_end log_epoch_end(const struct log *log, int32_t epoch)

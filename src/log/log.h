@@ -82,7 +82,7 @@ void log_dir_open(struct io *io, struct telemetry *t, const char *path, struct l
                   struct fail *f, struct op *op);
 
 /* Write the directory's checkpoints atomically (each: .tmp, sync, rename, sync directory). Any may be
- * NULL: not written. Home shard only; one at a time. */
+ * NULL: not written. Home shard only; one at a time. ERR_OFFLINE when the directory has failed. */
 void log_dir_checkpoint(struct log_dir *dir, const struct checkpoint *recovery_point,
                         const struct checkpoint *log_start,
                         const struct checkpoint *high_watermark, struct op *op);
@@ -113,6 +113,8 @@ struct log_settings {
     int64_t segment_jitter_ms;       /* segment.jitter.ms: drawn once per segment below this */
     uint32_t index_bytes;            /* segment.index.bytes */
     uint32_t index_interval_bytes;   /* index.interval.bytes */
+    int64_t retention_ms;            /* retention.ms; -1: for ever, also where cleanup.policy has no delete */
+    int64_t retention_bytes;         /* retention.bytes; the same */
     int64_t file_delete_delay_ms;    /* file.delete.delay.ms */
     int64_t producer_expiration_ms;  /* producer.id.expiration.ms */
     bool durable;                    /* flush.messages is 1: `stable` waits for the sync */
@@ -183,6 +185,7 @@ int64_t log_stable(const struct log *log);
 int64_t log_end(const struct log *log);
 struct uuid log_topic_id(const struct log *log);
 uint64_t log_size_bytes(const struct log *log);     /* of all segments, tail included */
+uint32_t log_segment_count(const struct log *log);
 int64_t log_recovery_point(const struct log *log);  /* everything below is synced in segment files */
 void log_set_settings(struct log *log, const struct log_settings *settings);
 int64_t log_max_timestamp_ms(const struct log *log); /* -1 when empty */
@@ -230,10 +233,16 @@ void log_truncate(struct log *log, int64_t offset, struct op *op);
 /* Drop everything and begin anew, empty, at `offset` (after a snapshot was fetched). */
 void log_restart_at(struct log *log, int64_t offset, struct op *op);
 
-/* Raise the start, at once; whole segments below it are removed (renamed, gone after
- * file_delete_delay_ms). Appends may go on. Completes when that is durable; a start inside a segment
- * is durable with the directory's log-start checkpoint, which the caller writes. */
+/* Raise the start, at once, to `offset` <= log_stable; whole segments below it are removed (renamed, gone after
+ * file_delete_delay_ms). Appends go on. Completes when that is durable; a start inside a segment
+ * is durable with the directory's log-start checkpoint, which the caller writes. `op` may be NULL. */
 void log_raise_start(struct log *log, int64_t offset, struct op *op);
+
+/* Remove segments that have outlived retention.bytes or retention.ms, as a Kafka broker: oldest first, only what
+ * `high_watermark` has passed, by the largest timestamp of a segment (the time of its last append where its
+ * records have none; in the future: it stays). When all have outlived it, the last one is rolled first. Completes
+ * when they are durably gone, with their count; ERR_CLOSED, or trouble in reading a time index. */
+void log_retain(struct log *log, int64_t high_watermark, struct op *op);
 
 /* ---- epochs ------------------------------------------------------------------------------------- */
 
@@ -315,3 +324,7 @@ struct log_producer {
     int16_t epoch;
 };
 uint32_t log_producers(const struct log *log, struct log_producer *out, uint32_t max);
+
+/* Forget producers that have been silent for producer_expiration_ms (to be called every
+ * producer.id.expiration.check.interval.ms: appends do not look at it, as in Kafka). */
+void log_expire_producers(struct log *log);

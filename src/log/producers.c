@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#define EXPIRE_INTERVAL_MS (10 * 60 * 1000)
-
 static uint64_t id_hash(int64_t id)
 {
     return (uint64_t)id * 0x9e3779b97f4a7c15U ^ ((uint64_t)id >> 29);
@@ -186,7 +184,7 @@ static enum kerr check_sequence(const struct producer *x, const struct batch *b)
     return KERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
 }
 
-enum kerr producers_check(struct producers *p, const struct batch *b, int64_t now_ms,
+enum kerr producers_check(const struct producers *p, const struct batch *b,
                           const struct producer_batch **duplicate)
 {
     struct producer *x;
@@ -194,7 +192,6 @@ enum kerr producers_check(struct producers *p, const struct batch *b, int64_t no
     *duplicate = NULL;
     if (b->producer_id < 0)
         return KERR_NONE;
-    producers_expire(p, now_ms);
     x = producer_find(p, b->producer_id);
     if (x == NULL)
         return KERR_NONE; /* its state may have expired: any sequence is welcome */
@@ -280,18 +277,13 @@ bool producers_apply(struct producers *p, const struct batch *b, struct txn_comp
 
 void producers_expire(struct producers *p, int64_t now_ms)
 {
-    if (now_ms < p->sweep_at_ms && p->sweep_at_ms - now_ms <= EXPIRE_INTERVAL_MS)
-        return;
-    if (p->sweep_at_ms != 0) {
-        MAP_EACH (node, &p->by_id) {
-            struct producer *x = container_of(node, struct producer, node);
-            if (!is_expired(p, x, now_ms))
-                continue;
-            map_remove(&p->by_id, node);
-            free(x);
-        }
+    MAP_EACH (node, &p->by_id) {
+        struct producer *x = container_of(node, struct producer, node);
+        if (!is_expired(p, x, now_ms))
+            continue;
+        map_remove(&p->by_id, node);
+        free(x);
     }
-    p->sweep_at_ms = now_ms + EXPIRE_INTERVAL_MS;
 }
 
 /* ---- snapshots ----------------------------------------------------------------------------- */

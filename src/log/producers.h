@@ -55,7 +55,6 @@ struct producers {
     struct map by_id;
     struct transactions open, unreplicated;
     int64_t expiration_ms;
-    int64_t sweep_at_ms; /* wall clock */
 };
 
 void producers_init(struct producers *p, int64_t expiration_ms);
@@ -64,13 +63,13 @@ void producers_clear(struct producers *p);
 
 /* May this batch of a client be appended? KERR_NONE; `*duplicate` is then non-NULL for one of the
  * producer's last batches. */
-enum kerr producers_check(struct producers *p, const struct batch *b, int64_t now_ms,
+enum kerr producers_check(const struct producers *p, const struct batch *b,
                           const struct producer_batch **duplicate);
 
 /* Learn a batch that is in the log. True when it ended a transaction: then `*done` says which. */
 bool producers_apply(struct producers *p, const struct batch *b, struct txn_completed *done);
 
-/* Forget those that have been silent for too long; at most every ten minutes. */
+/* Forget those that have been silent for `expiration_ms` by the wall clock, but none with an open transaction. */
 void producers_expire(struct producers *p, int64_t now_ms);
 
 /* First offset of the oldest transaction that is open or not below `high_watermark`; -1 none. */

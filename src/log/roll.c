@@ -22,13 +22,17 @@ static bool roll_is_due(const struct log *log, const struct segment *s, const st
 
 void log_roll_if_due(struct log *log, const struct batch *b)
 {
+    if (roll_is_due(log, log_last_segment(log), b))
+        log_roll(log, b->base_offset);
+}
+
+void log_roll(struct log *log, int64_t base)
+{
     struct segment *old = log_last_segment(log), *s;
 
-    if (!roll_is_due(log, old, b))
-        return;
     index_apply_last(old);
     old->rolled = true;
-    s = segment_new(log, b->base_offset);
+    s = segment_new(log, base);
     s->timestamps_known = true;
     producers_print(&log->producers, &s->snapshot);
     log_segments_add(log, s);
@@ -112,6 +116,8 @@ static void side_run(struct flow *f)
             file_replace(log->io, log->path, snapshot_file_name(log), snapshot_bytes(log), &f->op));
         segment_closed(log);
     }
+    if (trim_is_due(log))
+        FLOW_TRY(f, "remove what lies below the start", trim_start(log, &f->op));
     log->side_segment = log_last_segment(log);
     FLOW_WAIT(f, "save index entries",
               log->side_save = segment_save_start(log->side_segment, false, &f->op));
@@ -132,7 +138,7 @@ void side_wake(struct log *log)
 {
     if (log->siding || log_is_failed(log))
         return;
-    if (next_to_close(log) == NULL && !segment_save_is_due(log_last_segment(log)))
+    if (next_to_close(log) == NULL && !trim_is_due(log) && !segment_save_is_due(log_last_segment(log)))
         return;
     log->siding = true;
     flow_start(&log->side, side_run, NULL);

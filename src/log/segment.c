@@ -19,9 +19,12 @@ void log_file_path(const struct log *log, int64_t offset, const char *suffix,
 struct segment *segment_new(struct log *log, int64_t base)
 {
     struct segment *s = calloc(1, sizeof(*s));
+    int64_t jitter_ms = log->settings.segment_jitter_ms; /* no more than the age itself, as in Kafka */
     char path[LOG_PATH_BYTES];
 
     ASSERT(s != NULL);
+    if (jitter_ms > log->settings.segment_ms)
+        jitter_ms = log->settings.segment_ms;
     log_file_path(log, base, ".log", path);
     s->path = str_dup(str_of(path));
     s->log = log;
@@ -33,9 +36,9 @@ struct segment *segment_new(struct log *log, int64_t base)
     s->first_timestamp_ms = -1;
     s->last_time_entry_ms = -1;
     s->created_ms = io_now_ms(log->io);
-    if (log->settings.segment_jitter_ms > 0)
-        s->jitter_ms =
-            (int64_t)prng_below(io_prng(log->io), (uint64_t)log->settings.segment_jitter_ms);
+    s->modified_ms = io_wall_ms(log->io);
+    if (jitter_ms > 0)
+        s->jitter_ms = (int64_t)prng_below(io_prng(log->io), (uint64_t)jitter_ms);
     list_init(&s->waiters);
     return s;
 }
@@ -49,6 +52,15 @@ static void segment_free(struct segment *s)
     free(s->chunk.bytes);
     free(s->path);
     free(s);
+}
+
+const char *segment_text(const struct segment *s, char out[SEGMENT_TEXT_BYTES])
+{
+    snprintf(out, SEGMENT_TEXT_BYTES,
+             "LogSegment(baseOffset=%lld, size=%llu, lastModifiedTime=%lld, largestRecordTimestamp=%lld)",
+             (long long)s->base, (unsigned long long)s->size_bytes, (long long)s->modified_ms,
+             (long long)s->max_timestamp_ms);
+    return out;
 }
 
 /* ---- the file ------------------------------------------------------------------------------ */

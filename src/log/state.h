@@ -69,6 +69,7 @@ struct segment {
     int64_t max_timestamp_offset; /* last offset of the batch that holds it */
     int64_t first_timestamp_ms;   /* largest of the first batch: for segment.ms; -1 none */
     int64_t created_ms;           /* monotonic */
+    int64_t modified_ms;          /* wall clock of the last append, or of its file */
     int64_t jitter_ms;
     struct side_file side[SIDES];
     int64_t last_time_entry_ms;   /* of the time index; -1 none */
@@ -77,6 +78,7 @@ struct segment {
     bool rolled;                  /* a later segment exists */
     bool closed;                  /* all its files are durable as they are; only read */
     bool named;                   /* its name in the directory is durable */
+    bool retired;                 /* retention has said why it goes */
     struct text snapshot;         /* producers as of its base, not yet in a file; may be empty */
 
     enum file_state file_state;
@@ -162,6 +164,7 @@ struct log {
     struct segment *sync_segment;
     int64_t sync_to, sync_next;
     struct list sync_waiters; /* word[0] = offset */
+    struct list start_waiters; /* until no segment lies wholly below the start */
     struct io_timer sync_timer;
 
     struct flow side;
@@ -187,6 +190,9 @@ void ops_complete_all(struct io *io, struct list *ops, int64_t result);
 
 /* `path` is the log's directory. Timestamps unknown, nothing in it. */
 struct segment *segment_new(struct log *log, int64_t base);
+/* "LogSegment(baseOffset=0, size=..., ...)", as Kafka's log lines name it; in `out`. */
+#define SEGMENT_TEXT_BYTES 200
+const char *segment_text(const struct segment *s, char out[SEGMENT_TEXT_BYTES]);
 /* The log lets go of it: freed at once or with its last user. */
 void segment_drop(struct segment *s);
 /* Write DIR/<20 digits><suffix> for any offset of the log. */
@@ -244,8 +250,15 @@ void txn_index_apply(struct segment *s, const struct txn_completed *t);
 
 /* Begin a new segment when a batch of `n` bytes does not go into the last one. */
 void log_roll_if_due(struct log *log, const struct batch *b);
+void log_roll(struct log *log, int64_t base); /* now; the last segment is not empty */
 void side_wake(struct log *log);
 void side_wait(struct log *log, struct op *op); /* until it rests */
+
+/* ---- start.c ------------------------------------------------------------------------------- */
+
+/* The first segment lies wholly below the start and may go; what makes it go, for `side`. */
+bool trim_is_due(const struct log *log);
+void trim_start(struct log *log, struct op *op);
 
 /* ---- drain.c ------------------------------------------------------------------------------- */
 

@@ -1,8 +1,7 @@
-/* Cutting a log: at its end, at its start, wholly. Each is a job: it has the log alone. */
+/* Cutting a log: at its end, or wholly. Each is a job: it has the log alone. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "log/delete.h"
 #include "log/scan.h"
 #include "log/state.h"
 
@@ -20,8 +19,7 @@ struct cutting {
     struct segment_save *save;
     struct pass pass;
     struct fail fail;
-    uint32_t i;
-    char path[LOG_PATH_BYTES], to[LOG_PATH_BYTES + sizeof(".deleted")];
+    char path[LOG_PATH_BYTES];
 };
 
 static void cutting_end(struct cutting *c, int64_t result)
@@ -320,77 +318,4 @@ void log_restart_at(struct log *log, int64_t offset, struct op *op)
     ASSERT(offset >= 0);
     c->job.no_appends = true;
     log_job_add(log, &c->job, restart_run, op);
-}
-
-/* ---- the start ----------------------------------------------------------------------------- */
-
-static const char *const deleted_suffixes[] = {".log", ".index", ".timeindex", ".txnindex",
-                                               ".snapshot"};
-
-static bool first_is_below(const struct cutting *c)
-{
-    const struct log *log = c->job.log;
-
-    return log->segment_count > 1 && log->segments[1]->base <= log->start &&
-           log->segments[0]->closed;
-}
-
-static void deleted_paths(struct cutting *c)
-{
-    struct log *log = c->job.log;
-
-    log_file_path(log, log->segments[0]->base, deleted_suffixes[c->i], c->path);
-    snprintf(c->to, sizeof(c->to), "%s.deleted", c->path);
-}
-
-static void forget_first(struct cutting *c)
-{
-    struct log *log = c->job.log;
-
-    tail_forget(&log->tail, log->segments[0]);
-    log_segments_remove(log, 0);
-}
-
-/* Appends go on meanwhile, in memory. The .log goes first: a crash leaves orphans, which are
- * removed at the next start. */
-static void raise_run(struct flow *f)
-{
-    struct cutting *c = container_of(f, struct cutting, job.flow);
-    struct log *log = c->job.log;
-
-    FLOW_BEGIN(f);
-    FLOW_WAIT(f, "turn", io_yield(log->io, &f->op));
-    epochs_raise_start(&log->epochs, log->start);
-    if (epochs_are_dirty(&log->epochs))
-        FLOW_TRY(f, "save leader epochs", epochs_save(log, &f->op));
-    while (first_is_below(c)) {
-        for (c->i = 0; c->i < array_count(deleted_suffixes); c->i++) {
-            deleted_paths(c);
-            FLOW_WAIT(f, "rename a segment", io_rename(log->io, c->path, c->to, &f->op));
-            if (f->result == -ENOENT)
-                continue;
-            if (f->result < 0)
-                goto failed;
-            text_add(&c->text, c->to, strlen(c->to) + 1);
-        }
-        FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
-        forget_first(c);
-    }
-    delete_files_later(log, &c->text);
-    FLOW_END(f);
-    cutting_end(c, 0);
-    return;
-failed:
-    cutting_end(c, f->result);
-}
-
-void log_raise_start(struct log *log, int64_t offset, struct op *op)
-{
-    ASSERT(offset <= log->end);
-    if (offset <= log->start || log_is_failed(log)) {
-        io_complete(log->io, op, log_is_failed(log) ? ERR_OFFLINE : 0);
-        return;
-    }
-    log->start = offset; /* at once: nothing below it is served any more */
-    log_job_add(log, &cutting_new(offset)->job, raise_run, op);
 }

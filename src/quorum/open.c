@@ -112,6 +112,8 @@ static void describe_log(struct opening *s)
         .topic_id = METADATA_TOPIC_ID,
         .settings = {.segment_bytes = o->segment_bytes == 0 ? SEGMENT_BYTES : o->segment_bytes,
                      .segment_ms = o->segment_ms == 0 ? SEGMENT_MS : o->segment_ms,
+                     .retention_ms = -1, /* snapshots decide */
+                     .retention_bytes = -1,
                      .index_bytes = 10 << 20,
                      .index_interval_bytes = 4096,
                      .file_delete_delay_ms = 60000,

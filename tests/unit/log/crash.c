@@ -199,6 +199,22 @@ static void raise_start(struct story *s, int64_t offset)
     save_checkpoints(s);
 }
 
+/* The oldest segments go until no more than `bytes` need stay; once that is told, they stay gone. */
+static void retain(struct story *s, int64_t bytes)
+{
+    if (s->log == NULL || !is_up(s))
+        return;
+    int64_t before = s->started;
+    s->lab.settings.retention_bytes = bytes;
+    log_set_settings(s->log, &s->lab.settings);
+    s->started = log_end(s->log);
+    if (WAIT(&s->lab, log_retain(s->log, log_stable(s->log), op)) < 0)
+        return;
+    s->started = before > log_start(s->log) ? before : log_start(s->log);
+    if (log_start(s->log) == log_first_segment(s->log))
+        s->checkpoint_start = log_start(s->log);
+}
+
 static void close_all(struct story *s, bool clean)
 {
     if (clean)
@@ -379,6 +395,13 @@ static void tell_second_part(struct story *s)
     if (s->log != NULL && is_up(s))
         raise_start(s, s->entries[8].base);
     append(s, 1, 5, 0);
+    retain(s, 1500);
+    append(s, 1, 5, 0);
+    until_stable(s);
+    retain(s, 0);
+    append(s, 1, 5, 0);
+    append(s, 0, 5, 0);
+    until_stable(s);
     close_all(s, true);
 }
 
@@ -547,7 +570,8 @@ static void one_step(struct story *s, struct prng *g, int32_t *epoch)
             truncate_last(s, (uint32_t)n);
         break;
     case 3:
-        if (s->count > 8 && s->log != NULL && s->entries[s->count / 2].base > s->started)
+        if (s->count > 8 && s->log != NULL && s->entries[s->count / 2].base > s->started &&
+            s->entries[s->count / 2].base <= log_stable(s->log))
             raise_start(s, s->entries[s->count / 2].base);
         break;
     case 4:
@@ -562,6 +586,9 @@ static void one_step(struct story *s, struct prng *g, int32_t *epoch)
         break;
     case 7:
         read_somewhere(s, g);
+        break;
+    case 8:
+        retain(s, (int64_t)prng_below(g, 3000));
         break;
     default:
         for (; n > 0 && s->count < BATCHES_MAX; n--)

@@ -29,6 +29,8 @@ void lab_init(struct lab *lab, struct io *io, bool (*turn)(void *world), void *w
         .segment_ms = INT64_C(7) * 24 * 3600 * 1000,
         .index_bytes = 10 << 20,
         .index_interval_bytes = 4096,
+        .retention_ms = -1,
+        .retention_bytes = -1,
         .file_delete_delay_ms = 60000,
         .producer_expiration_ms = INT64_MAX / 2,
         .durable = true,

@@ -74,6 +74,43 @@ TEST(log_roll, after_segment_ms)
     real_close(r, log);
 }
 
+/* Without timestamps the wait is counted from the segment's beginning. */
+TEST(log_roll, after_segment_ms_without_timestamps)
+{
+    struct real *r = real_open();
+    r->lab.settings.segment_ms = 0;
+    struct log *log = real_log(r);
+
+    for (int i = 0; i < 2; i++) {
+        struct lab_batch b = {.producer_id = -1, .timestamp_ms = -1};
+        int64_t now_ms = io_now_ms(r->lab.io);
+        while (io_now_ms(r->lab.io) <= now_ms + 1)
+            (void)WAIT(&r->lab, io_yield(r->lab.io, op));
+        CHECK_EQ(lab_append(&r->lab, log, &b, NULL), KERR_NONE);
+    }
+    CHECK_EQ(WAIT(&r->lab, log_flush(log, op)), 0);
+    CHECK_SEGMENTS(r, "0:68 1:68 ");
+    real_close(r, log);
+}
+
+/* However large segment.jitter.ms is, records of one time share a segment, and none waits longer than segment.ms. */
+TEST(log_roll, by_jitter_no_later_than_segment_ms)
+{
+    struct real *r = real_open();
+    r->lab.settings.segment_ms = 100;
+    r->lab.settings.segment_jitter_ms = 100000;
+    struct log *log = real_log(r);
+    static const int64_t timestamps[] = {5000, 5000, 5000, 5101, 5101, 5202};
+
+    for (size_t i = 0; i < array_count(timestamps); i++) {
+        struct lab_batch b = {.producer_id = -1, .timestamp_ms = timestamps[i]};
+        CHECK_EQ(lab_append(&r->lab, log, &b, NULL), KERR_NONE);
+    }
+    CHECK_EQ(WAIT(&r->lab, log_flush(log, op)), 0);
+    CHECK_SEGMENTS(r, "0:204 3:136 5:68 ");
+    real_close(r, log);
+}
+
 /* The time index keeps one place for the last entry: it is full first when both are as large. */
 TEST(log_roll, when_an_index_is_full)
 {
@@ -211,6 +248,27 @@ TEST(log_restart_at, drops_everything)
     CHECK_SEGMENTS(r, "1000:0 ");
     fill(r, log, 2);
     CHECK_BATCHES(r, log, 1000, "1000..1000 1001..1001 ");
+    real_close(r, log);
+}
+
+/* A job finds everything drained, also what came while leader epochs were saved. */
+TEST(log_truncate, waits_for_what_came_while_epochs_were_saved)
+{
+    struct real *r = real_open();
+    struct log *log = real_log(r);
+
+    fill(r, log, 3);
+    for (int32_t turns = 0; turns < 8; turns++) {
+        struct wait epoch;
+        log_begin_epoch(log, turns + 1, wait_begin(&epoch));
+        for (int32_t i = 0; i < turns; i++)
+            CHECK(world_turn(r->world));
+        fill(r, log, 2);
+        CHECK_EQ(WAIT(&r->lab, log_truncate(log, 4, op)), 0);
+        CHECK_EQ(wait_end(&r->lab, &epoch), 0);
+        CHECK_BATCHES(r, log, 0, "0..0 1..1 2..2 3..3 ");
+        CHECK_EQ(WAIT(&r->lab, log_truncate(log, 3, op)), 0);
+    }
     real_close(r, log);
 }
 

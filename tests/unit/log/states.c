@@ -205,7 +205,7 @@ static enum kerr offer(struct bench *x, struct lab_batch b)
     const struct producer_batch *duplicate;
     struct text bytes;
     struct batch batch = batch_of(&bytes, &b, x->end);
-    enum kerr error = producers_check(&x->p, &batch, 1000, &duplicate);
+    enum kerr error = producers_check(&x->p, &batch, &duplicate);
 
     x->duplicate = duplicate != NULL;
     x->ended = false;
@@ -322,7 +322,9 @@ TEST(producers, those_that_are_silent_are_forgotten_unless_in_a_transaction)
     producers_init(&x.p, 5000);
     CHECK_EQ(offer(&x, b), KERR_NONE);
     CHECK_EQ(offer(&x, open), KERR_NONE);
-    producers_expire(&x.p, 1000 + 600000);
+    producers_expire(&x.p, 1000 + 4999);
+    CHECK_EQ(x.p.by_id.count, 2);
+    producers_expire(&x.p, 1000 + 5000);
     CHECK_EQ(x.p.by_id.count, 1);
     b.sequence = 77;
     CHECK_EQ(offer(&x, b), KERR_NONE); /* known no more */
