@@ -10,6 +10,7 @@ struct gathering {
     struct flow flow;
     struct broker *broker;
     bool closing;
+    bool points, starts, marks;         /* which lines are wanted */
     struct checkpoint_lines *lines;     /* the caller's: the sum */
     struct checkpoint_lines *by_shard;  /* shard_count times dir_count */
 };
@@ -21,8 +22,9 @@ static void gather_shard(struct broker_shard *shard, void *ctx, struct op *op)
 
     for (uint32_t d = 0; d < b->dir_count; d++) {
         struct checkpoint_lines *lines = &g->by_shard[shard->index * b->dir_count + d];
-        replicas_checkpoint(shard->replicas, b->dirs[d], g->closing, &lines->recovery_point,
-                            &lines->log_start, &lines->high_watermark);
+        replicas_checkpoint(shard->replicas, b->dirs[d], g->closing,
+                            g->points ? &lines->recovery_point : NULL, g->starts ? &lines->log_start : NULL,
+                            g->marks ? &lines->high_watermark : NULL);
     }
     io_complete(shard->io, op, 0);
 }
@@ -59,16 +61,23 @@ static void gather_run(struct flow *f)
     free(g);
 }
 
-void checkpoint_gather(struct broker *b, bool closing, struct checkpoint_lines *lines, struct op *op)
+static struct gathering *gathering_new(struct broker *b, struct checkpoint_lines *lines)
 {
     struct gathering *g = calloc(1, sizeof *g);
 
     ASSERT(g != NULL);
     g->broker = b;
-    g->closing = closing;
     g->lines = lines;
     g->by_shard = calloc(b->shard_count * b->dir_count, sizeof *g->by_shard);
     ASSERT(g->by_shard != NULL);
+    return g;
+}
+
+void checkpoint_gather_last(struct broker *b, struct checkpoint_lines *lines, struct op *op)
+{
+    struct gathering *g = gathering_new(b, lines);
+
+    g->closing = g->points = g->starts = g->marks = true;
     flow_start(&g->flow, gather_run, op);
 }
 
@@ -82,36 +91,81 @@ void checkpoint_lines_free(struct checkpoint_lines *lines)
 
 /* ---- from time to time ------------------------------------------------------------------------------------- */
 
+enum kind { POINTS, STARTS, MARKS, KINDS };
+
 struct checkpoints {
     struct flow flow;
     struct broker *broker;
     struct io_timer timer;
-    int64_t marks_due_ms, points_due_ms; /* monotonic */
-    int64_t marks_every_ms, points_every_ms;
+    int64_t due_ms[KINDS];               /* monotonic; INT64_MAX: not again */
+    int64_t every_ms[KINDS];
+    bool wanted[KINDS];                  /* of the write that is under way */
     struct checkpoint_lines *lines;      /* one per directory */
     uint32_t dir;
-    bool writing, marks, points;
+    bool writing;
+    struct list asked;                   /* ops that wait for the next write of log starts */
+    struct list served;                  /* by the one that is under way */
     struct op done;
     struct op *stopping;
 };
 
+static void write_begin(struct checkpoints *c);
 static void wind(struct checkpoints *c);
+
+static void complete_all(struct list *ops, int64_t result)
+{
+    struct list told = LIST_INIT(told);
+
+    list_move_all(&told, ops);
+    for (struct list *node; (node = list_take_head(&told)) != NULL;) {
+        struct op *op = container_of(node, struct op, node);
+        op->done(op, result);
+    }
+}
+
+static void checkpoints_end(struct checkpoints *c)
+{
+    struct op *stopping = c->stopping;
+
+    complete_all(&c->asked, ERR_CLOSED);
+    free(c->lines);
+    free(c);
+    stopping->done(stopping, 0);
+}
 
 static void write_done(struct op *op, int64_t result)
 {
     struct checkpoints *c = container_of(op, struct checkpoints, done);
-    struct op *stopping = c->stopping;
 
-    c->writing = false;
     for (uint32_t d = 0; d < c->broker->dir_count; d++)
         checkpoint_lines_free(&c->lines[d]);
-    if (stopping == NULL) {
+    complete_all(&c->served, result);
+    c->writing = false;
+    if (c->stopping != NULL)
+        checkpoints_end(c);
+    else if (!list_empty(&c->asked))
+        write_begin(c);
+    else
         wind(c);
-        return;
-    }
-    free(c->lines);
-    free(c);
-    stopping->done(stopping, 0);
+}
+
+static void gather(struct checkpoints *c)
+{
+    struct gathering *g = gathering_new(c->broker, c->lines);
+
+    g->points = c->wanted[POINTS];
+    g->starts = c->wanted[STARTS];
+    g->marks = c->wanted[MARKS];
+    flow_start(&g->flow, gather_run, &c->flow.op);
+}
+
+static void write_dir(struct checkpoints *c)
+{
+    const struct checkpoint_lines *lines = &c->lines[c->dir];
+
+    log_dir_checkpoint(c->broker->dirs[c->dir], c->wanted[POINTS] ? &lines->recovery_point : NULL,
+                       c->wanted[STARTS] ? &lines->log_start : NULL,
+                       c->wanted[MARKS] ? &lines->high_watermark : NULL, &c->flow.op);
 }
 
 static void write_run(struct flow *f)
@@ -121,13 +175,9 @@ static void write_run(struct flow *f)
     struct fail why;
 
     FLOW_BEGIN(f);
-    FLOW_WAIT(f, "gather", checkpoint_gather(b, false, c->lines, &f->op));
+    FLOW_WAIT(f, "gather", gather(c));
     for (c->dir = 0; c->dir < b->dir_count; c->dir++)
-        FLOW_TRY(f, "write", log_dir_checkpoint(b->dirs[c->dir],
-                                                c->points ? &c->lines[c->dir].recovery_point : NULL,
-                                                c->points ? &c->lines[c->dir].log_start : NULL,
-                                                c->marks ? &c->lines[c->dir].high_watermark : NULL,
-                                                &f->op));
+        FLOW_TRY(f, "write", write_dir(c));
     FLOW_END(f);
     flow_done(f, 0);
     return;
@@ -137,27 +187,39 @@ failed:
     flow_done(f, f->result);
 }
 
-static void due(struct io_timer *t)
+/* Everything that is due, and what was asked for: who asks while it is under way waits for the next one, which
+ * gathers anew. */
+static void write_begin(struct checkpoints *c)
 {
-    struct checkpoints *c = container_of(t, struct checkpoints, timer);
     int64_t now_ms = io_now_ms(c->broker->shards[0].io);
 
-    c->marks = now_ms >= c->marks_due_ms;
-    c->points = now_ms >= c->points_due_ms;
-    if (c->marks)
-        c->marks_due_ms = now_ms + c->marks_every_ms;
-    if (c->points)
-        c->points_due_ms = now_ms + c->points_every_ms;
+    for (int k = 0; k < KINDS; k++) {
+        c->wanted[k] = now_ms >= c->due_ms[k];
+        if (c->wanted[k])
+            c->due_ms[k] = c->every_ms[k] > 0 ? now_ms + c->every_ms[k] : INT64_MAX;
+    }
+    list_move_all(&c->served, &c->asked);
+    if (!list_empty(&c->served))
+        c->wanted[STARTS] = true;
+    io_timer_clear(&c->timer);
     c->writing = true;
     op_init(&c->done, write_done);
     flow_start(&c->flow, write_run, &c->done);
 }
 
+static void due(struct io_timer *t)
+{
+    write_begin(container_of(t, struct checkpoints, timer));
+}
+
 static void wind(struct checkpoints *c)
 {
-    int64_t at_ms = c->marks_due_ms < c->points_due_ms ? c->marks_due_ms : c->points_due_ms;
+    int64_t at_ms = INT64_MAX;
 
-    io_timer_set(c->broker->shards[0].io, &c->timer, at_ms * 1000000, due);
+    for (int k = 0; k < KINDS; k++)
+        at_ms = c->due_ms[k] < at_ms ? c->due_ms[k] : at_ms;
+    if (at_ms < INT64_MAX)
+        io_timer_set(c->broker->shards[0].io, &c->timer, at_ms * 1000000, due);
 }
 
 struct checkpoints *checkpoints_start(struct broker *b)
@@ -165,17 +227,32 @@ struct checkpoints *checkpoints_start(struct broker *b)
     struct checkpoints *c = calloc(1, sizeof *c);
     const struct config *s = b->options.settings;
     int64_t now_ms = io_now_ms(b->shards[0].io);
+    int64_t delay_ms = config_i64(s, BROKER_LOG_INITIAL_TASK_DELAY_MS);
 
     ASSERT(c != NULL);
     c->broker = b;
     c->lines = calloc(b->dir_count, sizeof *c->lines);
     ASSERT(c->lines != NULL);
-    c->marks_every_ms = config_i64(s, BROKER_REPLICA_HIGH_WATERMARK_CHECKPOINT_INTERVAL_MS);
-    c->points_every_ms = config_i64(s, BROKER_LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS);
-    c->marks_due_ms = now_ms + c->marks_every_ms;
-    c->points_due_ms = now_ms + c->points_every_ms;
+    list_init(&c->asked);
+    list_init(&c->served);
+    c->every_ms[POINTS] = config_i64(s, BROKER_LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS);
+    c->every_ms[STARTS] = config_i64(s, BROKER_LOG_FLUSH_START_OFFSET_CHECKPOINT_INTERVAL_MS);
+    c->every_ms[MARKS] = config_i64(s, BROKER_REPLICA_HIGH_WATERMARK_CHECKPOINT_INTERVAL_MS);
+    c->due_ms[POINTS] = c->due_ms[STARTS] = now_ms + delay_ms;
+    c->due_ms[MARKS] = now_ms;
     wind(c);
     return c;
+}
+
+void checkpoints_save_starts(struct checkpoints *c, struct op *op)
+{
+    if (c->stopping != NULL) {
+        io_complete(c->broker->shards[0].io, op, ERR_CLOSED);
+        return;
+    }
+    list_add_tail(&c->asked, &op->node);
+    if (!c->writing)
+        write_begin(c);
 }
 
 void checkpoints_stop(struct checkpoints *c, struct op *op)

@@ -1,14 +1,19 @@
-/* broker/checkpoint.h - the log directories' checkpoint files, written from time to time and at the end
- * (internal). */
+/* broker/checkpoint.h - the log directories' checkpoint files, written from time to time, when somebody asks, and
+ * at the end (internal). */
 #pragma once
 
 #include "broker/shard.h"
 
-struct checkpoints;
-
-/* Begin to write: high watermarks every replica.high.watermark.checkpoint.interval.ms, recovery points and log
- * starts every log.flush.*.checkpoint.interval.ms. */
+/* Begin to write, as Kafka: high watermarks at once and every replica.high.watermark.checkpoint.interval.ms, recovery
+ * points after log.initial.task.delay.ms and every log.flush.offset.checkpoint.interval.ms, log starts the same by
+ * log.flush.start.offset.checkpoint.interval.ms. An interval of 0 or less: once. */
 struct checkpoints *checkpoints_start(struct broker *b);
+
+/* Home shard: all log starts, as they are now on every shard, become durable; completes when they are. Who asks
+ * while a write is under way shares the next one, so many that come together cost one or two writes. ERR_CLOSED
+ * after checkpoints_stop; another trouble ends the directory. */
+void checkpoints_save_starts(struct checkpoints *c, struct op *op);
+
 /* No more timers. Completes when no write is under way; frees. */
 void checkpoints_stop(struct checkpoints *c, struct op *op);
 
@@ -16,7 +21,7 @@ void checkpoints_stop(struct checkpoints *c, struct op *op);
 struct checkpoint_lines {
     struct checkpoint recovery_point, log_start, high_watermark;
 };
-/* Gather for all directories (`lines` has dir_count of them; free each with checkpoint_lines_free). `closing`:
- * every log is about to be closed, so its recovery point will be its end. */
-void checkpoint_gather(struct broker *b, bool closing, struct checkpoint_lines *lines, struct op *op);
+/* Gather for all directories (`lines` has dir_count of them; free each with checkpoint_lines_free). Every log is
+ * about to be closed, so its recovery point will be its end. */
+void checkpoint_gather_last(struct broker *b, struct checkpoint_lines *lines, struct op *op);
 void checkpoint_lines_free(struct checkpoint_lines *lines);

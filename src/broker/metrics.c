@@ -194,6 +194,8 @@ static void gather_replica(void *ctx, struct replica *r)
         log_end(replica_log(r));
     telemetry_gauge(t, "kafka_log_log_logstartoffset", labels.p, "Offset of the first record.")->value =
         log_start(replica_log(r));
+    telemetry_gauge(t, "kafka_log_log_numlogsegments", labels.p, "Segments of the log.")->value =
+        log_segment_count(replica_log(r));
     telemetry_gauge(t, "kafka_log_log_size", labels.p, "Bytes of the log's segments.")->value =
         (int64_t)log_size_bytes(replica_log(r));
     text_deinit(&labels);

@@ -11,6 +11,7 @@
 
 struct groups;   /* broker/groups.h */
 struct metrics;  /* broker/metrics.h */
+struct checkpoints; /* broker/checkpoint.h */
 
 struct broker_shard {
     struct broker *broker;
@@ -50,6 +51,7 @@ struct broker {
     uint32_t listener_count;
     struct listener *advertised;
     uint32_t advertised_count;
+    struct checkpoints *checkpoints; /* home shard only */
     bool failed;                    /* home shard: `fatal` was called */
     struct life *life;              /* private to start.c and stop.c */
 };

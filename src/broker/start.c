@@ -240,8 +240,9 @@ static void start_run(struct flow *f)
     make_replicas(b);
     FLOW_TRY(f, "listen", start_listeners(l, &f->op));
     FLOW_TRY(f, "join the cluster", begin_node(l));
+    b->checkpoints = checkpoints_start(b); /* requests may ask it for a write */
     FLOW_TRY(f, "accept", everywhere(b, accept_all, NULL, &f->op));
-    l->checkpoints = checkpoints_start(b);
+    l->retention = retention_start(b);
     l->running = true;
     FLOW_END(f);
     tell_ready(l);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "broker/checkpoint.h"
+#include "broker/retention.h"
 #include "broker/session.h"
 
 /* What is there so far; a stop takes it down in the opposite order. Lives as long as the broker. */
@@ -19,7 +20,7 @@ struct life {
     struct io_address address, bound;
     struct io_listener *probe;
     struct node_options node_options;
-    struct checkpoints *checkpoints;
+    struct retention *retention;
     struct checkpoint_lines *lines; /* one per directory, of the end */
     bool has_listeners, running;
     int64_t trouble;                /* first of a stop: no directory is marked clean then */

@@ -1,6 +1,6 @@
-/* Stop: no new connections ► leave the cluster ► connections closed ► coordinators and logs closed
- * ► quorum closed ► checkpoints ► clean markers. Any trouble on the way, and no directory is marked
- * clean.
+/* Stop: no new connections ► leave the cluster ► connections closed ► coordinators closed ► no more checks of old
+ * segments and checkpoints ► logs closed ► quorum closed ► last checkpoints ► clean markers. Any trouble on the
+ * way, and no directory is marked clean.
  */
 #include "broker/start.h"
 
@@ -126,8 +126,6 @@ static void stop_run(struct flow *f)
     struct broker *b = l->broker;
 
     FLOW_BEGIN(f);
-    if (l->checkpoints != NULL)
-        FLOW_WAIT(f, "stop checkpoints", checkpoints_stop(l->checkpoints, &f->op));
     if (l->has_listeners)
         FLOW_WAIT(f, "stop listening", everywhere(b, stop_listening, NULL, &f->op));
     if (b->node != NULL) {
@@ -136,10 +134,14 @@ static void stop_run(struct flow *f)
     }
     FLOW_WAIT(f, "close connections", everywhere(b, stop_sessions, NULL, &f->op));
     FLOW_WAIT(f, "stop the coordinators", everywhere(b, stop_groups, NULL, &f->op));
+    if (l->retention != NULL)
+        FLOW_WAIT(f, "stop retention", retention_stop(l->retention, &f->op));
+    if (b->checkpoints != NULL)
+        FLOW_WAIT(f, "stop checkpoints", checkpoints_stop(b->checkpoints, &f->op));
     l->lines = calloc(b->dir_count + 1, sizeof *l->lines);
     ASSERT(l->lines != NULL);
     if (b->shards[0].replicas != NULL) {
-        FLOW_WAIT(f, "gather checkpoints", checkpoint_gather(b, true, l->lines, &f->op));
+        FLOW_WAIT(f, "gather checkpoints", checkpoint_gather_last(b, l->lines, &f->op));
         note_trouble(l);
         FLOW_WAIT(f, "close the logs", everywhere(b, stop_replicas, NULL, &f->op));
         note_trouble(l);

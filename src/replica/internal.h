@@ -49,6 +49,7 @@ struct replicas {
     uint32_t existing_count;
     struct map existing_by_id;
     bool applying;               /* one at a time */
+    bool passes_stopped;
     int64_t trouble;             /* of a log that could not be opened: its directory is not clean */
 };
 
@@ -56,6 +57,8 @@ bool replica_leads(const struct replica *r);
 
 /* Settings in force of a topic, and what the log and the validation need of them. */
 struct config *settings_of(const struct replicas *rs, const struct image_topic *topic);
+/* `policy` (delete, compact) is one of the topic's cleanup.policy, which may be empty. */
+bool cleanup_has(const struct config *topic, struct str policy);
 struct log_settings log_settings_of(const struct config *topic, const struct config *broker);
 void validate_rules_of(const struct config *topic, struct validate_rules *out);
 

@@ -101,6 +101,24 @@ enum kerr replica_append(struct replica *r, const struct batch *batch, int16_t a
     return KERR_NONE;
 }
 
+/* Rule: Kafka's Partition.deleteRecordsOnLeader, its checks in its order. */
+enum kerr replica_delete_records(struct replica *r, int64_t offset, int64_t *low_watermark)
+{
+    int64_t mark = r->replication.high_watermark;
+
+    if (!replica_leads(r))
+        return KERR_NOT_LEADER_OR_FOLLOWER;
+    if (cleanup_has(r->settings, STR("compact")) && !cleanup_has(r->settings, STR("delete")))
+        return KERR_POLICY_VIOLATION;
+    if (offset == DELETE_TO_HIGH_WATERMARK)
+        offset = mark;
+    if (offset < 0 || offset > mark)
+        return KERR_OFFSET_OUT_OF_RANGE;
+    log_raise_start(r->log, offset, NULL);
+    *low_watermark = log_start(r->log);
+    return KERR_NONE;
+}
+
 void replica_stable_moved(void *ctx)
 {
     struct replica *r = ctx;

@@ -64,7 +64,7 @@ void replicas_close(struct replicas *rs, struct op *op);
 void replicas_free(struct replicas *rs);
 
 /* Lines for the directory's checkpoint files of this shard's replicas in `dir`; appended to the
- * lists. `closing`: all logs are about to be closed cleanly, so that nothing below their ends
+ * lists, of which any may be NULL. `closing`: all logs are about to be closed cleanly, so that nothing below their ends
  * needs recovery then. */
 void replicas_checkpoint(const struct replicas *rs, const struct log_dir *dir, bool closing,
                          struct checkpoint *recovery_point, struct checkpoint *log_start,
@@ -90,6 +90,24 @@ const struct replication *replica_replication(const struct replica *r);
 const struct config *replica_settings(const struct replica *r); /* topic settings in force */
 int64_t replica_high_watermark(const struct replica *r);
 int64_t replica_last_stable_offset(const struct replica *r);
+
+/* ---- old records --------------------------------------------------------------------------- */
+
+/* Go through all replicas, one after another: remove the segments that have outlived their topic's retention.ms
+ * or retention.bytes (every log.retention.check.interval.ms). Completes when that is done; trouble with one is
+ * said, and the others are gone through all the same. */
+void replicas_retain(struct replicas *rs, struct op *op);
+/* The same: forget producers that have been silent for producer.id.expiration.ms. */
+void replicas_expire_producers(struct replicas *rs, struct op *op);
+/* Both end soon, and are not begun again: before replicas_close, which wants them to have ended. */
+void replicas_stop_passes(struct replicas *rs);
+
+/* Raise the start of a partition for a client (DeleteRecords): records below `offset` are no longer served.
+ * `*low_watermark` is the start then; it is durable with the directory's log-start checkpoint, which the caller
+ * writes. NOT_LEADER_OR_FOLLOWER, POLICY_VIOLATION (compacted, and nothing is deleted), OFFSET_OUT_OF_RANGE
+ * (above the high watermark). */
+#define DELETE_TO_HIGH_WATERMARK (-1)
+enum kerr replica_delete_records(struct replica *r, int64_t offset, int64_t *low_watermark);
 
 /* ---- produce -------------------------------------------------------------------------------- */
 

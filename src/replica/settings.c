@@ -6,14 +6,38 @@ struct config *settings_of(const struct replicas *rs, const struct image_topic *
     return config_topic(rs->broker, topic->config);
 }
 
+bool cleanup_has(const struct config *topic, struct str policy)
+{
+    struct str rest = config_str(topic, TOPIC_CLEANUP_POLICY), part;
+
+    while (str_cut(&rest, ',', &part)) {
+        if (str_equal(str_trim(part), policy))
+            return true;
+    }
+    return false;
+}
+
+/* A compacted topic's segments must be closed before their records may stay no longer uncompacted. */
+static int64_t segment_ms_of(const struct config *topic)
+{
+    int64_t segment_ms = config_i64(topic, TOPIC_SEGMENT_MS);
+    int64_t lag_ms = config_i64(topic, TOPIC_MAX_COMPACTION_LAG_MS);
+
+    return cleanup_has(topic, STR("compact")) && lag_ms < segment_ms ? lag_ms : segment_ms;
+}
+
 struct log_settings log_settings_of(const struct config *topic, const struct config *broker)
 {
+    bool deletes = cleanup_has(topic, STR("delete"));
+
     return (struct log_settings){
         .segment_bytes = (uint32_t)config_i64(topic, TOPIC_SEGMENT_BYTES),
-        .segment_ms = config_i64(topic, TOPIC_SEGMENT_MS),
+        .segment_ms = segment_ms_of(topic),
         .segment_jitter_ms = config_i64(topic, TOPIC_SEGMENT_JITTER_MS),
         .index_bytes = (uint32_t)config_i64(topic, TOPIC_SEGMENT_INDEX_BYTES),
         .index_interval_bytes = (uint32_t)config_i64(topic, TOPIC_INDEX_INTERVAL_BYTES),
+        .retention_ms = deletes ? config_i64(topic, TOPIC_RETENTION_MS) : -1,
+        .retention_bytes = deletes ? config_i64(topic, TOPIC_RETENTION_BYTES) : -1,
         .file_delete_delay_ms = config_i64(topic, TOPIC_FILE_DELETE_DELAY_MS),
         .producer_expiration_ms = config_i64(broker, BROKER_PRODUCER_ID_EXPIRATION_MS),
         .durable = config_durable(topic, broker),
@@ -46,17 +70,6 @@ static int level_of(const struct config *topic, int codec)
     }
 }
 
-static bool is_compacted(const struct config *topic)
-{
-    struct str rest = config_str(topic, TOPIC_CLEANUP_POLICY), part;
-
-    while (str_cut(&rest, ',', &part)) {
-        if (str_equal(str_trim(part), STR("compact")))
-            return true;
-    }
-    return false;
-}
-
 void validate_rules_of(const struct config *topic, struct validate_rules *out)
 {
     int codec = codec_of(topic);
@@ -70,6 +83,6 @@ void validate_rules_of(const struct config *topic, struct validate_rules *out)
         .level = level_of(topic, codec),
         .log_append_time = str_equal(config_str(topic, TOPIC_MESSAGE_TIMESTAMP_TYPE),
                                      STR("LogAppendTime")),
-        .keys_required = is_compacted(topic),
+        .keys_required = cleanup_has(topic, STR("compact")),
     };
 }

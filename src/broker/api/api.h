@@ -8,6 +8,7 @@ void api_versions_handle(struct request *r);
 void create_partitions_handle(struct request *r);
 void create_topics_handle(struct request *r);
 void delete_groups_handle(struct request *r);
+void delete_records_handle(struct request *r);
 void delete_topics_handle(struct request *r);
 void describe_cluster_handle(struct request *r);
 void describe_configs_handle(struct request *r);

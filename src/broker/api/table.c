@@ -21,6 +21,7 @@ const struct broker_api broker_apis[] = {
     {API_API_VERSIONS, BROKER | CONTROLLER, api_versions_handle, NULL},
     {API_CREATE_TOPICS, BROKER | CONTROLLER, create_topics_handle, NULL},
     {API_DELETE_TOPICS, BROKER | CONTROLLER, delete_topics_handle, NULL},
+    {API_DELETE_RECORDS, BROKER, delete_records_handle, NULL},
     {API_INIT_PRODUCER_ID, BROKER, init_producer_id_handle, NULL},
     {API_OFFSET_FOR_LEADER_EPOCH, BROKER, offset_for_leader_epoch_handle, NULL},
     {API_DESCRIBE_CONFIGS, BROKER | CONTROLLER, describe_configs_handle, NULL},
