@@ -284,11 +284,21 @@ void truth_whole(struct truth *t, struct part *part, int64_t end)
     if (end < part->floor)
         broken(t->world, "%s-%d: ends at %" PRId64 ", but records below %" PRId64
                " were acknowledged or seen", part->topic->name, part->partition, end, part->floor);
-    for (int64_t i = 0; i < end; i++) {
+    for (int64_t i = part->start_high; i < end; i++) {
         if (i >= part->slot_count || part->slots[i].producer == 0)
             broken(t->world, "%s-%d: nothing was read at %" PRId64, part->topic->name, part->partition,
                    i);
     }
+}
+
+void truth_start(struct truth *t, struct part *part, int64_t offset, int64_t start, int64_t low)
+{
+    if (offset < low)
+        broken(t->world, "%s-%d: offset %" PRId64 " was served, but records below %" PRId64 " were deleted",
+               part->topic->name, part->partition, offset, low);
+    if (start >= 0 && (start < low || start > part->start_high))
+        broken(t->world, "%s-%d: starts at %" PRId64 ", but should from %" PRId64 " to %" PRId64, part->topic->name,
+               part->partition, start, low, part->start_high);
 }
 
 /* T3 once more, over all records. */

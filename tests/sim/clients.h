@@ -31,6 +31,12 @@ void admin_begin(struct admin *a);
 void admin_free(struct admin *a);
 struct client *admin_client(struct admin *a);
 
+/* deleter.c: deletes records of the lasting topics. */
+struct deleter *deleter_new(struct world *w);
+void deleter_begin(struct deleter *d);
+void deleter_free(struct deleter *d);
+struct client *deleter_client(struct deleter *d);
+
 /* verifier.c: looks at everything once and holds it against the truth. */
 struct verifier *verifier_new(struct world *w);
 void verifier_begin(struct verifier *v);

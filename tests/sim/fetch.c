@@ -62,6 +62,11 @@ static void take_partition(struct fetcher *f, struct fetch_slot *s,
     if (going)
         return; /* a topic of the same name may have come */
     if (p->error_code != KERR_NONE) {
+        if (p->error_code == KERR_OFFSET_OUT_OF_RANGE && s->position < s->part->start_high) {
+            if (s->part->start_high != START_UNKNOWN)
+                s->position = s->part->start_high;
+            return;
+        }
         if (p->error_code == KERR_OFFSET_OUT_OF_RANGE)
             broken(c->world, "%s-%d: offset %" PRId64 " is out of range (high watermark %" PRId64
                    "), but records below %" PRId64 " were acknowledged or seen", s->part->topic->name,
@@ -70,6 +75,7 @@ static void take_partition(struct fetcher *f, struct fetch_slot *s,
         return;
     }
     truth_high_watermark(c->world->truth, s->part, p->high_watermark, s->floor);
+    truth_start(c->world->truth, s->part, s->position, f->version >= 5 ? p->log_start_offset : -1, s->start_low);
     s->high_watermark = p->high_watermark;
     take_records(f, s, p->records);
 }
@@ -113,6 +119,7 @@ void fetch_once(struct fetcher *f, struct client *c, struct peer *peer, struct o
     for (uint32_t i = 0; i < f->count; i++) {
         struct fetch_slot *s = &f->slots[i];
         s->floor = s->part->floor;
+        s->start_low = s->part->start_low;
         fetch_request_topics_partitions_init(&partitions[i]);
         partitions[i].partition = s->part->partition;
         partitions[i].fetch_offset = s->position;

@@ -9,6 +9,7 @@ struct fetch_slot {
     struct part *part;
     int64_t position;       /* next offset to read; moves on */
     int64_t floor;          /* of the high watermark when it was asked */
+    int64_t start_low;      /* T11: the start was known to be this at least when it was asked */
     int64_t high_watermark; /* of the last answer; -1 = none yet */
 };
 

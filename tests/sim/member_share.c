@@ -115,7 +115,7 @@ static void take_partition(struct member *m, struct str name, int32_t partition)
         broken(w, "%s was given %.*s-%d, which is none", m->client.name, STR_ARG(name), partition);
     truth_owns(w->truth, m->generation, &topic->parts[partition], str_of(m->member_id));
     ASSERT(m->fetch.count < FETCH_PARTITIONS_MAX);
-    m->fetch.slots[m->fetch.count++] = (struct fetch_slot){&topic->parts[partition], 0, 0, -1};
+    m->fetch.slots[m->fetch.count++] = (struct fetch_slot){.part = &topic->parts[partition], .high_watermark = -1};
 }
 
 void member_sync_take(struct member *m)

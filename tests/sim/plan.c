@@ -49,6 +49,14 @@ static void draw_settings(struct prng *g, struct plan *p)
         text_printf(t, "log.message.timestamp.type=LogAppendTime\n");
 }
 
+/* How often it is looked for what is too old; nothing is, here. */
+static void draw_checks(struct prng *g, struct text *t)
+{
+    text_printf(t, "log.initial.task.delay.ms=%u\n", (unsigned)between(g, 0, 1000));
+    text_printf(t, "log.retention.check.interval.ms=%u\n", (unsigned)between(g, 20, 1000));
+    text_printf(t, "producer.id.expiration.check.interval.ms=%u\n", (unsigned)between(g, 20, 1000));
+}
+
 /* ---- faults --------------------------------------------------------------------------------------- */
 
 static enum fault_kind draw_kind(struct prng *g, const struct plan *p)
@@ -154,6 +162,8 @@ void plan_draw(uint64_t seed, struct plan *out)
                             : one_in(&g, 2) ? FAULT_KILL : FAULT_STOP;
     draw_settings(&g, &p);
     draw_faults(&g, &p);
+    p.deletes = one_in(&g, 3);
+    draw_checks(&g, &p.settings);
     *out = p;
 }
 
@@ -176,9 +186,10 @@ static const char *const kind_names[FAULT_KINDS] = {
 
 void plan_print(const struct plan *p, FILE *out)
 {
-    fprintf(out, "plan: %u shards, %u topics, %u producers, %u readers, %u members of session %d ms%s%s\n",
+    fprintf(out, "plan: %u shards, %u topics, %u producers, %u readers, %u members of session %d ms%s%s%s\n",
             p->shards, p->topics, p->producers, p->readers, p->members, p->session_ms,
-            p->admin_changes ? ", topics change" : "", p->disk_trouble ? ", disk trouble" : "");
+            p->admin_changes ? ", topics change" : "", p->deletes ? ", records are deleted" : "",
+            p->disk_trouble ? ", disk trouble" : "");
     fprintf(out, "%.*s", STR_ARG(text_str(&p->settings)));
     for (uint32_t i = 0; i < p->fault_count; i++) {
         const struct fault *f = &p->faults[i];

@@ -39,6 +39,7 @@ struct plan {
     int32_t partitions[TOPICS_AT_START_MAX];
     uint32_t producers, readers, members;
     bool admin_changes;      /* topics come and go, grow, and change settings */
+    bool deletes;            /* records are deleted */
     int32_t session_ms;      /* of the group's members */
 
     int64_t chaos_ns;        /* then everything heals */

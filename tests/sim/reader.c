@@ -27,7 +27,7 @@ static void choose(struct reader *r)
             for (uint32_t n = 0; n < f->count; n++)
                 there = there || f->slots[n].part == &t->topics[i]->parts[k];
             if (!there && f->count < FETCH_PARTITIONS_MAX)
-                f->slots[f->count++] = (struct fetch_slot){&t->topics[i]->parts[k], 0, 0, -1};
+                f->slots[f->count++] = (struct fetch_slot){.part = &t->topics[i]->parts[k], .high_watermark = -1};
         }
     }
     if (f->count > 0 && client_below(c, 30) == 0) {

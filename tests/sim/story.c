@@ -35,6 +35,7 @@ static bool has_lasted(const struct world *w, int64_t ms)
 static void clients_begin(struct world *w)
 {
     w->admin = admin_new(w);
+    w->deleter = w->plan.deletes ? deleter_new(w) : NULL;
     for (uint32_t i = 0; i < w->plan.producers; i++)
         w->producers[i] = producer_new(w, i);
     for (uint32_t i = 0; i < w->plan.readers; i++)
@@ -42,6 +43,8 @@ static void clients_begin(struct world *w)
     for (uint32_t i = 0; i < w->plan.members; i++)
         w->members[i] = member_new(w, i);
     admin_begin(w->admin);
+    if (w->deleter != NULL)
+        deleter_begin(w->deleter);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         producer_begin(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.readers; i++)
@@ -55,6 +58,8 @@ static uint32_t all_clients(const struct world *w, struct client *out[CLIENTS_MA
     uint32_t n = 0;
 
     out[n++] = admin_client(w->admin);
+    if (w->deleter != NULL)
+        out[n++] = deleter_client(w->deleter);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         out[n++] = producer_client(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.readers; i++)
@@ -257,6 +262,7 @@ void story_end(struct world *w)
 {
     verifier_free(w->verifier);
     admin_free(w->admin);
+    deleter_free(w->deleter);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         producer_free(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.readers; i++)

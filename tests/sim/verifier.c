@@ -115,7 +115,7 @@ static void next_parts(struct verifier *v)
     v->fetch.count = 0;
     v->fetch.version = client_version(&v->client, API_FETCH, 4, 18);
     while (v->at < v->part_count && v->fetch.count < FETCH_PARTITIONS_MAX)
-        v->fetch.slots[v->fetch.count++] = (struct fetch_slot){v->parts[v->at++], 0, 0, -1};
+        v->fetch.slots[v->fetch.count++] = (struct fetch_slot){.part = v->parts[v->at++], .high_watermark = -1};
 }
 
 static bool all_read(const struct verifier *v)

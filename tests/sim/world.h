@@ -18,12 +18,13 @@ struct producer;
 struct reader;
 struct member;
 struct admin;
+struct deleter;
 struct verifier;
 
 #define PRODUCERS_MAX 4
 #define READERS_MAX 3
 #define MEMBERS_MAX 4
-#define CLIENTS_MAX (PRODUCERS_MAX + READERS_MAX + MEMBERS_MAX + 4)
+#define CLIENTS_MAX (PRODUCERS_MAX + READERS_MAX + MEMBERS_MAX + 5)
 
 enum phase {
     PHASE_CHAOS,
@@ -61,6 +62,7 @@ struct world {
     struct reader *readers[READERS_MAX];
     struct member *members[MEMBERS_MAX];
     struct admin *admin;
+    struct deleter *deleter;      /* NULL where nobody deletes */
     struct verifier *verifier;
 
     enum phase phase;
