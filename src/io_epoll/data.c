@@ -66,7 +66,7 @@ void epoll_read(struct io_file *base, uint64_t position, void *into, uint32_t n,
     t->memory = into;
     t->n = n;
     if (file->base.direct) {
-        disk_add(op, LANE_FILE, true);
+        disk_add(op, LANE_READ, true);
         return;
     }
     if (n <= READ_INLINE_BYTES_MAX && !file->cache_unknown) {
@@ -78,7 +78,7 @@ void epoll_read(struct io_file *base, uint64_t position, void *into, uint32_t n,
             return;
         }
     }
-    pool_add(op, LANE_FILE); /* goes on behind what the cache has given */
+    pool_add(op, LANE_READ); /* goes on behind what the cache has given */
 }
 
 bool file_is_cached(struct epoll_file *file, uint64_t position, uint32_t n)

@@ -39,7 +39,7 @@ enum task_state {
     TASK_LISTED,
 };
 
-enum lane_kind { LANE_FILE, LANE_SYNC, LANE_WORK, LANE_RESOLVE, LANES };
+enum lane_kind { LANE_FILE, LANE_READ, LANE_SYNC, LANE_WORK, LANE_RESOLVE, LANES };
 
 /* Overlays op->word: may_alias, because those are declared as numbers. op->owner is the shard. */
 struct __attribute__((may_alias)) task {

@@ -3,9 +3,10 @@
  * One thread per shard, each with one loop; shard 0 runs on the thread that calls io_epoll_run.
  * What can block (open, write, sync, rename, names, ...) runs on a few pool threads.
  *
- *      shard 0 ── loop ──┐                 ┌── file threads      read, write, open, rename, ...
- *      shard 1 ── loop ──┼── pool, inbox ──┼── sync threads      fdatasync, durable writes, fsync
- *      shard 2 ── loop ──┘                 └── work, resolve     io_offload; names to addresses
+ *      shard 0 ── loop ──┐                 ┌── file threads      write, open, rename, ...
+ *      shard 1 ── loop ──┼── pool, inbox ──┼── read threads      what is not in the page cache
+ *      shard 2 ── loop ──┘                 ├── sync threads      fdatasync, durable writes, fsync
+ *                                          └── work, resolve     io_offload; names to addresses
  *
  * Only `main` and tests include this header; everything else sees io/io.h.
  */
@@ -21,7 +22,8 @@ struct io_epoll_world;
  * are started when they are first needed. */
 struct io_epoll_options {
     uint32_t file_threads;    /* [2] */
-    uint32_t sync_threads;    /* [2] apart, so that a slow disk's syncs do not starve reads */
+    uint32_t read_threads;    /* [4] apart, so that who reads old data holds up no write */
+    uint32_t sync_threads;    /* [2] apart, so that a slow disk's syncs do not starve the others */
     uint32_t work_threads;    /* [1] */
     uint32_t resolve_threads; /* [1] apart: a name server that is silent takes seconds */
 };

@@ -443,7 +443,7 @@ static void send_warm(struct epoll_socket *s, struct op *op)
     w->object = span_file(span);
     w->position = send_file_position(t);
     w->n = send_file_bytes(t);
-    pool_add(&s->warm, LANE_FILE);
+    pool_add(&s->warm, LANE_READ);
 }
 
 /* ---- close ----------------------------------------------------------------------------- */

@@ -299,6 +299,84 @@ static bool cold_file(struct trial *w, const char *name, uint32_t n, struct io_f
     return !file_is_cached(file, 0, n) && !file->cache_unknown;
 }
 
+static void wait_run(struct op *op)
+{
+    wait_for_flag(task_of(op)->memory);
+}
+
+/* Give a lane work that ends when `flag` is set, more than it has threads. */
+static void lane_block(struct trial *w, enum lane_kind kind, struct probe *probes, uint32_t count,
+                       atomic_bool *flag)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct op *op = &probes[i].op;
+        probe_begin(w, &probes[i]);
+        struct task *t = task_begin(shard_of(w->io), op);
+        t->run = wait_run;
+        t->memory = flag;
+        pool_add(op, kind);
+        probe_started(&probes[i]);
+    }
+}
+
+/* Who reads what is long past holds up no write and no sync. */
+TEST(io_epoll_pool, cold_reads_hold_up_nothing_else)
+{
+    enum { N = 8, BYTES = 200000 };
+    struct trial w;
+    struct probe blocks[N] = {{.times = 0}}, read = {.times = 0};
+    struct io_file *file, *cold;
+    uint8_t *got = malloc(BYTES);
+    struct bytes piece = {(const uint8_t *)"abc", 3};
+    atomic_bool flag = false;
+
+    trial_open(&w, 1);
+    file = file_new(&w, "a");
+    bool is_cold = cold_file(&w, "cold", BYTES, &cold);
+    lane_block(&w, LANE_READ, blocks, N, &flag);
+    START(&w, &read, io_read(cold, 0, got, BYTES, &read.op)); /* behind them, when it is cold */
+    CHECK_EQ(RUN(&w, io_write(file, 0, &piece, 1, op)), 3);
+    CHECK_EQ(RUN(&w, io_write_durable(file, 3, &piece, 1, op)), 3);
+    CHECK_EQ(RUN(&w, io_sync(file, op)), 0);
+    CHECK_EQ(RUN(&w, io_size(file, op)), 6);
+    CHECK_EQ(blocks[0].times, 0);
+    CHECK(!is_cold || read.times == 0);
+    atomic_store(&flag, true);
+    for (uint32_t i = 0; i < N; i++)
+        CHECK_EQ(probe_wait(&blocks[i]), 0);
+    CHECK_EQ(probe_wait(&read), BYTES);
+    CHECK(pattern_is(got, 0, BYTES));
+    file_close(&w, cold);
+    file_close(&w, file);
+    free(got);
+    trial_close(&w);
+}
+
+/* Nor does what waits for the disk to write hold up a cold read. */
+TEST(io_epoll_pool, cold_reads_wait_for_no_write)
+{
+    enum { N = 8, BYTES = 200000 };
+    struct trial w;
+    struct probe blocks[2 * N] = {{.times = 0}};
+    struct io_file *cold;
+    uint8_t *got = malloc(BYTES);
+    atomic_bool flag = false;
+
+    trial_open(&w, 1);
+    (void)cold_file(&w, "cold", BYTES, &cold);
+    lane_block(&w, LANE_FILE, blocks, N, &flag);
+    lane_block(&w, LANE_SYNC, blocks + N, N, &flag);
+    CHECK_EQ(RUN(&w, io_read(cold, 0, got, BYTES, op)), BYTES);
+    CHECK(pattern_is(got, 0, BYTES));
+    CHECK_EQ(blocks[0].times + blocks[N].times, 0);
+    atomic_store(&flag, true);
+    for (uint32_t i = 0; i < 2 * N; i++)
+        CHECK_EQ(probe_wait(&blocks[i]), 0);
+    file_close(&w, cold);
+    free(got);
+    trial_close(&w);
+}
+
 TEST(io_epoll_file, a_read_of_cold_pages_is_made_by_the_pool)
 {
     enum { N = 200000 };
