@@ -108,7 +108,7 @@ enum io_open_flags {
     IO_DIRECT = 64,    /* reads and writes go past the page cache (I6) */
 };
 
-/* What I6 counts in: a multiple of every disk's blocks and of the pages of memory. */
+/* What I6 counts in: the pages of memory, and a multiple of a disk's blocks. */
 #define IO_ALIGN_BYTES 4096u
 
 static inline uint64_t io_align_down(uint64_t n) { return n & ~(uint64_t)(IO_ALIGN_BYTES - 1); }
