@@ -34,6 +34,7 @@ import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.QuorumInfo;
+import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.common.GroupState;
@@ -65,6 +66,7 @@ final class Admins {
         calls.put("describeConfigs", this::describeConfigs);
         calls.put("incrementalAlterConfigs", this::incrementalAlterConfigs);
         calls.put("listOffsets", this::listOffsets);
+        calls.put("deleteRecords", this::deleteRecords);
         calls.put("listGroups", this::listGroups);
         calls.put("describeClassicGroups", (a, args) -> Driver.outcomes(
                 a.describeClassicGroups(Driver.strings(args.get("groups"))).describedGroups(),
@@ -257,6 +259,13 @@ final class Admins {
             }
         }
         return outcomes;
+    }
+
+    /** partitions: [["topic", 0, offset], ...]; -1 is the high watermark. Answers the low watermark of each. */
+    private Object deleteRecords(Admin admin, JsonNode args) {
+        Map<TopicPartition, RecordsToDelete> wanted = new LinkedHashMap<>();
+        args.get("partitions").forEach(n -> wanted.put(Driver.partition(n), RecordsToDelete.beforeOffset(n.get(2).asLong())));
+        return Driver.outcomes(admin.deleteRecords(wanted).lowWatermarks(), d -> d.lowWatermark());
     }
 
     static IsolationLevel isolation(JsonNode args) {
