@@ -51,6 +51,9 @@ static void say_why(const struct log *log)
  * and the log would begin anew at 0. */
 static bool next_lacks_a_name(const struct log *log)
 {
+#ifdef MUTANT_LOG_END_UNNAMED
+    return false;
+#endif
     return !log->segments[1]->named;
 }
 
@@ -116,7 +119,9 @@ static void trim_run(struct flow *f)
                 goto failed;
             text_add(&t->removed, t->to, strlen(t->to) + 1);
         }
+#ifndef MUTANT_LOG_START_UNSYNCED
         FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
+#endif
         forget_first(log);
     }
     FLOW_END(f);
