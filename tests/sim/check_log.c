@@ -279,12 +279,12 @@ void truth_high_watermark(struct truth *t, struct part *part, int64_t high_water
         part->floor = high_watermark;
 }
 
-void truth_whole(struct truth *t, struct part *part, int64_t end)
+void truth_whole(struct truth *t, struct part *part, int64_t from, int64_t end)
 {
     if (end < part->floor)
         broken(t->world, "%s-%d: ends at %" PRId64 ", but records below %" PRId64
                " were acknowledged or seen", part->topic->name, part->partition, end, part->floor);
-    for (int64_t i = part->start_high; i < end; i++) {
+    for (int64_t i = from; i < end; i++) {
         if (i >= part->slot_count || part->slots[i].producer == 0)
             broken(t->world, "%s-%d: nothing was read at %" PRId64, part->topic->name, part->partition,
                    i);

@@ -18,6 +18,7 @@ struct topic *truth_topic_new(struct truth *t, const char *name, int32_t partiti
         topic->parts[i].topic = topic;
         topic->parts[i].partition = i;
         topic->parts[i].leader_epoch = -1;
+        topic->parts[i].start_high = t->world->plan.retention_bytes < 0 ? 0 : START_UNKNOWN;
         topic->parts[i].committed = topic->parts[i].committed_max = -1;
     }
     t->topics[t->topic_count++] = topic;

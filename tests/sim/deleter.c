@@ -92,8 +92,8 @@ static void take_low_watermark(struct deleter *d, int64_t low)
         broken(d->client.world, "%s-%d: the start is %" PRId64 ", but nobody asked for more than %" PRId64,
                p->topic->name, p->partition, low, p->start_high);
     p->start_low = low;
-    if (p->start_high == START_UNKNOWN)
-        p->start_high = low;
+    if (d->client.world->plan.retention_bytes < 0)
+        p->start_high = low > d->high_before ? low : d->high_before;
 }
 
 /* True when it is done. */

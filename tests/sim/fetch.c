@@ -2,6 +2,9 @@
 #include "fetch.h"
 
 #include "protocol/fetch.h"
+#include "protocol/list_offsets.h"
+
+#define TIME_EARLIEST (-2)
 
 static bool by_id(const struct fetcher *f)
 {
@@ -62,11 +65,9 @@ static void take_partition(struct fetcher *f, struct fetch_slot *s,
     if (going)
         return; /* a topic of the same name may have come */
     if (p->error_code != KERR_NONE) {
-        if (p->error_code == KERR_OFFSET_OUT_OF_RANGE && s->position < s->part->start_high) {
-            if (s->part->start_high != START_UNKNOWN)
-                s->position = s->part->start_high;
+        s->is_lost = p->error_code == KERR_OFFSET_OUT_OF_RANGE && s->position < s->part->start_high;
+        if (s->is_lost)
             return;
-        }
         if (p->error_code == KERR_OFFSET_OUT_OF_RANGE)
             broken(c->world, "%s-%d: offset %" PRId64 " is out of range (high watermark %" PRId64
                    "), but records below %" PRId64 " were acknowledged or seen", s->part->topic->name,
@@ -96,13 +97,86 @@ static void take_answer(struct fetcher *f)
     }
 }
 
+/* ---- where does it begin now? -------------------------------------------------------------------------- */
+
+static void take_start(struct fetcher *f, struct fetch_slot *s,
+                       const struct list_offsets_response_topics_partitions *p)
+{
+    struct client *c = f->rpc.client;
+
+    if (s->part->topic->state != TOPIC_LIVES)
+        return;
+    if (p->error_code != KERR_NONE) {
+        expect_passing(c, "ListOffsets", p->error_code);
+        return;
+    }
+    truth_start(c->world->truth, s->part, p->offset, p->offset, s->start_low);
+    if (s->position < p->offset)
+        s->position = s->from = p->offset;
+}
+
+static void starts_done(struct op *op, int64_t result)
+{
+    struct fetcher *f = container_of(op, struct fetcher, op);
+    const struct list_offsets_response *a = f->rpc.answer;
+    int32_t n = 0;
+
+    for (uint32_t i = 0; result == 0 && i < f->count; i++) {
+        if (f->slots[i].is_lost)
+            take_start(f, &f->slots[i], &a->topics[n++].partitions[0]);
+    }
+    f->waiter->done(f->waiter, result);
+}
+
+/* Of those that were read below their start. */
+static void ask_starts(struct fetcher *f)
+{
+    struct list_offsets_request_topics topics[FETCH_PARTITIONS_MAX];
+    struct list_offsets_request_topics_partitions partitions[FETCH_PARTITIONS_MAX];
+    struct list_offsets_request m;
+    struct client *c = f->rpc.client;
+
+    list_offsets_request_init(&m);
+    m.replica_id = -1;
+    m.topics = topics;
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct fetch_slot *s = &f->slots[i];
+        int32_t n = m.topics_count;
+        if (!s->is_lost)
+            continue;
+        s->start_low = s->part->start_low;
+        list_offsets_request_topics_partitions_init(&partitions[n]);
+        partitions[n].partition_index = s->part->partition;
+        partitions[n].timestamp = TIME_EARLIEST;
+        list_offsets_request_topics_init(&topics[n]);
+        topics[n].name = str_of(s->part->topic->name);
+        topics[n].partitions = &partitions[n];
+        topics[n].partitions_count = 1;
+        m.topics_count++;
+    }
+    op_init(&f->op, starts_done);
+    rpc_begin(&f->rpc, c, f->peer, API_LIST_OFFSETS, client_version(c, API_LIST_OFFSETS, 1, 11), &m, &f->op);
+}
+
+static bool any_is_lost(const struct fetcher *f)
+{
+    for (uint32_t i = 0; i < f->count; i++) {
+        if (f->slots[i].is_lost)
+            return true;
+    }
+    return false;
+}
+
 static void fetch_done(struct op *op, int64_t result)
 {
     struct fetcher *f = container_of(op, struct fetcher, op);
 
     if (result == 0)
         take_answer(f);
-    f->waiter->done(f->waiter, result);
+    if (result == 0 && any_is_lost(f))
+        ask_starts(f);
+    else
+        f->waiter->done(f->waiter, result);
 }
 
 void fetch_once(struct fetcher *f, struct client *c, struct peer *peer, struct op *op)
@@ -120,6 +194,7 @@ void fetch_once(struct fetcher *f, struct client *c, struct peer *peer, struct o
         struct fetch_slot *s = &f->slots[i];
         s->floor = s->part->floor;
         s->start_low = s->part->start_low;
+        s->is_lost = false;
         fetch_request_topics_partitions_init(&partitions[i]);
         partitions[i].partition = s->part->partition;
         partitions[i].fetch_offset = s->position;
@@ -131,6 +206,7 @@ void fetch_once(struct fetcher *f, struct client *c, struct peer *peer, struct o
         topics[i].partitions_count = 1;
     }
     f->waiter = op;
+    f->peer = peer;
     op_init(&f->op, fetch_done);
     rpc_begin(&f->rpc, c, peer, API_FETCH, f->version, &m, &f->op);
 }

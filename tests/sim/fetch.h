@@ -7,7 +7,9 @@
 
 struct fetch_slot {
     struct part *part;
-    int64_t position;       /* next offset to read; moves on */
+    int64_t position;       /* next offset to read; moves on, also over records that are gone */
+    int64_t from;           /* where it has read from on without a gap */
+    bool is_lost;           /* its position was below the start */
     int64_t floor;          /* of the high watermark when it was asked */
     int64_t start_low;      /* T11: the start was known to be this at least when it was asked */
     int64_t high_watermark; /* of the last answer; -1 = none yet */
@@ -15,6 +17,7 @@ struct fetch_slot {
 
 struct fetcher {
     struct rpc rpc;
+    struct peer *peer;
     struct op op;
     struct op *waiter;
     struct fetch_slot slots[FETCH_PARTITIONS_MAX];
@@ -24,8 +27,8 @@ struct fetcher {
     uint64_t records;       /* read so far */
 };
 
-/* Ask once for everything in `slots`. Completes with 0 when an answer was taken, also one that says "not
- * now"; or with trouble. */
+/* Ask once for everything in `slots`, and for the starts of those whose records are gone. Completes with 0 when an answer was
+ * taken, also one that says "not now"; or with trouble. */
 void fetch_once(struct fetcher *f, struct client *c, struct peer *peer, struct op *op);
 /* Partitions whose topics go away are dropped from the slots. */
 void fetch_drop_dying(struct fetcher *f);

@@ -49,9 +49,13 @@ static void draw_settings(struct prng *g, struct plan *p)
         text_printf(t, "log.message.timestamp.type=LogAppendTime\n");
 }
 
-/* How often it is looked for what is too old; nothing is, here. */
-static void draw_checks(struct prng *g, struct text *t)
+/* How often it is looked for what is too much; nothing is too old, here. */
+static void draw_checks(struct prng *g, struct plan *p)
 {
+    struct text *t = &p->settings;
+
+    p->retention_bytes = one_in(g, 4) ? (int64_t)between(g, 0, 20000) : -1;
+    text_printf(t, "log.retention.bytes=%" PRId64 "\n", p->retention_bytes);
     text_printf(t, "log.initial.task.delay.ms=%u\n", (unsigned)between(g, 0, 1000));
     text_printf(t, "log.retention.check.interval.ms=%u\n", (unsigned)between(g, 20, 1000));
     text_printf(t, "producer.id.expiration.check.interval.ms=%u\n", (unsigned)between(g, 20, 1000));
@@ -163,7 +167,7 @@ void plan_draw(uint64_t seed, struct plan *out)
     draw_settings(&g, &p);
     draw_faults(&g, &p);
     p.deletes = one_in(&g, 3);
-    draw_checks(&g, &p.settings);
+    draw_checks(&g, &p);
     *out = p;
 }
 

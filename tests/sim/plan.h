@@ -40,6 +40,7 @@ struct plan {
     uint32_t producers, readers, members;
     bool admin_changes;      /* topics come and go, grow, and change settings */
     bool deletes;            /* records are deleted */
+    int64_t retention_bytes; /* of a partition; -1 = all stay */
     int32_t session_ms;      /* of the group's members */
 
     int64_t chaos_ns;        /* then everything heals */

@@ -15,7 +15,7 @@
  *   T10 A topic's id, its partitions and their leader epochs never go back; what the controller
  *       acknowledged stays.
  *   T11 Below a start that a client was told nothing is served, and the start never goes back; it is
- *       never above what a client asked for.
+ *       never above what a client asked for, where records are not deleted by size.
  */
 #pragma once
 
@@ -47,7 +47,7 @@ struct part {
     } *spans;
     uint32_t span_count;
     int64_t start_low;        /* T11: a client was told of it */
-    int64_t start_high;       /* T11: the most that it may be; START_UNKNOWN while one may be the high watermark */
+    int64_t start_high;       /* T11: the most that it may be; START_UNKNOWN where that is the high watermark */
     int64_t committed, committed_max; /* T8: acknowledged; tried; -1 = none */
 };
 
@@ -113,8 +113,8 @@ void truth_never(struct truth *t, uint32_t producer, uint32_t first, int32_t cou
 /* A whole batch that a reader was given; records below `from` are not his. */
 void truth_batch(struct truth *t, struct part *part, const struct batch *batch, int64_t from);
 void truth_high_watermark(struct truth *t, struct part *part, int64_t high_watermark, int64_t floor);
-/* Every record from the start to `end` has been read: what is missing, and in what order it stands. */
-void truth_whole(struct truth *t, struct part *part, int64_t end);
+/* Every record from `from`, the start, to `end` has been read: what is missing, and in what order it stands. */
+void truth_whole(struct truth *t, struct part *part, int64_t from, int64_t end);
 /* T11: a partition was read at `offset` and said that it starts at `start` (-1: it did not say), after it was known that
  * it starts at `low` at least. */
 void truth_start(struct truth *t, struct part *part, int64_t offset, int64_t start, int64_t low);

@@ -130,7 +130,8 @@ static bool all_read(const struct verifier *v)
 static void check_parts(struct verifier *v)
 {
     for (uint32_t i = 0; i < v->fetch.count; i++)
-        truth_whole(v->client.world->truth, v->fetch.slots[i].part, v->fetch.slots[i].high_watermark);
+        truth_whole(v->client.world->truth, v->fetch.slots[i].part, v->fetch.slots[i].from,
+                    v->fetch.slots[i].high_watermark);
 }
 
 /* ---- the group's commits -------------------------------------------------------------------------------- */
