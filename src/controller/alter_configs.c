@@ -87,6 +87,24 @@ static struct verdict check_may_alter(struct decision *d, int8_t type, struct st
 /* ---- operations on lists -----------------------------------------------------------------------
  */
 
+static uint32_t count_parts(struct str list)
+{
+    struct str part;
+    uint32_t n = 0;
+
+    while (str_cut(&list, ',', &part))
+        n++;
+    return n;
+}
+
+static void tally_parts(struct tally *t, struct str list)
+{
+    struct str part;
+
+    while (str_cut(&list, ',', &part))
+        tally_add(t, (struct named){.name = part});
+}
+
 static void add_part(struct text *list, struct str part)
 {
     if (list->n > 0)
@@ -94,33 +112,37 @@ static void add_part(struct text *list, struct str part)
     text_add_str(list, part);
 }
 
-static bool list_has_part(struct str list, struct str part)
+/* Those of `parts` that are not there yet, behind what is there now (without its empty parts). */
+static void append_parts(struct text *list, struct arena *arena, struct str now, struct str parts)
 {
-    struct str rest = list, other;
-
-    while (str_cut(&rest, ',', &other)) {
-        if (str_equal(other, part))
-            return true;
-    }
-    return false;
-}
-
-static void append_parts(struct text *list, struct str parts)
-{
+    int32_t at = (int32_t)count_parts(now);
+    struct tally all;
     struct str part;
 
-    while (str_cut(&parts, ',', &part)) {
-        if (!list_has_part(text_str(list), part))
+    tally_make(&all, arena, at + (int32_t)count_parts(parts));
+    tally_parts(&all, now);
+    tally_parts(&all, parts);
+    tally_sort(&all);
+    while (str_cut(&now, ',', &part)) {
+        if (part.n > 0)
+            add_part(list, part);
+    }
+    for (; str_cut(&parts, ',', &part); at++) {
+        if (tally_first(&all, (struct named){.name = part}) == at)
             add_part(list, part);
     }
 }
 
-static void subtract_parts(struct text *list, struct str now, struct str parts)
+static void subtract_parts(struct text *list, struct arena *arena, struct str now, struct str parts)
 {
+    struct tally gone;
     struct str part;
 
+    tally_make(&gone, arena, (int32_t)count_parts(parts));
+    tally_parts(&gone, parts);
+    tally_sort(&gone);
     while (str_cut(&now, ',', &part)) {
-        if (part.n > 0 && !list_has_part(parts, part))
+        if (part.n > 0 && tally_first(&gone, (struct named){.name = part}) < 0)
             add_part(list, part);
     }
 }
@@ -137,15 +159,30 @@ change_list(struct decision *d, int8_t type, struct str resource,
         return refuse(d, KERR_INVALID_CONFIG, "Can't %s to key %.*s because its type is not LIST.",
                       append ? "APPEND" : "SUBTRACT", STR_ARG(c->name));
     (void)image_config(d->image, type, resource, c->name, &now);
-    if (append) {
-        subtract_parts(&list, now, STR("")); /* without empty parts */
-        append_parts(&list, c->value);
-    } else {
-        subtract_parts(&list, now, c->value);
-    }
+    if (append)
+        append_parts(&list, &d->c->scratch, now, c->value);
+    else
+        subtract_parts(&list, &d->c->scratch, now, c->value);
     *out = arena_str(&d->c->scratch, text_str(&list));
     text_deinit(&list);
+    if (out->n > INT16_MAX) /* a string of the protocol, and of a record */
+        return refuse(d, KERR_INVALID_CONFIG,
+                      "The value of %.*s would have %d bytes; %d are the most.", STR_ARG(c->name),
+                      out->n, INT16_MAX);
     return VERDICT_OK;
+}
+
+/* Each setting once. */
+static struct verdict check_once(struct decision *d, struct tally *names)
+{
+    const struct named *twice;
+
+    tally_sort(names);
+    twice = tally_second(names);
+    if (twice == NULL)
+        return VERDICT_OK;
+    return refuse(d, KERR_INVALID_REQUEST, "Error due to duplicate config keys : %.*s",
+                  STR_ARG(twice->name));
 }
 
 /* ---- one resource, incrementally ----------------------------------------------------------------
@@ -155,6 +192,9 @@ typedef const struct incremental_alter_configs_request_resources incremental_res
 
 static struct verdict check_operations(struct decision *d, incremental_resource *r)
 {
+    struct tally names;
+
+    tally_make(&names, &d->c->scratch, r->configs_count);
     for (int32_t i = 0; i < r->configs_count; i++) {
         if (r->configs[i].config_operation < OPERATION_SET ||
             r->configs[i].config_operation > OPERATION_SUBTRACT)
@@ -163,13 +203,9 @@ static struct verdict check_operations(struct decision *d, incremental_resource 
         if (r->configs[i].config_operation != OPERATION_DELETE && str_is_null(r->configs[i].value))
             return refuse(d, KERR_INVALID_REQUEST, "Null value not supported for : %.*s",
                           STR_ARG(r->configs[i].name));
-        for (int32_t j = 0; j < i; j++) {
-            if (str_equal(r->configs[i].name, r->configs[j].name))
-                return refuse(d, KERR_INVALID_REQUEST, "Error due to duplicate config keys : %.*s",
-                              STR_ARG(r->configs[i].name));
-        }
+        tally_add(&names, (struct named){.name = r->configs[i].name});
     }
-    return VERDICT_OK;
+    return check_once(d, &names);
 }
 
 static struct verdict alter_incrementally(struct decision *d, incremental_resource *r)
@@ -196,37 +232,33 @@ static struct verdict alter_incrementally(struct decision *d, incremental_resour
     return v;
 }
 
-static int32_t count_incremental(const struct incremental_alter_configs_request *m,
-                                 incremental_resource *r, int32_t end)
-{
-    int32_t n = 0;
-
-    for (int32_t i = 0; i < end; i++)
-        n += m->resources[i].resource_type == r->resource_type &&
-             str_equal(m->resources[i].resource_name, r->resource_name);
-    return n;
-}
-
 enum kerr decide_incremental_alter_configs(struct decision *d, const void *request, void *response)
 {
     const struct incremental_alter_configs_request *m = request;
     struct incremental_alter_configs_response *all = response;
+    struct tally resources;
 
+    tally_make(&resources, &d->c->scratch, m->resources_count);
+    for (int32_t i = 0; i < m->resources_count; i++)
+        tally_add(&resources, (struct named){.name = m->resources[i].resource_name,
+                                             .type = m->resources[i].resource_type});
+    tally_sort(&resources);
     all->responses =
         arena_take_array(d->call->arena, (size_t)m->resources_count, sizeof(*all->responses));
     all->responses_count = 0;
     for (int32_t i = 0; i < m->resources_count; i++) {
         incremental_resource *r = &m->resources[i];
+        struct named named = {.name = r->resource_name, .type = r->resource_type};
         struct incremental_alter_configs_response_responses *a =
             &all->responses[all->responses_count];
         struct verdict v;
 
-        if (count_incremental(m, r, i) > 0)
+        if (tally_first(&resources, named) != i)
             continue;
         incremental_alter_configs_response_responses_init(a);
         a->resource_type = r->resource_type;
         a->resource_name = r->resource_name;
-        if (count_incremental(m, r, m->resources_count) > 1)
+        if (tally_is_repeated(&resources, named))
             v = refuse(d, KERR_INVALID_REQUEST, "Each resource must appear at most once.");
         else
             v = alter_incrementally(d, r);
@@ -248,7 +280,7 @@ struct changes {
     struct config_change *list;
     uint32_t count, capacity;
     struct arena *arena;
-    whole_resource *resource;
+    struct tally named; /* in the request */
 };
 
 static void add_to_changes(struct changes *c, struct str name, struct str value)
@@ -269,35 +301,29 @@ static void remove_unnamed(void *ctx, struct str name, struct str value)
 {
     struct changes *c = ctx;
 
-    for (int32_t i = 0; i < c->resource->configs_count; i++) {
-        if (str_equal(c->resource->configs[i].name, name))
-            return;
-    }
-    add_to_changes(c, name, STR_NULL);
+    if (tally_first(&c->named, (struct named){.name = name}) < 0)
+        add_to_changes(c, name, STR_NULL);
 }
 
-static struct verdict check_values(struct decision *d, whole_resource *r)
+static struct verdict check_values(struct decision *d, whole_resource *r, struct tally *names)
 {
+    tally_make(names, &d->c->scratch, r->configs_count);
     for (int32_t i = 0; i < r->configs_count; i++) {
         if (str_is_null(r->configs[i].value))
             return refuse(d, KERR_INVALID_REQUEST, "Null value not supported for : %.*s",
                           STR_ARG(r->configs[i].name));
-        for (int32_t j = 0; j < i; j++) {
-            if (str_equal(r->configs[i].name, r->configs[j].name))
-                return refuse(d, KERR_INVALID_REQUEST, "Error due to duplicate config keys : %.*s",
-                              STR_ARG(r->configs[i].name));
-        }
+        tally_add(names, (struct named){.name = r->configs[i].name});
     }
-    return VERDICT_OK;
+    return check_once(d, names);
 }
 
 static struct verdict alter_whole(struct decision *d, whole_resource *r)
 {
-    struct changes c = {.arena = &d->c->scratch, .resource = r};
+    struct changes c = {.arena = &d->c->scratch};
     struct verdict v = check_may_alter(d, r->resource_type, r->resource_name);
 
     if (v.error == KERR_NONE)
-        v = check_values(d, r);
+        v = check_values(d, r, &c.named);
     if (v.error != KERR_NONE)
         return v;
     for (int32_t i = 0; i < r->configs_count; i++)
@@ -309,35 +335,32 @@ static struct verdict alter_whole(struct decision *d, whole_resource *r)
     return v;
 }
 
-static int32_t count_whole(const struct alter_configs_request *m, whole_resource *r, int32_t end)
-{
-    int32_t n = 0;
-
-    for (int32_t i = 0; i < end; i++)
-        n += m->resources[i].resource_type == r->resource_type &&
-             str_equal(m->resources[i].resource_name, r->resource_name);
-    return n;
-}
-
 enum kerr decide_alter_configs(struct decision *d, const void *request, void *response)
 {
     const struct alter_configs_request *m = request;
     struct alter_configs_response *all = response;
+    struct tally resources;
 
+    tally_make(&resources, &d->c->scratch, m->resources_count);
+    for (int32_t i = 0; i < m->resources_count; i++)
+        tally_add(&resources, (struct named){.name = m->resources[i].resource_name,
+                                             .type = m->resources[i].resource_type});
+    tally_sort(&resources);
     all->responses =
         arena_take_array(d->call->arena, (size_t)m->resources_count, sizeof(*all->responses));
     all->responses_count = 0;
     for (int32_t i = 0; i < m->resources_count; i++) {
         whole_resource *r = &m->resources[i];
+        struct named named = {.name = r->resource_name, .type = r->resource_type};
         struct alter_configs_response_responses *a = &all->responses[all->responses_count];
         struct verdict v;
 
-        if (count_whole(m, r, i) > 0)
+        if (tally_first(&resources, named) != i)
             continue;
         alter_configs_response_responses_init(a);
         a->resource_type = r->resource_type;
         a->resource_name = r->resource_name;
-        if (count_whole(m, r, m->resources_count) > 1)
+        if (tally_is_repeated(&resources, named))
             v = refuse(d, KERR_INVALID_REQUEST, "Each resource must appear at most once.");
         else
             v = alter_whole(d, r);

@@ -55,14 +55,14 @@ static struct verdict set_changes(struct decision *d, struct config *own, enum c
 
 static struct verdict check_together(struct decision *d, const struct config *own)
 {
-    struct config *broker = effective_broker(d), *all = config_topic(broker, own);
+    const struct config *broker = effective_broker(d);
+    struct config *all = config_topic(broker, own);
     struct verdict v = VERDICT_OK;
     struct fail f = {0};
 
     if (config_check_topic(all, broker, &f) < 0)
         v = refuse(d, KERR_INVALID_CONFIG, "%s", f.text);
     config_free(all);
-    config_free(broker);
     return v;
 }
 
@@ -93,19 +93,16 @@ static struct verdict check_group(struct decision *d, struct str name,
                                   const struct config_change *changes, uint32_t count)
 {
     struct existing e = {NULL, CONFIG_GROUP, changes, count};
-    struct config *broker;
     struct fail f = {0};
     struct verdict v;
 
     if (name.n == 0)
         return refuse(d, KERR_INVALID_REQUEST, "Default group resources are not allowed.");
     e.config = config_new(&group_settings);
-    broker = effective_broker(d);
     image_config_each(d->image, CONFIG_RESOURCE_GROUP, name, add_existing, &e);
     v = set_changes(d, e.config, CONFIG_GROUP, "group", changes, count);
-    if (v.error == KERR_NONE && config_check_group(e.config, broker, &f) < 0)
+    if (v.error == KERR_NONE && config_check_group(e.config, effective_broker(d), &f) < 0)
         v = refuse(d, KERR_INVALID_CONFIG, "%s", f.text);
-    config_free(broker);
     config_free(e.config);
     return v;
 }
@@ -192,7 +189,7 @@ static struct verdict check_broker(struct decision *d, struct str broker,
 
     if (v.error != KERR_NONE)
         return v;
-    config = effective_broker(d);
+    config = config_copy(effective_broker(d));
     for (uint32_t i = 0; v.error == KERR_NONE && i < count; i++)
         v = check_broker_change(d, config, broker, &changes[i]);
     config_free(config);

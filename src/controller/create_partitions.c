@@ -76,33 +76,30 @@ static struct verdict grow(struct decision *d, request_topic *t)
     return v;
 }
 
-static int32_t count_name(const struct create_partitions_request *m, struct str name, int32_t end)
-{
-    int32_t n = 0;
-
-    for (int32_t i = 0; i < end; i++)
-        n += str_equal(m->topics[i].name, name);
-    return n;
-}
-
 enum kerr decide_create_partitions(struct decision *d, const void *request, void *response)
 {
     const struct create_partitions_request *m = request;
     struct create_partitions_response *all = response;
+    struct tally names;
 
+    tally_make(&names, &d->c->scratch, m->topics_count);
+    for (int32_t i = 0; i < m->topics_count; i++)
+        tally_add(&names, (struct named){.name = m->topics[i].name});
+    tally_sort(&names);
     all->results = arena_take_array(d->call->arena, (size_t)m->topics_count, sizeof(*all->results));
     all->results_count = 0;
     for (int32_t i = 0; i < m->topics_count; i++) {
         request_topic *t = &m->topics[i];
         struct create_partitions_response_results *a = &all->results[all->results_count];
         uint32_t before = d->count;
+        struct named name = {.name = t->name};
         struct verdict v;
 
-        if (count_name(m, t->name, i) > 0)
+        if (tally_first(&names, name) != i)
             continue;
         create_partitions_response_results_init(a);
         a->name = t->name;
-        if (count_name(m, t->name, m->topics_count) > 1)
+        if (tally_is_repeated(&names, name))
             v = refuse(d, KERR_INVALID_REQUEST, "Duplicate topic name.");
         else
             v = grow(d, t);

@@ -148,14 +148,19 @@ static uint32_t collect_changes(struct decision *d, request_topic *t, struct con
 {
     struct config_change *changes =
         arena_take_array(&d->c->scratch, (size_t)t->configs_count, sizeof(*changes));
+    uint32_t *place = arena_take_array(&d->c->scratch, (size_t)t->configs_count, sizeof(*place));
+    struct tally names;
     uint32_t count = 0;
 
+    tally_make(&names, &d->c->scratch, t->configs_count);
+    for (int32_t i = 0; i < t->configs_count; i++)
+        tally_add(&names, (struct named){.name = t->configs[i].name});
+    tally_sort(&names);
     for (int32_t i = 0; i < t->configs_count; i++) {
-        uint32_t at = 0;
-        while (at < count && !str_equal(changes[at].name, t->configs[i].name))
-            at++;
-        changes[at] = (struct config_change){t->configs[i].name, t->configs[i].value};
-        count += at == count;
+        int32_t first = tally_first(&names, (struct named){.name = t->configs[i].name});
+        if (first == i)
+            place[i] = count++;
+        changes[place[first]] = (struct config_change){t->configs[i].name, t->configs[i].value};
     }
     *out = changes;
     return count;
@@ -177,12 +182,12 @@ static struct verdict check_null_values(struct decision *d, const struct config_
 static void fill_configs(struct decision *d, const struct config_change *changes, uint32_t count,
                          response_topic *a)
 {
-    struct config *broker = effective_broker(d), *own = config_new(&topic_settings), *all;
+    struct config *own = config_new(&topic_settings), *all;
     struct fail ignored = {0};
 
     for (uint32_t i = 0; i < count; i++)
         (void)!config_set(own, CONFIG_TOPIC, changes[i].name, changes[i].value, &ignored);
-    all = config_topic(broker, own);
+    all = config_topic(effective_broker(d), own);
     a->configs = arena_take_array(d->call->arena, topic_settings.count, sizeof(*a->configs));
     a->configs_count = 0;
     for (uint32_t id = 0; id < topic_settings.count; id++) {
@@ -198,7 +203,6 @@ static void fill_configs(struct decision *d, const struct config_change *changes
     }
     config_free(all);
     config_free(own);
-    config_free(broker);
 }
 
 /* ---- one topic ---------------------------------------------------------------------------------
@@ -260,34 +264,31 @@ static struct verdict create_topic(struct decision *d, request_topic *t, respons
 /* ---- the request -------------------------------------------------------------------------------
  */
 
-static int32_t count_name(const struct create_topics_request *m, struct str name, int32_t end)
-{
-    int32_t n = 0;
-
-    for (int32_t i = 0; i < end; i++)
-        n += str_equal(m->topics[i].name, name);
-    return n;
-}
-
 /* A name that comes twice is refused, and answered once. */
 enum kerr decide_create_topics(struct decision *d, const void *request, void *response)
 {
     const struct create_topics_request *m = request;
     struct create_topics_response *all = response;
+    struct tally names;
 
+    tally_make(&names, &d->c->scratch, m->topics_count);
+    for (int32_t i = 0; i < m->topics_count; i++)
+        tally_add(&names, (struct named){.name = m->topics[i].name});
+    tally_sort(&names);
     all->topics = arena_take_array(d->call->arena, (size_t)m->topics_count, sizeof(*all->topics));
     all->topics_count = 0;
     for (int32_t i = 0; i < m->topics_count; i++) {
         request_topic *t = &m->topics[i];
         response_topic *a = &all->topics[all->topics_count];
         uint32_t before = d->count;
+        struct named name = {.name = t->name};
         struct verdict v;
 
-        if (count_name(m, t->name, i) > 0)
+        if (tally_first(&names, name) != i)
             continue;
         create_topics_response_topics_init(a);
         a->name = t->name;
-        if (count_name(m, t->name, m->topics_count) > 1)
+        if (tally_is_repeated(&names, name))
             v = refuse(d, KERR_INVALID_REQUEST, "Duplicate topic name.");
         else
             v = create_topic(d, t, a);

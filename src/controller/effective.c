@@ -15,15 +15,19 @@ static void add_setting(void *ctx, struct str name, struct str value)
     (void)!config_set(layer->config, layer->source, name, value, &ignored);
 }
 
-struct config *effective_broker(const struct decision *d)
+const struct config *effective_broker(struct decision *d)
 {
-    struct config *c = config_copy(d->c->settings.broker);
-    struct layer all = {c, CONFIG_DYNAMIC_DEFAULT_BROKER}, own = {c, CONFIG_DYNAMIC_BROKER};
     struct str id = arena_printf(&d->c->scratch, "%d", d->c->settings.node_id);
+
+    if (d->broker != NULL)
+        return d->broker;
+    d->broker = config_copy(d->c->settings.broker);
+    struct layer all = {d->broker, CONFIG_DYNAMIC_DEFAULT_BROKER};
+    struct layer own = {d->broker, CONFIG_DYNAMIC_BROKER};
 
     image_config_each(d->image, CONFIG_RESOURCE_BROKER, STR(""), add_setting, &all);
     image_config_each(d->image, CONFIG_RESOURCE_BROKER, id, add_setting, &own);
-    return c;
+    return d->broker;
 }
 
 int32_t effective_min_isr(const struct decision *d, const struct config *broker,

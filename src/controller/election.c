@@ -298,10 +298,8 @@ static bool concerns(const struct broker_change *cause, const struct image_parti
 
 void decide_partition_changes(struct decision *d, const struct broker_change *cause)
 {
-    struct change c = {.d = d, .cause = cause, .elr_on = elr_is_on(d->image)};
-    struct config *broker = effective_broker(d);
+    struct change c = {.d = d, .cause = cause, .elr_on = elr_is_on(d->image), .broker = effective_broker(d)};
 
-    c.broker = broker;
     for (uint32_t t = 0; t < image_topic_count(d->image); t++) {
         c.topic = image_topic_at(d->image, t);
         for (int32_t i = 0; i < c.topic->partition_count; i++) {
@@ -310,7 +308,6 @@ void decide_partition_changes(struct decision *d, const struct broker_change *ca
                 change_partition(&c);
         }
     }
-    config_free(broker);
 }
 
 void add_broker_change(struct decision *d, const struct image_broker *b, int8_t fenced,

@@ -41,6 +41,27 @@ struct controller {
     bool deciding;        /* `scratch` is in use */
 };
 
+/* ---- tally.c: what a request names more than once ---- */
+struct named {
+    struct str name; /* null where an id stands for it */
+    struct uuid id;
+    int8_t type;     /* of a resource; else 0 */
+};
+struct tally {
+    struct tally_row *rows;
+    int32_t count;
+};
+/* Room for `count`; then tally_add in the order of the request, then tally_sort, then ask. */
+void tally_make(struct tally *t, struct arena *arena, int32_t count);
+void tally_add(struct tally *t, struct named named);
+void tally_sort(struct tally *t);
+/* Where the request has it first; -1. */
+int32_t tally_first(const struct tally *t, struct named named);
+/* It was added, and more than once. */
+bool tally_is_repeated(const struct tally *t, struct named named);
+/* What the request first repeats; NULL. */
+const struct named *tally_second(const struct tally *t);
+
 /* One decision: records that are to be appended together, and the image that they start from. */
 struct decision {
     struct controller *c;
@@ -51,6 +72,9 @@ struct decision {
     uint32_t count, capacity;
     int64_t now_ms, wall_ms;
     uint64_t stripe; /* where the placement of new partitions begins; 0 = not drawn */
+    struct config *broker; /* effective_broker's; NULL = not asked yet */
+    struct tally metrics;  /* topic_name.c: names of topics as metrics have them */
+    uint32_t collisions_asked;
 };
 
 /* ---- records.c ---- */
@@ -124,8 +148,8 @@ void add_broker_change(struct decision *d, const struct image_broker *b, int8_t 
                        int8_t in_controlled_shutdown);
 
 /* ---- effective.c: settings in force ---- */
-/* The broker's settings with the dynamic ones of the image. The caller frees it. */
-struct config *effective_broker(const struct decision *d);
+/* The broker's settings with the dynamic ones of the image; the decision's, made once. */
+const struct config *effective_broker(struct decision *d);
 /* min.insync.replicas of a topic, at most its number of replicas; unclean election allowed? */
 int32_t effective_min_isr(const struct decision *d, const struct config *broker,
                           const struct image_topic *t, int32_t replica_count);
@@ -155,7 +179,7 @@ bool add_partition(struct decision *d, struct uuid topic, int32_t partition,
 /* ---- topic_name.c ---- */
 struct verdict check_topic_name(struct decision *d, struct str name);
 /* A topic that differs from `name` only in . and _; NULL. */
-const struct image_topic *find_colliding_topic(const struct decision *d, struct str name);
+const struct image_topic *find_colliding_topic(struct decision *d, struct str name);
 
 /* ---- config_check.c ---- */
 /* One change of a setting; value null = remove. */

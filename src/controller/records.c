@@ -24,6 +24,8 @@ void decision_begin(struct decision *d, struct controller *c, const struct contr
 
 void decision_end(struct decision *d)
 {
+    config_free(d->broker);
+    d->broker = NULL;
     d->c->deciding = false;
 }
 

@@ -46,14 +46,47 @@ static bool same_metric(struct str a, struct str b)
     return true;
 }
 
-const struct image_topic *find_colliding_topic(const struct decision *d, struct str name)
+static struct str metric_name(struct decision *d, struct str name)
+{
+    char *p = arena_take_raw(&d->c->scratch, (size_t)name.n);
+
+    for (int32_t i = 0; i < name.n; i++)
+        p[i] = name.p[i] == '.' ? '_' : name.p[i];
+    return (struct str){p, name.n};
+}
+
+/* From here on a request that makes many topics has all names sorted; for a few, looking through them costs
+ * less. */
+#define LOOKS_MAX 16
+
+static void sort_metrics(struct decision *d)
+{
+    uint32_t count = image_topic_count(d->image);
+
+    tally_make(&d->metrics, &d->c->scratch, (int32_t)count);
+    for (uint32_t i = 0; i < count; i++)
+        tally_add(&d->metrics,
+                  (struct named){.name = metric_name(d, image_topic_at(d->image, i)->name)});
+    tally_sort(&d->metrics);
+}
+
+/* `name` itself is not there: who asks has looked. */
+const struct image_topic *find_colliding_topic(struct decision *d, struct str name)
 {
     bool marked =
         memchr(name.p, '.', (size_t)name.n) != NULL || memchr(name.p, '_', (size_t)name.n) != NULL;
 
-    for (uint32_t i = 0; marked && i < image_topic_count(d->image); i++) {
+    if (!marked)
+        return NULL;
+    if (++d->collisions_asked > LOOKS_MAX) {
+        if (d->metrics.rows == NULL)
+            sort_metrics(d);
+        int32_t at = tally_first(&d->metrics, (struct named){.name = metric_name(d, name)});
+        return at < 0 ? NULL : image_topic_at(d->image, (uint32_t)at);
+    }
+    for (uint32_t i = 0; i < image_topic_count(d->image); i++) {
         const struct image_topic *t = image_topic_at(d->image, i);
-        if (same_metric(t->name, name) && !str_equal(t->name, name))
+        if (same_metric(t->name, name))
             return t;
     }
     return NULL;

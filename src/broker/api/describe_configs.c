@@ -11,9 +11,12 @@
 #include "broker/view.h"
 #include "protocol/describe_configs.h"
 
+#include <stdlib.h>
+
 struct describing {
     struct request *request;
     const struct describe_configs_request_resources *asked;
+    struct str *keys; /* those asked for, sorted; NULL = all */
     struct describe_configs_response_results *out;
     const struct config_table *table;
     const struct config *values;
@@ -34,15 +37,26 @@ static int8_t type_of(enum setting_type type)
     return types[type];
 }
 
-static bool is_wanted(const struct describe_configs_request_resources *asked, struct str name)
+static int compare_names(const void *a, const void *b)
 {
-    if (asked->configuration_keys_count <= 0)
-        return true;
-    for (int32_t i = 0; i < asked->configuration_keys_count; i++) {
-        if (str_equal(asked->configuration_keys[i], name))
-            return true;
-    }
-    return false;
+    return str_compare(*(const struct str *)a, *(const struct str *)b);
+}
+
+static void sort_keys(struct describing *d)
+{
+    size_t n = d->asked->configuration_keys_count > 0 ? (size_t)d->asked->configuration_keys_count : 0;
+
+    if (n == 0)
+        return;
+    d->keys = arena_take_array(&d->request->arena, n, sizeof *d->keys);
+    memcpy(d->keys, d->asked->configuration_keys, n * sizeof *d->keys);
+    qsort(d->keys, n, sizeof *d->keys, compare_names);
+}
+
+static bool is_wanted(const struct describing *d, struct str name)
+{
+    return d->keys == NULL || bsearch(&name, d->keys, (size_t)d->asked->configuration_keys_count,
+                                      sizeof *d->keys, compare_names) != NULL;
 }
 
 /* ---- synonyms
@@ -185,7 +199,7 @@ static void answer_settings(struct describing *d, uint32_t others)
         arena_take_array(&d->request->arena, d->table->count + others, sizeof *d->out->configs);
     for (uint32_t id = 0; id < d->table->count; id++) {
         const struct setting *s = &d->table->settings[id];
-        if (s->internal || !is_wanted(d->asked, str_of(s->name)))
+        if (s->internal || !is_wanted(d, str_of(s->name)))
             continue;
         if (d->only_own && !config_text_at(d->values, d->own, id, &value))
             continue;
@@ -210,12 +224,8 @@ static void answer_unknown(struct describing *d, struct str name, enum config_so
 {
     struct describe_configs_response_results_configs *c;
 
-    if (setting_find(&broker_settings, name) >= 0 || !is_wanted(d->asked, name))
+    if (setting_find(&broker_settings, name) >= 0 || !is_wanted(d, name))
         return;
-    for (int32_t i = 0; i < d->out->configs_count; i++) {
-        if (str_equal(d->out->configs[i].name, name)) /* also at the level above */
-            return;
-    }
     c = &d->out->configs[d->out->configs_count++];
     describe_configs_response_results_configs_init(c);
     c->name = arena_str(&d->request->arena, name);
@@ -235,8 +245,12 @@ static void answer_unknown_own(void *ctx, struct str name, struct str value)
 
 static void answer_unknown_default(void *ctx, struct str name, struct str value)
 {
-    (void)value;
-    answer_unknown(ctx, name, CONFIG_DYNAMIC_DEFAULT_BROKER);
+    struct describing *d = ctx;
+
+    if (!d->only_own && image_config(d->request->shard->image, RESOURCE_TYPE_BROKER,
+                                     d->asked->resource_name, name, &value))
+        return; /* told at the level above */
+    answer_unknown(d, name, CONFIG_DYNAMIC_DEFAULT_BROKER);
 }
 
 static void answer_broker_settings(struct describing *d)
@@ -399,6 +413,7 @@ void describe_configs_handle(struct request *r)
             .synonyms = m->include_synonyms,
             .documentation = m->include_documentation,
         };
+        sort_keys(&d);
         describe_configs_response_results_init(d.out);
         d.out->resource_type = d.asked->resource_type;
         d.out->resource_name = d.asked->resource_name;

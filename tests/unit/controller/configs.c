@@ -1,6 +1,9 @@
 /* IncrementalAlterConfigs and AlterConfigs. */
 #include "world.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "protocol/alter_configs.h"
 #include "protocol/incremental_alter_configs.h"
 
@@ -254,5 +257,109 @@ TEST(controller_configs, older_request_replaces_all_settings)
     alter_all(&w, "segment.bytes", "2000000", false);
     CHECK_TEXT(world_records(&w), RECORD(2, "orders", "segment.bytes", "\"2000000\"")
                                       RECORD(2, "orders", "retention.ms", "null"));
+    world_end(&w);
+}
+
+/* Settings of plugins, of which a broker takes any number. */
+TEST(controller_configs, ten_thousand_settings_are_told_apart)
+{
+    enum { NAMES = 10000, KEPT = 4000 };
+    struct incremental_alter_configs_request_resources_configs *c = calloc(NAMES, sizeof(*c));
+    struct alter_configs_request_resources_configs *kept = calloc(KEPT, sizeof(*kept));
+    char(*names)[16] = calloc(NAMES, sizeof(*names));
+    struct incremental_alter_configs_request_resources r;
+    struct incremental_alter_configs_request m;
+    struct incremental_alter_configs_response a;
+    struct alter_configs_request_resources whole;
+    struct alter_configs_request all;
+    struct alter_configs_response all_answer;
+    struct str value;
+    struct world w;
+
+    begin(&w);
+    incremental_alter_configs_request_init(&m);
+    incremental_alter_configs_request_resources_init(&r);
+    incremental_alter_configs_response_init(&a);
+    for (int i = 0; i < NAMES; i++) {
+        incremental_alter_configs_request_resources_configs_init(&c[i]);
+        snprintf(names[i], sizeof(names[i]), "plugin.%d", i);
+        c[i].name = str_of(names[i]);
+        c[i].value = STR("1");
+    }
+    r.resource_type = BROKER;
+    r.resource_name = STR("1");
+    r.configs = c;
+    r.configs_count = NAMES;
+    m.resources = &r;
+    m.resources_count = 1;
+    c[NAMES - 1].name = c[NAMES - 2].name;
+    c[70].name = c[7].name; /* the first that repeats another is named */
+    CHECK_EQ(world_ask(&w, API_INCREMENTAL_ALTER_CONFIGS, 1, &m, &a), KERR_NONE);
+    CHECK_TEXT(a.responses[0].error_message, "Error due to duplicate config keys : plugin.7");
+    c[NAMES - 1].name = str_of(names[NAMES - 1]);
+    c[70].name = str_of(names[70]);
+    CHECK_EQ(world_ask(&w, API_INCREMENTAL_ALTER_CONFIGS, 1, &m, &a), KERR_NONE);
+    CHECK(str_is_null(a.responses[0].error_message));
+
+    alter_configs_request_init(&all);
+    alter_configs_request_resources_init(&whole);
+    alter_configs_response_init(&all_answer);
+    for (int i = 0; i < KEPT; i++) {
+        alter_configs_request_resources_configs_init(&kept[i]);
+        kept[i].name = str_of(names[i]);
+        kept[i].value = STR("2");
+    }
+    whole.resource_type = BROKER;
+    whole.resource_name = STR("1");
+    whole.configs = kept;
+    whole.configs_count = KEPT;
+    all.resources = &whole;
+    all.resources_count = 1;
+    CHECK_EQ(world_ask(&w, API_ALTER_CONFIGS, 2, &all, &all_answer), KERR_NONE);
+    CHECK(str_is_null(all_answer.responses[0].error_message));
+    for (int i = 0; i < NAMES; i++)
+        CHECK_EQ(image_config(controller_latest(w.c), BROKER, STR("1"), str_of(names[i]), &value),
+                 i < KEPT);
+    free(names);
+    free(kept);
+    free(c);
+    world_end(&w);
+}
+
+/* Parts of a list: none twice, none that is there already, whatever their number. */
+TEST(controller_configs, long_lists_are_joined_without_repetition)
+{
+    struct text parts = {0}, first = {0};
+    struct world w;
+    enum kerr error;
+    struct str value;
+
+    begin(&w);
+    for (int i = 0; i < 10000; i++)
+        text_printf(&parts, "%s%d", i > 0 ? "," : "", i % 5000);
+    for (int i = 0; i < 3000; i++)
+        text_printf(&first, "%s%d", i > 0 ? "," : "", i);
+    (void)alter(&w, METRICS, "m", SET, "metrics", "3,,4", &error);
+    CHECK_EQ(error, KERR_NONE);
+    (void)alter(&w, METRICS, "m", APPEND, "metrics", parts.p, &error);
+    CHECK_EQ(error, KERR_NONE);
+    CHECK(image_config(controller_latest(w.c), METRICS, STR("m"), STR("metrics"), &value));
+    CHECK_TEXT(((struct str){value.p, 12}), "3,4,0,1,2,5,");
+    CHECK_EQ(value.n, (int32_t)parts.n / 2); /* each once */
+    (void)alter(&w, METRICS, "m", SUBTRACT, "metrics", first.p, &error);
+    CHECK_EQ(error, KERR_NONE);
+    CHECK(image_config(controller_latest(w.c), METRICS, STR("m"), STR("metrics"), &value));
+    CHECK_TEXT(((struct str){value.p, 10}), "3000,3001,");
+    CHECK_EQ(value.n, 5 * 2000 - 1);
+    (void)alter(&w, METRICS, "m", APPEND, "metrics", first.p, &error);
+    CHECK_EQ(error, KERR_NONE);
+    text_clear(&first);
+    for (int i = 5000; i < 8000; i++)
+        text_printf(&first, "%s%d", i > 5000 ? "," : "", i);
+    CHECK_TEXT(alter(&w, METRICS, "m", APPEND, "metrics", first.p, &error),
+               "The value of metrics would have 38889 bytes; 32767 are the most.");
+    CHECK_EQ(error, KERR_INVALID_CONFIG);
+    text_deinit(&parts);
+    text_deinit(&first);
     world_end(&w);
 }

@@ -1,6 +1,9 @@
 /* CreatePartitions. */
 #include "world.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "protocol/create_partitions.h"
 
 static struct str grow(struct world *w, const char *name, int32_t count, int32_t *by_hand,
@@ -82,5 +85,43 @@ TEST(controller_partitions, new_ones_come_behind_the_old_ones)
         grow(&w, "a", 6, by_hand, 1, false, &error),
         "The manual partition assignment includes broker 9, but no such broker is registered.");
     CHECK_EQ(image_topic_find(controller_latest(w.c), STR("a"))->partition_count, 5);
+    world_end(&w);
+}
+
+TEST(controller_partitions, ten_thousand_names_are_told_apart)
+{
+    enum { NAMES = 10000 }; /* the last half repeats the first */
+    struct create_partitions_request_topics *topics = calloc(NAMES, sizeof(*topics));
+    char(*names)[16] = calloc(NAMES, sizeof(*names));
+    struct create_partitions_request m;
+    struct create_partitions_response a;
+    struct world w;
+    enum kerr error;
+
+    world_begin(&w, true);
+    (void)world_broker(&w, 1);
+    (void)world_create(&w, "t5000", 1, 1, &error);
+    create_partitions_request_init(&m);
+    create_partitions_response_init(&a);
+    for (int i = 0; i < NAMES; i++) {
+        create_partitions_request_topics_init(&topics[i]);
+        snprintf(names[i], sizeof(names[i]), "t%d", i % 5001);
+        topics[i].name = str_of(names[i]);
+        topics[i].count = 2;
+        topics[i].assignments_count = -1;
+    }
+    m.topics = topics;
+    m.topics_count = NAMES;
+    CHECK_EQ(world_ask(&w, API_CREATE_PARTITIONS, 3, &m, &a), KERR_NONE);
+    CHECK_EQ(a.results_count, 5001);
+    for (int i = 0; i < 5000; i++) {
+        bool repeated = i < NAMES - 5001;
+        CHECK(str_equal(a.results[i].name, str_of(names[i])));
+        CHECK_EQ(a.results[i].error_code,
+                 repeated ? KERR_INVALID_REQUEST : KERR_UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    CHECK_EQ(a.results[5000].error_code, KERR_NONE);
+    free(names);
+    free(topics);
     world_end(&w);
 }

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "protocol/create_topics.h"
 #include "protocol/delete_topics.h"
@@ -126,6 +127,79 @@ TEST(controller_topics, answer_has_all_settings_with_their_sources)
     CHECK_EQ(seen, 4);
     CHECK_EQ(image_topic_count(controller_latest(w.c)), 0); /* only asked */
     CHECK_TEXT(world_records(&w), "");
+    world_end(&w);
+}
+
+/* A name that comes twice is refused and answered once, where it comes first; also among very many. */
+TEST(controller_topics, ten_thousand_names_are_told_apart)
+{
+    enum { NAMES = 10000, REPEATED = 6000 }; /* of the first 2,000, three each */
+    struct create_topics_request_topics *topics = calloc(NAMES, sizeof(*topics));
+    char(*names)[16] = calloc(NAMES, sizeof(*names));
+    struct create_topics_request m;
+    struct create_topics_response a;
+    int32_t refused = 0, created = 0;
+    struct world w;
+
+    world_begin(&w, true);
+    (void)world_broker(&w, 1);
+    create_topics_request_init(&m);
+    create_topics_response_init(&a);
+    for (int i = 0; i < NAMES; i++) {
+        create_topics_request_topics_init(&topics[i]);
+        snprintf(names[i], sizeof(names[i]), "t.%d", i < REPEATED ? i % 2000 : i);
+        topics[i].name = str_of(names[i]);
+        topics[i].num_partitions = 1;
+        topics[i].replication_factor = 1;
+    }
+    m.topics = topics;
+    m.topics_count = NAMES;
+    CHECK_EQ(world_ask(&w, API_CREATE_TOPICS, 7, &m, &a), KERR_NONE);
+    CHECK_EQ(a.topics_count, 6000);
+    for (int i = 0; i < 6000; i++) {
+        CHECK(str_equal(a.topics[i].name, str_of(names[i < 2000 ? i : i + 4000])));
+        created += a.topics[i].error_code == KERR_NONE;
+        refused += str_equal(a.topics[i].error_message, STR("Duplicate topic name."));
+    }
+    CHECK_EQ(refused, 2000);
+    CHECK_EQ(created, 4000);
+    free(names);
+    free(topics);
+    world_end(&w);
+}
+
+/* Sorted names find what looking through them finds: `.` and `_` are one. */
+TEST(controller_topics, collisions_are_found_among_many)
+{
+    enum { NAMES = 40 };
+    struct create_topics_request_topics topics[NAMES];
+    char names[NAMES][16];
+    struct create_topics_request m;
+    struct create_topics_response a;
+    struct world w;
+
+    world_begin(&w, true);
+    (void)world_broker(&w, 1);
+    expect(&w, "a.1", 1, 1, KERR_NONE, NULL);
+    expect(&w, "a_39", 1, 1, KERR_NONE, NULL);
+    create_topics_request_init(&m);
+    create_topics_response_init(&a);
+    for (int i = 0; i < NAMES; i++) {
+        create_topics_request_topics_init(&topics[i]);
+        snprintf(names[i], sizeof(names[i]), i % 2 == 0 ? "a.%d" : i == 39 ? "a.%d" : "a_%d", i);
+        topics[i].name = str_of(names[i]);
+        topics[i].num_partitions = 1;
+        topics[i].replication_factor = 1;
+    }
+    m.topics = topics;
+    m.topics_count = NAMES;
+    CHECK_EQ(world_ask(&w, API_CREATE_TOPICS, 7, &m, &a), KERR_NONE);
+    for (int i = 0; i < NAMES; i++) {
+        bool collides = i == 1 || i == 39;
+        CHECK_EQ(a.topics[i].error_code, collides ? KERR_INVALID_TOPIC_EXCEPTION : KERR_NONE);
+    }
+    CHECK_TEXT(a.topics[1].error_message, "Topic 'a_1' collides with existing topic: a.1");
+    CHECK_TEXT(a.topics[39].error_message, "Topic 'a.39' collides with existing topic: a_39");
     world_end(&w);
 }
 
@@ -432,6 +506,38 @@ TEST(controller_topics, older_clients_delete_by_name)
     CHECK_EQ(a.responses[1].error_code, KERR_NONE);
     CHECK(image_topic_find(controller_latest(w.c), STR("a")) != NULL);
     CHECK(image_topic_find(controller_latest(w.c), STR("b")) == NULL);
+    world_end(&w);
+}
+
+TEST(controller_topics, ten_thousand_deletions_are_told_apart)
+{
+    enum { NAMES = 10000 }; /* the last thousand repeats the first */
+    struct delete_topics_request_topics *targets = calloc(NAMES, sizeof(*targets));
+    char(*names)[16] = calloc(NAMES, sizeof(*names));
+    struct delete_topics_request m;
+    struct delete_topics_response a;
+    struct world w;
+
+    world_begin(&w, true);
+    (void)world_broker(&w, 1);
+    expect(&w, "t8999", 1, 1, KERR_NONE, NULL);
+    delete_topics_request_init(&m);
+    delete_topics_response_init(&a);
+    for (int i = 0; i < NAMES; i++) {
+        delete_topics_request_topics_init(&targets[i]);
+        snprintf(names[i], sizeof(names[i]), "t%d", i % 9000);
+        targets[i].name = str_of(names[i]);
+    }
+    m.topics = targets;
+    m.topics_count = NAMES;
+    CHECK_EQ(world_ask(&w, API_DELETE_TOPICS, 6, &m, &a), KERR_NONE);
+    CHECK_EQ(a.responses_count, 9000);
+    for (int i = 0; i < 8999; i++)
+        CHECK_EQ(a.responses[i].error_code,
+                 i < 1000 ? KERR_INVALID_REQUEST : KERR_UNKNOWN_TOPIC_OR_PARTITION);
+    CHECK_EQ(a.responses[8999].error_code, KERR_NONE);
+    free(names);
+    free(targets);
     world_end(&w);
 }
 
