@@ -171,39 +171,42 @@ int apply_register_broker(struct image_edit *e, const void *record, struct fail 
     return 0;
 }
 
-/* The registration that a record is about; an error when it is another's. */
-static int broker_get(const struct image_edit *e, int32_t id, int64_t epoch, struct fail *f,
-                      const struct image_broker **out)
+/* The registration that a record is about; NULL, and `f` says why, when it is another's. */
+static const struct image_broker *broker_find(const struct image_edit *e, int32_t id, int64_t epoch,
+                                              struct fail *f)
 {
     struct shared *s = sorted_find(&e->state.brokers, compare_broker, &id);
     const struct image_broker *b;
 
-    if (s == NULL)
-        return fail_set(f, ERR_CORRUPT, "broker %d is not registered", id);
+    if (s == NULL) {
+        fail_set(f, ERR_CORRUPT, "broker %d is not registered", id);
+        return NULL;
+    }
     b = &container_of(s, struct broker_item, shared)->broker;
-    if (b->epoch != epoch)
-        return fail_set(f, ERR_CORRUPT, "broker %d has epoch %" PRId64 ", not %" PRId64, id,
-                        b->epoch, epoch);
-    *out = b;
-    return 0;
+    if (b->epoch != epoch) {
+        fail_set(f, ERR_CORRUPT, "broker %d has epoch %" PRId64 ", not %" PRId64, id, b->epoch, epoch);
+        return NULL;
+    }
+    return b;
 }
 
 int apply_unregister_broker(struct image_edit *e, const void *record, struct fail *f)
 {
     const struct unregister_broker_record *r = record;
-    const struct image_broker *b;
 
-    TRY(broker_get(e, r->broker_id, r->broker_epoch, f, &b));
+    if (broker_find(e, r->broker_id, r->broker_epoch, f) == NULL)
+        return ERR_CORRUPT;
     sorted_remove(&e->state.brokers, compare_broker, &r->broker_id);
     return 0;
 }
 
 static int set_fenced(struct image_edit *e, int32_t id, int64_t epoch, bool fenced, struct fail *f)
 {
-    const struct image_broker *b;
+    const struct image_broker *b = broker_find(e, id, epoch, f);
     struct image_broker changed;
 
-    TRY(broker_get(e, id, epoch, f, &b));
+    if (b == NULL)
+        return ERR_CORRUPT;
     changed = *b;
     changed.fenced = fenced;
     broker_put(&e->state, &changed);
@@ -227,10 +230,11 @@ int apply_unfence_broker(struct image_edit *e, const void *record, struct fail *
 int apply_broker_change(struct image_edit *e, const void *record, struct fail *f)
 {
     const struct broker_registration_change_record *r = record;
-    const struct image_broker *b;
+    const struct image_broker *b = broker_find(e, r->broker_id, r->broker_epoch, f);
     struct image_broker changed;
 
-    TRY(broker_get(e, r->broker_id, r->broker_epoch, f, &b));
+    if (b == NULL)
+        return ERR_CORRUPT;
     if (r->fenced < -1 || r->fenced > 1)
         return fail_set(f, ERR_CORRUPT, "fencing change %d is not known", r->fenced);
     if (r->in_controlled_shutdown < 0 || r->in_controlled_shutdown > 1)
