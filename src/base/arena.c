@@ -23,8 +23,9 @@ void arena_init(struct arena *a, size_t limit_bytes)
     *a = (struct arena){.limit_bytes = limit_bytes};
 }
 
-static void block_free(struct arena_block *block)
+static void block_free(struct arena *a, struct arena_block *block)
 {
+    ledger_return(a->ledger, LEDGER_WORK, block->size_bytes);
     ASAN_UNPOISON_MEMORY_REGION(block, block->size_bytes);
     free(block);
 }
@@ -42,9 +43,9 @@ void arena_deinit(struct arena *a)
 {
     for (struct arena_block *block = a->blocks, *older; block != NULL; block = older) {
         older = block->older;
-        block_free(block);
+        block_free(a, block);
     }
-    arena_init(a, a->limit_bytes);
+    *a = (struct arena){.limit_bytes = a->limit_bytes, .ledger = a->ledger};
 }
 
 void arena_reset(struct arena *a)
@@ -55,7 +56,7 @@ void arena_reset(struct arena *a)
         return;
     while (block->older != NULL) {
         struct arena_block *older = block->older;
-        block_free(block);
+        block_free(a, block);
         block = older;
     }
     a->blocks = block;
@@ -87,6 +88,7 @@ static bool add_block(struct arena *a, size_t needed_bytes)
     *block = (struct arena_block){.older = a->blocks, .size_bytes = size};
     a->blocks = block;
     a->taken_bytes += size;
+    ledger_charge(a->ledger, LEDGER_WORK, size);
     serve_from(a, block);
     return true;
 }

@@ -8,6 +8,7 @@
 #include "base/str.h"
 
 struct arena_block;
+struct ledger;
 
 struct arena {
     uint8_t *next;              /* first free byte of the newest block */
@@ -15,6 +16,7 @@ struct arena {
     struct arena_block *blocks; /* newest first */
     size_t taken_bytes;         /* from the system, all blocks */
     size_t limit_bytes;         /* arena_take fails beyond; 0 = no limit */
+    struct ledger *ledger;      /* where its blocks are counted as work; NULL; set after arena_init */
 };
 
 void arena_init(struct arena *a, size_t limit_bytes);

@@ -7,6 +7,7 @@
  *   error.h   trouble: negative int           list.h   intrusive doubly linked list
  *   str.h     text and bytes, borrowed        map.h    hash table with intrusive nodes
  *   arena.h   memory that ends together       heap.h   intrusive min-heap
+ *   ledger.h  how much memory there may be
  *   text.h    growing text                    op.h     an operation in flight
  *   endian.h  big-endian numbers, varints     flow.h   a wait-by-wait program
  *   crc32c.h  Castagnoli checksum             gate.h   a life that waits for its operations
@@ -32,6 +33,7 @@
 #include "base/uuid.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/ledger.h"
 #include "base/map.h"
 #include "base/heap.h"
 #include "base/op.h"
