@@ -34,8 +34,10 @@ struct conn {
     uint32_t length_got;
     struct buf *frame;      /* being filled; NULL between frames */
     uint32_t frame_bytes;
+    uint32_t granted_bytes; /* of them: memory that is counted, and may be received into */
     struct buf *rest;       /* received, but not to be looked at yet (N3); NULL mostly */
     uint32_t rest_at;
+    struct ledger_wait memory; /* for the next frame */
     bool receiving, taking, paused, started;
 
     /* answering */
@@ -91,7 +93,7 @@ static void idle_watch(struct conn *c)
 static bool may_read(const struct conn *c)
 {
     return !c->closing && !c->paused && c->in_flight < c->limits.in_flight_max &&
-           c->unsent_bytes < c->limits.unsent_bytes_max;
+           c->unsent_bytes < c->limits.unsent_bytes_max && !list_linked(&c->memory.node);
 }
 
 /* Hand out the frame that is now whole. */
@@ -110,11 +112,77 @@ static void hand_out(struct conn *c)
         .received_ns = io_now_ns(c->io),
     };
     c->frame = NULL;
+    c->granted_bytes = 0; /* the frame has it now */
     c->length_got = 0;
     list_add_tail(&c->order, &f->node);
     c->in_flight++;
     c->unanswered++;
     c->handler->frame(c->ctx, f);
+}
+
+static enum ledger_use use_of(uint32_t frame_bytes)
+{
+    return frame_bytes <= LEDGER_SMALL_BYTES ? LEDGER_WORK : LEDGER_REQUESTS;
+}
+
+/* The frame is no more ours to fill, or never will be. */
+static void drop_frame(struct conn *c)
+{
+    ledger_take_end(c->limits.ledger, &c->memory);
+    ledger_return(c->limits.ledger, use_of(c->frame_bytes), c->granted_bytes);
+    c->granted_bytes = 0;
+    buf_unref(c->frame);
+    c->frame = NULL;
+}
+
+/* The system gives memory to the pages that are written to, so the whole frame may be asked for at once. */
+static void granted(struct conn *c, uint64_t bytes)
+{
+    c->granted_bytes += (uint32_t)bytes;
+    if (c->granted_bytes == c->frame_bytes)
+        ledger_take_end(c->limits.ledger, &c->memory);
+    if (c->frame != NULL)
+        return;
+    c->frame = buf_new(c->frame_bytes);
+    if (c->frame == NULL) {
+        drop_frame(c);
+        conn_close(c, "there is no memory for its request");
+        return;
+    }
+    c->frame->used_bytes = 0;
+}
+
+static void memory_granted(struct ledger_wait *w)
+{
+    struct conn *c = container_of(w, struct conn, memory);
+
+    granted(c, w->bytes);
+    receive_more(c);
+}
+
+/* Memory for (more of) the frame; while it waits for that nothing is read (N3). */
+static void take_memory(struct conn *c)
+{
+    struct ledger *l = c->limits.ledger;
+    uint64_t bytes = c->frame_bytes - c->granted_bytes;
+
+    if (use_of(c->frame_bytes) == LEDGER_WORK) {
+        ledger_charge(l, LEDGER_WORK, bytes);
+    } else {
+        c->memory.granted = memory_granted;
+        bytes = ledger_take(l, &c->memory, bytes);
+    }
+    if (bytes > 0)
+        granted(c, bytes);
+}
+
+/* What was granted is filled. */
+static void frame_filled(struct conn *c)
+{
+    if (c->granted_bytes == c->frame_bytes)
+        hand_out(c);
+    else
+        take_memory(c);
 }
 
 /* The four bytes of length are there: check them before memory is taken (N1). */
@@ -130,13 +198,16 @@ static void begin_frame(struct conn *c)
         conn_close(c, "its request was larger than socket.request.max.bytes, or no request");
         return;
     }
-    c->frame_bytes = (uint32_t)n;
-    c->frame = buf_new(c->frame_bytes);
-    if (c->frame == NULL) {
-        conn_close(c, "there is no memory for its request");
+    if (c->limits.memory_bytes_max > 0 && (uint32_t)n > c->limits.memory_bytes_max) {
+        say(c->telemetry, LOG_WARN, "network",
+            "a request of %d bytes was refused: millrace.memory.bytes leaves %" PRIu64
+            " bytes for one; raise it, or lower socket.request.max.bytes",
+            (int)n, c->limits.memory_bytes_max);
+        conn_close(c, "its request was larger than millrace.memory.bytes allows");
         return;
     }
-    c->frame->used_bytes = 0;
+    c->frame_bytes = (uint32_t)n;
+    take_memory(c);
 }
 
 /* Copy the next bytes of `in` to where they belong. Returns how many. */
@@ -145,7 +216,7 @@ static uint32_t take_some(struct conn *c, struct bytes in)
     bool in_length = c->frame == NULL;
     uint8_t *into = in_length ? c->length + c->length_got : c->frame->p + c->frame->used_bytes;
     uint32_t want = in_length ? LENGTH_BYTES - c->length_got
-                              : c->frame_bytes - c->frame->used_bytes;
+                              : c->granted_bytes - c->frame->used_bytes;
     uint32_t n = (uint32_t)in.n < want ? (uint32_t)in.n : want;
 
     memcpy(into, in.p, n);
@@ -156,7 +227,7 @@ static uint32_t take_some(struct conn *c, struct bytes in)
     } else {
         c->frame->used_bytes += n;
         if (n == want)
-            hand_out(c);
+            frame_filled(c);
     }
     return n;
 }
@@ -174,7 +245,8 @@ static uint32_t take_bytes(struct conn *c, struct bytes in)
     return taken;
 }
 
-/* The bytes were lent, and may not be taken yet. */
+/* The bytes were lent, and may not be taken yet. They are not counted in the ledger: what waits for memory with
+ * them would wait for itself. */
 static void keep_rest(struct conn *c, struct bytes rest)
 {
     if (rest.n == 0 || c->closing)
@@ -227,8 +299,8 @@ static void receive_frame_done(struct op *op, int64_t result)
         c->last_active_ns = io_now_ns(c->io);
         c->frame->used_bytes += (uint32_t)result;
         c->taking = true;
-        if (c->frame->used_bytes == c->frame_bytes && !c->closing)
-            hand_out(c);
+        if (c->frame->used_bytes == c->granted_bytes && !c->closing)
+            frame_filled(c);
         c->taking = false;
     } else {
         receive_ended(c, result);
@@ -268,7 +340,7 @@ static void receive_more(struct conn *c)
         return;
     }
     op_init(&c->receive, receive_frame_done);
-    io_recv(c->socket, c->frame->p + c->frame->used_bytes, c->frame_bytes - c->frame->used_bytes,
+    io_recv(c->socket, c->frame->p + c->frame->used_bytes, c->granted_bytes - c->frame->used_bytes,
             &c->receive);
 }
 
@@ -344,6 +416,7 @@ void conn_answer(struct conn_frame *f, struct answer *a)
 
     ASSERT(!f->answered);
     ASSERT(a == NULL || a->span_count > 0);
+    ledger_return(c->limits.ledger, use_of(f->buf->capacity_bytes), f->buf->capacity_bytes);
     buf_unref(f->buf);
     f->buf = NULL;
     f->answered = true;
@@ -395,6 +468,7 @@ void conn_start(struct conn *c)
 
 void conn_set_limits(struct conn *c, const struct conn_limits *limits)
 {
+    ASSERT(limits->ledger == c->limits.ledger); /* it has counted what there is */
     c->limits = *limits;
     io_timer_clear(&c->idle);
     idle_watch(c);
@@ -427,6 +501,7 @@ void conn_close(struct conn *c, const char *why)
     c->closing = true;
     c->why = why;
     io_timer_clear(&c->idle);
+    ledger_take_end(c->limits.ledger, &c->memory);
     op_init(&c->close, socket_close_done);
     io_socket_close(c->socket, &c->close);
 }
@@ -434,9 +509,9 @@ void conn_close(struct conn *c, const char *why)
 static void tell_closed(struct conn *c)
 {
     c->told = true;
-    buf_unref(c->frame);
+    drop_frame(c);
     buf_unref(c->rest);
-    c->frame = c->rest = NULL;
+    c->rest = NULL;
     c->handler->closed(c->ctx, c->why);
 }
 

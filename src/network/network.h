@@ -9,7 +9,7 @@
  *   N2  Answers leave in the order in which the frames came, whatever the order in which they were
  *       given.
  *   N3  With `in_flight_max` frames not given back, or `unsent_bytes_max` not sent, or while it is
- *       paused, a connection neither reads nor hands out more.
+ *       paused, or its next frame waits for memory, a connection neither reads nor hands out more.
  *   N4  A connection that is closed answers nobody: frames not yet answered are told by `closed`.
  */
 #pragma once
@@ -26,6 +26,8 @@ struct conn_limits {
     uint32_t frame_bytes_max;  /* socket.request.max.bytes; a longer one closes the connection */
     uint32_t in_flight_max;    /* frames handed out and not given back; >= 1 */
     uint64_t unsent_bytes_max; /* of answers given and not sent; >= 1 */
+    struct ledger *ledger;     /* where frames are counted, and wait for memory; NULL */
+    uint64_t memory_bytes_max; /* no longer frame can ever be held; 0 = any can */
     int64_t idle_ms;           /* connections.max.idle.ms: without a byte, and without a frame that
                                   waits for its answer; <= 0 never */
 };
@@ -74,7 +76,7 @@ struct conn *conn_new(struct io *io, struct telemetry *t, struct io_socket *sock
                       const struct conn_limits *limits, const struct conn_handler *handler,
                       void *ctx);
 void conn_start(struct conn *c);                 /* begin to read */
-void conn_set_limits(struct conn *c, const struct conn_limits *limits);
+void conn_set_limits(struct conn *c, const struct conn_limits *limits); /* with the same ledger */
 
 /* Answer a frame, in any order. Takes `a`; NULL = no answer is due (Produce with acks=0): the
  * frame is given back at once. */

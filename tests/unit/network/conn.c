@@ -256,6 +256,52 @@ TEST(conn, reading_stops_while_answers_are_not_sent)
     lab_end(&p.lab);
 }
 
+/* A large frame is not received before there is memory for it; a small one is. */
+TEST(conn, large_frame_waits_for_memory)
+{
+    struct pair p;
+    struct conn_limits limits = limits_wide;
+    struct ledger ledger;
+
+    ledger_init(&ledger, 100000);
+    limits.ledger = &ledger;
+    pair_open(&p, &limits);
+    ledger_charge(&ledger, LEDGER_TAILS, 60000);
+    guest_frame(&p.g, 1, 1000);
+    guest_frame(&p.g, 2, 50000);
+    guest_frame(&p.g, 3, 4);
+    lab_pass(&p.lab, SEC);
+    CHECK_EQ(p.h.frames, 1);
+    CHECK(!list_empty(&ledger.waiting));
+    CHECK_EQ(ledger.uses[LEDGER_REQUESTS], 0);
+    ledger_return(&ledger, LEDGER_TAILS, 60000);
+    ledger_serve(&ledger);
+    UNTIL(&p.lab, p.h.frames == 3);
+    CHECK_EQ(ledger.uses[LEDGER_REQUESTS], 50000);
+    CHECK_EQ(ledger.uses[LEDGER_WORK], 1004); /* of the small ones */
+    pair_end(&p);
+    CHECK_EQ(ledger.used_bytes, 0);
+}
+
+TEST(conn, frame_that_never_fits_into_memory_closes)
+{
+    struct pair p;
+    struct conn_limits limits = limits_wide;
+    struct ledger ledger;
+
+    ledger_init(&ledger, 100000);
+    limits.ledger = &ledger;
+    limits.memory_bytes_max = 100000;
+    pair_open(&p, &limits);
+    guest_frame(&p.g, 1, 100000);
+    UNTIL(&p.lab, p.h.frames == 1);
+    guest_frame(&p.g, 2, 100001);
+    UNTIL(&p.lab, p.h.closed);
+    CHECK(strstr(p.lab.said.p, "millrace.memory.bytes leaves 100000 bytes for one") != NULL);
+    pair_end(&p);
+    CHECK_EQ(ledger.used_bytes, 0);
+}
+
 static void pause_here(struct host *h, struct taken *t)
 {
     conn_pause(h->conn, true);

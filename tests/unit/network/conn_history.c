@@ -84,14 +84,40 @@ static void check_order(const struct pair *p)
     }
 }
 
+/* Memory is scarce: large frames wait, and another user of it comes and goes. */
+static void any_memory(struct ledger *l, struct prng *g, uint64_t *other)
+{
+    if (l->serving_soon)
+        ledger_serve(l);
+    if (prng_below(g, 30) != 0)
+        return;
+    if (*other == 0) {
+        *other = 1 + prng_below(g, 400000);
+        ledger_charge(l, LEDGER_TAILS, *other);
+    } else {
+        ledger_return(l, LEDGER_TAILS, *other);
+        *other = 0;
+    }
+}
+
+static void serve_later(void *ctx)
+{
+    (void)ctx; /* any_memory sees `serving_soon` */
+}
+
 TEST(conn, any_history_keeps_the_order_and_ends)
 {
-    uint64_t answers = 0;
+    uint64_t answers = 0, waited = 0;
 
     for (uint64_t seed = 1; seed <= 200; seed++) {
         struct pair p;
         struct sim_options options = sim_options_swarm(seed);
         struct conn_limits limits = limits_wide;
+        struct ledger ledger;
+        uint64_t other = 0;
+        ledger_init(&ledger, 400000);
+        ledger.serve_soon = serve_later;
+        limits.ledger = &ledger;
         options.fail_ppm[SIM_SEND] /= 20; /* not the end at once */
         lab_sim(&p.lab, seed, &options);
         struct prng *g = sim_prng(p.lab.sim);
@@ -106,6 +132,8 @@ TEST(conn, any_history_keeps_the_order_and_ends)
         guest_read(&p.g);
         for (int i = 0; i < 3000 && !p.h.gone && !p.g.ended; i++) {
             any_act(&p, g);
+            any_memory(&ledger, g, &other);
+            waited += !list_empty(&ledger.waiting);
             if (!sim_step(p.lab.sim))
                 lab_pass(&p.lab, MS);
         }
@@ -119,6 +147,9 @@ TEST(conn, any_history_keeps_the_order_and_ends)
         }
         guest_end(&p.g);
         lab_end(&p.lab);
+        CHECK(list_empty(&ledger.waiting));
+        CHECK_EQ(ledger.used_bytes, other);
     }
     CHECK(answers > 1000); /* else nothing was tested */
+    CHECK(waited > 100);
 }
