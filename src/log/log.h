@@ -130,6 +130,9 @@ struct log_settings {
 struct log_memory {
     uint64_t used_bytes;
     uint64_t limit_bytes;   /* above it, drained blocks are dropped, oldest first */
+    uint64_t read_bytes;    /* of the blocks that readers hold */
+    uint64_t read_bytes_max; /* beyond, what is in a file is read from there; 0 = no limit */
+    struct ledger *ledger;  /* where used_bytes are counted, too; NULL */
     struct list cached;     /* drained blocks that are kept for readers, oldest first */
     struct list files;      /* private: open segment files without users, oldest first */
     uint32_t files_open;    /* private */
@@ -139,6 +142,9 @@ struct log_memory {
     uint32_t spare_count;
 };
 #define LOG_FILES_DEFAULT 2048
+
+/* Drop caches until `bytes` less are used, or none is left. */
+void log_memory_give(struct log_memory *memory, uint64_t bytes);
 
 /* At the end of a shard, when its logs are closed and readers hold nothing: free what it keeps, forget
  * deletions that wait (the next start finishes them). */
@@ -275,7 +281,8 @@ struct log_read {
     struct arena *arena; /* for the spans; lives until they are released */
 };
 
-/* Read from memory, now. False when the offset lies below the memory: use log_read_cold. The batch
+/* Read from memory, now. False when the offset lies below the memory, or is in a file and readers hold too much
+ * memory already (log_memory.read_bytes_max): use log_read_cold. The batch
  * that holds `offset` comes first. Nothing to read: true with 0 bytes. */
 bool log_read_tail(struct log *log, const struct log_read *r, struct log_spans *out);
 

@@ -21,7 +21,7 @@ void log_spans_release(struct log_spans *spans)
     while (hold != NULL) {
         struct log_hold *next = hold->next; /* the arena may be gone with the last one */
         if (hold->block != NULL)
-            tail_block_unref(hold->block);
+            tail_block_read_end(hold->block);
         if (hold->segment != NULL)
             segment_unuse(hold->segment);
         hold = next;
@@ -86,7 +86,7 @@ static void give_memory(struct log *log, const struct log_read *r, struct tail_a
         if (stop == start)
             continue;
         spans[given.count] = (struct io_span){.p = b->p + start, .n = stop - start};
-        b->refs++;
+        tail_block_read(b);
         holds[given.count] = (struct log_hold){.next = given.holds, .block = b};
         given.holds = &holds[given.count];
         given.count++;
@@ -95,7 +95,7 @@ static void give_memory(struct log *log, const struct log_read *r, struct tail_a
     *out = given;
 }
 
-bool log_read_tail(struct log *log, const struct log_read *r, struct log_spans *out)
+static bool read_memory(struct log *log, const struct log_read *r, struct log_spans *out)
 {
     const struct tail *t = &log->tail;
     struct tail_at from, end;
@@ -118,6 +118,20 @@ bool log_read_tail(struct log *log, const struct log_read *r, struct log_spans *
     end = find_end(t, end, tail_stream_at(t, from) + r->max_bytes, r->limit);
     give_memory(log, r, from, end, out);
     return true;
+}
+
+/* Readers that do not take what they are sent would pin all memory: from here on they are sent from the file. */
+static bool readers_hold_much(const struct log_memory *m)
+{
+    return m->read_bytes_max > 0 && m->read_bytes >= m->read_bytes_max;
+}
+
+bool log_read_tail(struct log *log, const struct log_read *r, struct log_spans *out)
+{
+    *out = (struct log_spans){0};
+    if (r->offset < log->drained && r->offset < r->limit && readers_hold_much(log->memory))
+        return false;
+    return read_memory(log, r, out);
 }
 
 /* ---- from files ---------------------------------------------------------------------------- */
@@ -230,7 +244,7 @@ static int64_t give_tail(struct cold *c)
 
     if (r.offset < first)
         r.offset = first; /* no batch of the files reaches so far: a gap */
-    (void)log_read_tail(c->log, &r, c->out);
+    (void)read_memory(c->log, &r, c->out); /* it lies above the files */
     return c->out->total_bytes;
 }
 

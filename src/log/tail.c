@@ -30,7 +30,17 @@ static struct tail_block *block_allocate(struct log_memory *m, uint32_t capacity
     ASSERT(b != NULL);
     b->p = aligned_alloc(TAIL_PAGE_BYTES, capacity);
     ASSERT(b->p != NULL);
+    ledger_charge(m->ledger, LEDGER_TAILS, capacity);
     return b;
+}
+
+static void block_release(struct log_memory *m, struct tail_block *b)
+{
+    uint32_t capacity = b->capacity;
+
+    free(b->p);
+    free(b);
+    ledger_return(m->ledger, LEDGER_TAILS, capacity);
 }
 
 static void block_free(struct tail_block *b)
@@ -42,17 +52,13 @@ static void block_free(struct tail_block *b)
         list_add_head(&m->spare, &b->cached);
         return;
     }
-    free(b->p);
-    free(b);
+    block_release(m, b);
 }
 
 void tail_spare_free(struct log_memory *m)
 {
-    while (!list_empty(&m->spare)) {
-        struct tail_block *b = container_of(list_take_head(&m->spare), struct tail_block, cached);
-        free(b->p);
-        free(b);
-    }
+    while (!list_empty(&m->spare))
+        block_release(m, container_of(list_take_head(&m->spare), struct tail_block, cached));
     m->spare_count = 0;
 }
 
@@ -89,6 +95,21 @@ void tail_block_unref(struct tail_block *b)
     block_free(b);
 }
 
+void tail_block_read(struct tail_block *b)
+{
+    b->refs++;
+    if (b->readers++ == 0)
+        b->memory->read_bytes += b->capacity;
+}
+
+void tail_block_read_end(struct tail_block *b)
+{
+    ASSERT(b->readers > 0);
+    if (--b->readers == 0)
+        b->memory->read_bytes -= b->capacity;
+    tail_block_unref(b);
+}
+
 static void tail_push(struct tail *t, struct tail_block *b)
 {
     if (t->first + t->count == t->capacity) {
@@ -121,14 +142,27 @@ static void tail_drop_first(struct tail *t)
     tail_block_unref(b);
 }
 
-void log_memory_shrink(struct log_memory *m)
+static void drop_cached(struct log_memory *m, uint64_t to_bytes)
 {
-    while (m->used_bytes > m->limit_bytes && !list_empty(&m->cached)) {
+    while (m->used_bytes > to_bytes && !list_empty(&m->cached)) {
         struct tail_block *b = container_of(m->cached.next, struct tail_block, cached);
         struct tail *t = &b->log->tail;
         ASSERT(block_of(t, 0) == b);
         tail_drop_first(t);
     }
+}
+
+void log_memory_shrink(struct log_memory *m)
+{
+    drop_cached(m, m->limit_bytes);
+}
+
+void log_memory_give(struct log_memory *m, uint64_t bytes)
+{
+    if (m->cached.next == NULL)
+        return; /* no log has been opened yet */
+    drop_cached(m, m->used_bytes > bytes ? m->used_bytes - bytes : 0);
+    tail_spare_free(m);
 }
 
 void tail_clear(struct tail *t)
@@ -274,6 +308,7 @@ void tail_drained(struct tail *t, const struct segment *s, uint64_t to_bytes)
             break;
         list_add_tail(&b->memory->cached, &b->cached);
         t->undrained++;
+        ledger_eased(b->memory->ledger);
     }
 }
 

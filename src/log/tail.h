@@ -35,7 +35,8 @@ struct tail_block {
     uint64_t stream;          /* of byte 0: bytes since the tail began, over all segments */
     uint32_t capacity;
     uint32_t from, used;      /* valid bytes */
-    uint32_t refs;
+    uint32_t refs;            /* the tail's and the readers' */
+    uint32_t readers;
     int64_t floor_offset;     /* base offset of the batch that holds its first byte */
     int64_t next_offset;      /* log end after the last batch that ends in it or before it */
     uint64_t next_position;   /* of that batch's end, in the file */
@@ -101,6 +102,9 @@ uint32_t tail_copy(const struct tail *t, const struct segment *s, uint64_t posit
                    uint8_t *into);
 
 void tail_block_unref(struct tail_block *b);
+/* A reader sends from it, and has done so: counted in log_memory.read_bytes. */
+void tail_block_read(struct tail_block *b);
+void tail_block_read_end(struct tail_block *b);
 
 /* Free the blocks that are kept for reuse. */
 void tail_spare_free(struct log_memory *m);

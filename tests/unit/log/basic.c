@@ -147,3 +147,50 @@ TEST(log, reads_whole_batches_below_the_limit)
     }
     real_close(r, log);
 }
+
+/* What readers hold is counted once however many there are; beyond the bound they are sent from the file, where it
+ * is there, and all is counted off in the end. */
+TEST(log, readers_that_hold_much_are_sent_from_the_file)
+{
+    struct real *r = real_open();
+    struct ledger ledger;
+    struct log_spans first, again, more;
+    struct arena arena;
+
+    ledger_init(&ledger, 1 << 30);
+    r->lab.memory.ledger = &ledger;
+    r->lab.memory.read_bytes_max = 8192;
+    struct log *log = real_log(r);
+    struct log_read read = {.max_bytes = 1 << 20, .first_whole = true, .arena = &arena};
+    arena_init(&arena, 0);
+    for (int i = 0; i < 10; i++) {
+        struct lab_batch b = {.producer_id = -1, .count = 2, .value_bytes = 1000};
+        CHECK_EQ(lab_append(&r->lab, log, &b, NULL), KERR_NONE);
+    }
+    read.limit = log_end(log);
+    CHECK(log_read_tail(log, &read, &first)); /* nothing is in a file yet */
+    uint64_t held = r->lab.memory.read_bytes;
+    CHECK(held >= 8192);
+    CHECK(log_read_tail(log, &read, &again));
+    CHECK_EQ(r->lab.memory.read_bytes, held);
+    log_spans_release(&again);
+    CHECK_EQ(r->lab.memory.read_bytes, held);
+    real_until_stable(r, log);
+    CHECK(!log_read_tail(log, &read, &more));
+    CHECK_EQ(WAIT(&r->lab, log_read_cold(log, &read, &more, op)), first.total_bytes);
+    CHECK(more.spans[0].file != NULL);
+    log_spans_release(&more);
+    log_spans_release(&first);
+    CHECK_EQ(r->lab.memory.read_bytes, 0);
+    CHECK(log_read_tail(log, &read, &again));
+    CHECK(again.spans[0].p != NULL);
+    CHECK_EQ(ledger.uses[LEDGER_TAILS], ledger.used_bytes);
+    CHECK(ledger.used_bytes >= r->lab.memory.used_bytes);
+    log_memory_give(&r->lab.memory, UINT64_MAX);
+    CHECK(ledger.used_bytes > 0); /* the reader has them still */
+    log_spans_release(&again);
+    CHECK_EQ(ledger.used_bytes, 0);
+    CHECK_EQ(r->lab.memory.used_bytes, 0);
+    arena_deinit(&arena);
+    real_close(r, log);
+}
