@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "compression/compression.h"
+
 #define OFFSETS_TOPIC STR("__consumer_offsets")
 
 /* A coordinator partition at work. */
@@ -23,6 +25,7 @@ struct groups {
     struct broker_shard *shard;
     struct list hosts;
     struct group_settings settings;
+    enum codec codec; /* offsets.topic.compression.codec, whose numbers are those of batches */
     struct op *closed;
 };
 
@@ -37,6 +40,8 @@ static enum kerr host_append(void *log, struct batch_builder *builder, int64_t *
     if (replica_log(h->replica) == NULL)
         return KERR_NOT_COORDINATOR;
     text_clear(&h->batch);
+    builder->attributes |= (uint16_t)h->groups->codec;
+    builder->level = codec_level_default(h->groups->codec);
     if (batch_builder_finish(builder, &h->batch) < 0)
         return KERR_UNKNOWN_SERVER_ERROR;
     int n =
@@ -254,6 +259,7 @@ struct groups *groups_new(struct broker_shard *shard)
     ASSERT(g != NULL);
     g->shard = shard;
     g->settings = settings_from(shard->settings);
+    g->codec = (enum codec)config_i64(shard->settings, BROKER_OFFSETS_TOPIC_COMPRESSION_CODEC);
     list_init(&g->hosts);
     return g;
 }

@@ -51,7 +51,7 @@ static void begin_listener(struct life *l)
  * so, too: see first that it is free. */
 static void begin_probe(struct life *l)
 {
-    io_listen(l->broker->shards[0].io, &l->address, false, &l->probe, &l->bound, &l->stage.op);
+    io_listen(l->broker->shards[0].io, &l->address, NULL, &l->probe, &l->bound, &l->stage.op);
 }
 
 /* The real port is known: it is what is told to clients where the setting said 0. */

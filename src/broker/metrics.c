@@ -18,8 +18,16 @@ struct metrics {
     struct telemetry *telemetry;
     struct counter *requests[API_KEYS_MAX];
     struct histogram *times[API_KEYS_MAX];
-    struct gauge *connections, *broker_state, *partitions, *leaders, *tail_bytes;
+    struct gauge *connections, *broker_state, *partitions, *leaders;
+    struct gauge *memory[LEDGER_USES], *memory_limit, *memory_waiting;
     struct map topics;
+};
+
+static const char *const memory_labels[LEDGER_USES] = {
+    [LEDGER_TAILS] = "use=\"tails\"",
+    [LEDGER_REQUESTS] = "use=\"requests\"",
+    [LEDGER_WORK] = "use=\"work\"",
+    [LEDGER_ANSWERS] = "use=\"answers\"",
 };
 
 static bool topic_equal(const struct map_node *node, const void *key)
@@ -41,8 +49,13 @@ struct metrics *metrics_new(struct telemetry *t)
                                     "Partitions that this broker holds.");
     m->leaders = telemetry_gauge(t, "kafka_server_replicamanager_leadercount", "",
                                  "Partitions that this broker leads.");
-    m->tail_bytes = telemetry_gauge(t, "millrace_log_tail_bytes", "",
-                                    "Memory that holds the newest records of the logs.");
+    for (int i = 0; i < LEDGER_USES; i++)
+        m->memory[i] = telemetry_gauge(t, "millrace_memory_used_bytes", memory_labels[i],
+                                       "Memory that is counted, by what it is for.");
+    m->memory_limit = telemetry_gauge(t, "millrace_memory_limit_bytes", "",
+                                      "Most of it; three quarters of millrace.memory.bytes.");
+    m->memory_waiting = telemetry_gauge(t, "millrace_memory_waiting_requests", "",
+                                        "Requests that are not read until there is memory for them.");
     return m;
 }
 
@@ -208,6 +221,11 @@ void metrics_gather(struct broker_shard *shard)
 
     m->partitions->value = replicas_count(shard->replicas);
     m->leaders->value = 0;
-    m->tail_bytes->value = (int64_t)shard->log_memory.used_bytes;
+    for (int i = 0; i < LEDGER_USES; i++)
+        m->memory[i]->value = (int64_t)shard->ledger.uses[i];
+    m->memory_limit->value = (int64_t)shard->ledger.limit_bytes;
+    m->memory_waiting->value = 0;
+    LIST_EACH(it, &shard->ledger.waiting)
+        m->memory_waiting->value++;
     replicas_each(shard->replicas, gather_replica, shard);
 }

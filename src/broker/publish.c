@@ -5,6 +5,7 @@
 #include "broker/everywhere.h"
 #include "broker/groups.h"
 #include "broker/metrics.h"
+#include "broker/session.h"
 #include "broker/settings.h"
 
 struct publication {
@@ -85,6 +86,7 @@ static void take_settings(struct broker_shard *shard, const struct publication *
     shard->settings = settings_of_broker(p->broker, p->after, shard->telemetry);
     replicas_set_broker(shard->replicas, shard->settings);
     config_free((struct config *)(uintptr_t)old);
+    listeners_accept_again(shard);
 }
 
 static void show(struct broker_shard *shard, void *ctx, struct op *op)

@@ -10,6 +10,7 @@
 struct encoded {
     struct answer answer;
     struct request *request;
+    size_t size_bytes; /* of it all */
     /* struct io_span spans[]; then the head */
 };
 
@@ -17,10 +18,13 @@ static void encoded_release(struct answer *a)
 {
     struct encoded *e = container_of(a, struct encoded, answer);
     struct request *r = e->request;
+    struct ledger *ledger = &r->shard->ledger;
+    size_t size_bytes = e->size_bytes;
 
     if (r->sent != NULL)
         r->sent(r);
     free(e);
+    ledger_return(ledger, LEDGER_ANSWERS, size_bytes);
 }
 
 /* Spans that stand for the records of field `index` (by reference), or the one of its memory. */
@@ -80,8 +84,9 @@ static struct answer *encode(struct request *r)
     }
     uint32_t header = 4 + response_header_size(r->key, r->version);
     uint32_t most = spans_most(r, extent.cuts);
-    size_t spans_bytes = most * sizeof(struct io_span);
-    struct encoded *e = malloc(sizeof *e + spans_bytes + header + (size_t)extent.head_bytes);
+    size_t size_bytes =
+        sizeof(struct encoded) + most * sizeof(struct io_span) + header + (size_t)extent.head_bytes;
+    struct encoded *e = malloc(size_bytes);
     struct message_cut *cuts = arena_take_array(&r->arena, extent.cuts, sizeof *cuts);
 
     if (e == NULL || cuts == NULL) {
@@ -104,7 +109,9 @@ static struct answer *encode(struct request *r)
             .release = encoded_release,
         },
         .request = r,
+        .size_bytes = size_bytes,
     };
+    ledger_charge(&r->shard->ledger, LEDGER_ANSWERS, size_bytes);
     return &e->answer;
 }
 

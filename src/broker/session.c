@@ -2,12 +2,10 @@
 
 #include <stdlib.h>
 
+#include "broker/connections.h"
+#include "broker/memory.h"
 #include "broker/metrics.h"
 #include "broker/scatter.h"
-
-/* A request's decoded form takes at most about 27 times its bytes; only hostile ones come near.
- * What a handler takes besides grows with it. */
-#define DECODE_BYTES_MAX (16u << 20)
 
 /* Requests that a connection may have handed in and not answered. Clients pipeline five. */
 #define IN_FLIGHT_MAX 64
@@ -22,6 +20,7 @@ struct session {
     struct conn *conn;
     struct io_address peer;
     struct principal principal;
+    struct guest *guest;  /* its place among the connections of its address */
     struct list requests; /* not answered, in order */
     uint64_t frame_bytes; /* of `requests` */
     bool beginning, paused, closed;
@@ -144,7 +143,7 @@ static bool understand(struct request *r, const char **why)
         *why = "it asked for a version of an API that is not served";
         return false;
     }
-    r->arena.limit_bytes = DECODE_BYTES_MAX;
+    r->arena.limit_bytes = memory_decode_max(r->shard, (uint64_t)r->body.n);
     r->message = arena_take(&r->arena, message_struct_bytes(api->request));
     used = message_read(api->request, r->body, r->version, &r->arena, r->message);
     r->arena.limit_bytes = 0;
@@ -201,6 +200,7 @@ static struct conn_frame *session_take(void *ctx)
         if (r == NULL)
             return NULL;
         arena_init(&r->arena, 0);
+        r->arena.ledger = &s->shard->ledger;
     }
     struct arena arena = r->arena;
     *r = (struct request){.session = s, .shard = s->shard, .arena = arena, .key = -1};
@@ -241,11 +241,16 @@ void session_released(struct request *r)
     struct broker_shard *shard = r->shard;
 
     r->held = false;
-    shard->held_count--;
     if (r->given) {
         request_deinit(r);
         free(r);
     }
+    shard_unhold(shard);
+}
+
+void shard_unhold(struct broker_shard *shard)
+{
+    shard->held_count--;
     tell_when_all_closed(shard);
 }
 
@@ -264,8 +269,6 @@ static void session_closed(void *ctx, const char *why)
     }
 }
 
-static void accept_again(struct broker_shard *shard);
-
 static void session_gone(void *ctx)
 {
     struct session *s = ctx;
@@ -277,11 +280,12 @@ static void session_gone(void *ctx)
         arena_deinit(&r->arena);
         free(r);
     }
+    guest_leave(s->guest);
     list_remove(&s->node);
     free(s);
     shard->session_count--;
     metrics_session(shard, -1);
-    accept_again(shard);
+    listeners_accept_again(shard);
     tell_when_all_closed(shard);
 }
 
@@ -309,18 +313,20 @@ void sessions_close(struct broker_shard *shard, struct op *op)
         session_close(container_of(it, struct session, node), "the broker stops");
 }
 
-/* ---- listeners ------------------------------------------------------------------------------- */
+/* ---- a new connection ------------------------------------------------------------------------ */
 
-/* max.connections, shared equally by the shards. */
-static bool is_full(const struct broker_shard *shard)
+/* Its address has been asked about; nothing was read before. */
+static void session_admitted(struct guest *g)
 {
-    int64_t most = config_i64(shard->settings, BROKER_MAX_CONNECTIONS);
-    uint32_t shards = shard->broker->shard_count;
+    struct session *s = g->ctx;
 
-    return shard->session_count >= (most + shards - 1) / shards;
+    if (!g->admitted)
+        conn_close(s->conn, "its address has max.connections.per.ip connections already");
+    else if (conn_is_open(s->conn))
+        conn_start(s->conn);
 }
 
-static void session_open(struct broker_listener *l)
+void session_open(struct broker_listener *l)
 {
     struct broker_shard *shard = l->shard;
     struct session *s = calloc(1, sizeof *s);
@@ -329,6 +335,8 @@ static void session_open(struct broker_listener *l)
             (uint32_t)config_i64(shard->settings, BROKER_SOCKET_REQUEST_MAX_BYTES),
         .in_flight_max = IN_FLIGHT_MAX,
         .unsent_bytes_max = UNSENT_BYTES_MAX,
+        .ledger = &shard->ledger,
+        .memory_bytes_max = memory_request_max(shard->broker),
         .idle_ms = config_i64(shard->settings, BROKER_CONNECTIONS_MAX_IDLE_MS),
     };
 
@@ -348,92 +356,5 @@ static void session_open(struct broker_listener *l)
     list_add_tail(&shard->sessions, &s->node);
     shard->session_count++;
     metrics_session(shard, 1);
-    conn_start(s->conn);
-}
-
-static void accept_more(struct broker_listener *l);
-
-static void accept_later(struct io_timer *t)
-{
-    struct broker_listener *l = container_of(t, struct broker_listener, again);
-
-    accept_more(l);
-}
-
-/* Out of descriptors or memory, accept fails again at once: wait a little. */
-#define ACCEPT_AGAIN_MS 100
-
-static void accept_done(struct op *op, int64_t result)
-{
-    struct broker_listener *l = container_of(op, struct broker_listener, op);
-
-    l->accepting = false;
-    if (result == 0)
-        session_open(l);
-    if (l->closing)
-        return;
-    if (result < 0 && result != -ECONNABORTED) {
-        say(l->shard->telemetry, LOG_WARN, "broker",
-            "cannot accept a connection on %s:%u: %s; trying again in %d ms", l->bound->host,
-            l->bound->port, error_text((int)result), ACCEPT_AGAIN_MS);
-        io_timer_set(l->shard->io, &l->again,
-                     io_now_ns(l->shard->io) + ACCEPT_AGAIN_MS * INT64_C(1000000), accept_later);
-        return;
-    }
-    accept_more(l);
-}
-
-/* When there are too many connections, new ones wait in the kernel until one of the others ends. */
-static void accept_more(struct broker_listener *l)
-{
-    if (is_full(l->shard)) {
-        l->full = true;
-        say(l->shard->telemetry, LOG_WARN, "broker",
-            "%u connections are open, as many as max.connections allows: others have to wait",
-            l->shard->session_count);
-        return;
-    }
-    l->accepting = true;
-    op_init(&l->op, accept_done);
-    io_accept(l->socket, &l->accepted, &l->peer, &l->op);
-}
-
-void listener_open(struct broker_listener *l, const struct io_address *address,
-                   struct io_address *bound, struct op *op)
-{
-    io_listen(l->shard->io, address, l->shard->broker->shard_count > 1, &l->socket, bound, op);
-}
-
-void listener_accept(struct broker_listener *l)
-{
-    accept_more(l);
-}
-
-static void accept_again(struct broker_shard *shard)
-{
-    LIST_EACH(it, &shard->listeners) {
-        struct broker_listener *l = container_of(it, struct broker_listener, node);
-        if (!l->full || l->closing || is_full(shard))
-            continue;
-        l->full = false;
-        accept_more(l);
-    }
-}
-
-static void listener_close_done(struct op *op, int64_t result)
-{
-    struct broker_listener *l = container_of(op, struct broker_listener, close);
-    struct op *waiter = l->waiter;
-
-    ASSERT(!l->accepting); /* io completes the accept before the close */
-    waiter->done(waiter, 0);
-}
-
-void listener_close(struct broker_listener *l, struct op *op)
-{
-    l->closing = true;
-    l->waiter = op;
-    io_timer_clear(&l->again);
-    op_init(&l->close, listener_close_done);
-    io_listener_close(l->socket, &l->close);
+    s->guest = guest_arrive(shard, s->peer.host, session_admitted, s);
 }

@@ -20,6 +20,8 @@ struct broker_listener {
     bool full;                    /* not accepting, because of max.connections */
 };
 
+/* ---- accept.c ---- */
+struct io_listen_options listener_options(const struct broker *b);
 /* Listen on `address` (port 0: any; `bound` tells). Completes when listening; connections wait in
  * the kernel until listener_accept. */
 void listener_open(struct broker_listener *l, const struct io_address *address,
@@ -28,6 +30,12 @@ void listener_accept(struct broker_listener *l);
 /* Stop accepting; completes when the socket is closed. */
 void listener_close(struct broker_listener *l, struct op *op);
 
+/* A connection has ended, or settings have changed: accept where the limits had stopped it. */
+void listeners_accept_again(struct broker_shard *shard);
+
+/* ---- session.c ---- */
+/* For the connection that the listener has accepted last. */
+void session_open(struct broker_listener *l);
 void session_close(struct session *s, const char *why);
 /* A request of the session has its answer (`a` may be NULL): for room-internal request.c. */
 void session_answered(struct request *r, struct answer *a);
@@ -40,3 +48,5 @@ void sessions_close(struct broker_shard *shard, struct op *op);
 /* A request whose answer was sent from what other shards hold: it stays until session_released. */
 void session_holds(struct request *r);
 void session_released(struct request *r);
+/* One of the shard's held_count has ended: who waits for the last session may go on. */
+void shard_unhold(struct broker_shard *shard);

@@ -13,12 +13,27 @@ struct groups;   /* broker/groups.h */
 struct metrics;  /* broker/metrics.h */
 struct checkpoints; /* broker/checkpoint.h */
 
+/* Memory that a shard borrows from others; see memory.c. */
+struct loan {
+    struct io_message message;  /* to `lender` and back, about `bytes` */
+    uint32_t lender;
+    uint64_t bytes;
+    uint64_t *borrowed;         /* per shard; their sum: */
+    uint64_t borrowed_bytes;
+    uint32_t asked;             /* shards of this round */
+    struct io_timer timer;
+    struct op serve;
+    bool under_way, stopped;
+};
+
 struct broker_shard {
     struct broker *broker;
     struct io *io;
     uint32_t index;
     struct telemetry *telemetry;
     struct replicas *replicas;
+    struct ledger ledger;           /* of all memory that grows with what clients send */
+    struct loan loan;
     struct log_memory log_memory;
     struct groups *groups;
     const struct image *image; /* what clients of this shard may see; never NULL once listening */
@@ -31,8 +46,10 @@ struct broker_shard {
     struct producer_id_block producer_ids; /* left of this shard's block */
     uint32_t session_count;
     uint32_t partitions_at_start;   /* for the line that says so */
-    uint32_t held_count;            /* requests whose spans are not yet released */
+    uint32_t held_count;            /* requests whose spans are not yet released, and guests that are
+                                       being counted */
     struct op *sessions_closed;     /* waits for the last session's end */
+    int64_t accept_due_ns;          /* monotonic: max.connection.creation.rate, see accept.c */
 };
 
 /* What all shards share and nobody changes after the start. */
@@ -53,6 +70,7 @@ struct broker {
     uint32_t advertised_count;
     struct checkpoints *checkpoints; /* home shard only */
     bool failed;                    /* home shard: `fatal` was called */
+    struct map connections;         /* home shard: how many each address has; see connections.c */
     struct life *life;              /* private to start.c and stop.c */
 };
 

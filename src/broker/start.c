@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/connections.h"
 #include "broker/everywhere.h"
 #include "broker/groups.h"
+#include "broker/memory.h"
 #include "broker/metrics.h"
 #include "broker/publish.h"
 #include "broker/settings.h"
@@ -61,12 +63,8 @@ static int take_listeners(struct broker *b, struct fail *f)
     return 0;
 }
 
-/* Logs' tails get half of the memory budget, shared equally; the other half is for requests,
- * answers and what does not grow with the data. */
 static void make_shards(struct broker *b)
 {
-    int64_t budget = config_i64(b->options.settings, BROKER_MILLRACE_MEMORY_BYTES);
-
     b->shards = calloc(b->shard_count, sizeof *b->shards);
     ASSERT(b->shards != NULL);
     for (uint32_t i = 0; i < b->shard_count; i++) {
@@ -75,7 +73,6 @@ static void make_shards(struct broker *b)
         s->io = b->options.shards[i];
         s->index = i;
         s->telemetry = telemetry_new(b->options.sink);
-        s->log_memory.limit_bytes = (uint64_t)budget / 2 / b->shard_count;
         s->settings = config_copy(b->options.settings);
         s->image = image_empty();
         s->authorizer = &authorizer_allow_all;
@@ -84,6 +81,7 @@ static void make_shards(struct broker *b)
         list_init(&s->listeners);
         s->groups = groups_new(s);
     }
+    memory_begin(b);
 }
 
 /* ---- replicas tell their shard --------------------------------------------------------------- */
@@ -228,6 +226,31 @@ static void tell_ready(struct life *l)
     text_deinit(&text);
 }
 
+/* ---- how long it may take -------------------------------------------------------------------- */
+
+#define START_MS_MAX (INT64_C(100) * 365 * 24 * 3600 * 1000) /* more is never; fits in ns */
+
+static void start_took_too_long(struct io_timer *t)
+{
+    struct life *l = container_of(t, struct life, start_limit);
+    struct fail why = {0};
+
+    fail_set(&why, -ETIMEDOUT,
+             "the start took longer than server.max.startup.time.ms (%" PRId64 "); it waited for: %s",
+             config_i64(l->broker->options.settings, BROKER_SERVER_MAX_STARTUP_TIME_MS),
+             l->flow.step);
+    broker_fail(l->broker, &why);
+}
+
+static void limit_start(struct life *l)
+{
+    struct io *io = l->broker->shards[0].io;
+    int64_t most_ms = config_i64(l->broker->options.settings, BROKER_SERVER_MAX_STARTUP_TIME_MS);
+
+    if (most_ms < START_MS_MAX)
+        io_timer_set(io, &l->start_limit, io_now_ns(io) + most_ms * 1000000, start_took_too_long);
+}
+
 /* ---- the flow -------------------------------------------------------------------------------- */
 
 static void start_run(struct flow *f)
@@ -236,6 +259,7 @@ static void start_run(struct flow *f)
     struct broker *b = l->broker;
 
     FLOW_BEGIN(f);
+    limit_start(l);
     FLOW_TRY(f, "open the log directories", start_dirs(l, &f->op));
     make_replicas(b);
     FLOW_TRY(f, "listen", start_listeners(l, &f->op));
@@ -245,11 +269,13 @@ static void start_run(struct flow *f)
     l->retention = retention_start(b);
     l->running = true;
     FLOW_END(f);
+    io_timer_clear(&l->start_limit);
     tell_ready(l);
     l->fail = NULL;
     flow_done(f, 0);
     return;
 failed:
+    io_timer_clear(&l->start_limit);
     if (l->fail->error == 0)
         fail_set(l->fail, (int)f->result, "the broker cannot start (%s): %s", f->step,
                  error_text((int)f->result));
@@ -272,6 +298,7 @@ void broker_start(const struct broker_options *o, struct broker **out, struct fa
     l->broker = b;
     l->fail = f;
     *out = b;
+    connections_init(b);
     make_shards(b);
     rc = take_dirs(b, f);
     if (rc == 0)

@@ -19,6 +19,7 @@ struct life {
     uint32_t dir, listener;         /* where the flow is */
     struct io_address address, bound;
     struct io_listener *probe;
+    struct io_timer start_limit;    /* server.max.startup.time.ms */
     struct node_options node_options;
     struct retention *retention;
     struct checkpoint_lines *lines; /* one per directory, of the end */

@@ -6,8 +6,10 @@
 
 #include <stdlib.h>
 
+#include "broker/connections.h"
 #include "broker/everywhere.h"
 #include "broker/groups.h"
+#include "broker/memory.h"
 #include "broker/metrics.h"
 
 /* ---- per shard ------------------------------------------------------------------------------- */
@@ -59,6 +61,7 @@ static void stop_listening(struct broker_shard *shard, void *ctx, struct op *op)
 
 static void stop_sessions(struct broker_shard *shard, void *ctx, struct op *op)
 {
+    memory_stop(shard);
     sessions_close(shard, op);
 }
 
@@ -101,8 +104,10 @@ static void broker_free(struct broker *b)
         image_unref(s->image);
         config_free((struct config *)(uintptr_t)s->settings);
         metrics_free(s->metrics);
+        free(s->loan.borrowed);
         telemetry_free(s->telemetry);
     }
+    connections_deinit(b);
     for (uint32_t d = 0; d < b->dir_count; d++)
         free(b->paths[d]);
     free(b->paths);
@@ -176,5 +181,6 @@ static void stop_run(struct flow *f)
 
 void broker_stop(struct broker *b, struct op *op)
 {
+    io_timer_clear(&b->life->start_limit);
     flow_start(&b->life->flow, stop_run, op);
 }

@@ -1,8 +1,9 @@
 /* Loading: the whole log, chunk by chunk, through the same apply as everything else (C1). */
 #include "coordinator/internal.h"
 
-/* A chunk is at least one whole batch, and large enough that reading is not what load waits for. */
-#define CHUNK_BYTES (1u << 20)
+/* A chunk is at least one whole batch, and large enough that reading is not what load waits for; a shard may load
+ * all partitions of an internal topic at once, 50 by default, each with a chunk and a copy of it. */
+#define CHUNK_BYTES (256u << 10)
 
 static int apply_chunk(struct coordinator *c)
 {

@@ -222,11 +222,14 @@ static void check_address(const struct io_address *address)
     ASSERT(memchr(address->host, '\0', sizeof(address->host)) != NULL);
 }
 
-void io_listen(struct io *io, const struct io_address *address, bool shared,
-               struct io_listener **out, struct io_address *bound, struct op *op)
+void io_listen(struct io *io, const struct io_address *address,
+               const struct io_listen_options *options, struct io_listener **out,
+               struct io_address *bound, struct op *op)
 {
+    static const struct io_listen_options zeroed;
+
     check_address(address);
-    io->backend->listen(io, address, shared, out, bound, op);
+    io->backend->listen(io, address, options == NULL ? &zeroed : options, out, bound, op);
 }
 
 void io_accept(struct io_listener *l, struct io_socket **out, struct io_address *peer,

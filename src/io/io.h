@@ -202,11 +202,21 @@ struct io_address {
     uint16_t port;
 };
 
+/* How to listen; zeroed = as the system would have it. Sizes are what is asked for (SO_SNDBUF, SO_RCVBUF of the
+ * connections): the system may give another one. */
+struct io_listen_options {
+    bool shared;                  /* each shard may listen on the same address (SO_REUSEPORT) */
+    int32_t backlog;              /* connections that wait to be accepted; 0 = as many as the system allows */
+    int32_t send_buffer_bytes;    /* 0 = the system's choice */
+    int32_t receive_buffer_bytes;
+};
+
 /* Bind and listen. `host` empty = all interfaces; a name is resolved; port 0 = any: `bound` (may be
- * NULL) tells. Each shard may listen on the same address (SO_REUSEPORT) when `shared`. Completes
- * with 0. -EADDRINUSE, -EHOSTUNREACH (nobody knows the name), ... */
-void io_listen(struct io *io, const struct io_address *address, bool shared,
-               struct io_listener **out, struct io_address *bound, struct op *op);
+ * NULL) tells. `options` are copied; NULL = zeroed. Completes with 0. -EADDRINUSE, -EHOSTUNREACH (nobody knows
+ * the name), ... */
+void io_listen(struct io *io, const struct io_address *address,
+               const struct io_listen_options *options, struct io_listener **out,
+               struct io_address *bound, struct op *op);
 
 /* Completes with 0 for one connection (TCP_NODELAY set). `peer` may be NULL. One accept in flight
  * per listener. -EMFILE and the like leave the listener good: try again a little later. */
@@ -280,8 +290,9 @@ struct io_backend {
     void (*list)(struct io *io, const char *path, struct io_entries *out, struct op *op);
     void (*space)(struct io *io, const char *path, struct io_space *out, struct op *op);
 
-    void (*listen)(struct io *io, const struct io_address *address, bool shared,
-                   struct io_listener **out, struct io_address *bound, struct op *op);
+    void (*listen)(struct io *io, const struct io_address *address,
+                   const struct io_listen_options *options, struct io_listener **out,
+                   struct io_address *bound, struct op *op);
     void (*accept)(struct io_listener *l, struct io_socket **out, struct io_address *peer,
                    struct op *op);
     void (*listener_close)(struct io_listener *l, struct op *op);

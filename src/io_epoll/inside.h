@@ -126,7 +126,8 @@ struct epoll_listener {
     struct io_listener base; /* first */
     struct handle handle;
     struct watch watch;
-    bool readable, shared, closing;
+    bool readable, closing;
+    struct io_listen_options options;
     struct op *accept;
     struct io_address address; /* asked for, then bound */
 };
@@ -311,8 +312,9 @@ void connect_ready(struct connecting *c, uint32_t events);
 /* End an attempt without a completion, for io_epoll_free. */
 void connect_abandon(struct connecting *c);
 
-void epoll_listen(struct io *io, const struct io_address *address, bool shared,
-                  struct io_listener **out, struct io_address *bound, struct op *op);
+void epoll_listen(struct io *io, const struct io_address *address,
+                  const struct io_listen_options *options, struct io_listener **out,
+                  struct io_address *bound, struct op *op);
 void epoll_accept(struct io_listener *l, struct io_socket **out, struct io_address *peer,
                   struct op *op);
 void epoll_listener_close(struct io_listener *l, struct op *op);

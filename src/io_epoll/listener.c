@@ -32,26 +32,31 @@ static void listener_ready(struct watch *w, uint32_t events)
 
 /* ---- listen ---------------------------------------------------------------------------- */
 
-/* SO_REUSEADDR: a restart must not wait for the connections of the last run to leave TIME_WAIT. */
-static int listen_options(int fd, int family, bool shared)
+/* SO_REUSEADDR: a restart must not wait for the connections of the last run to leave TIME_WAIT. Connections
+ * inherit the sizes of the buffers, which must be known before the first of them asks for a window. */
+static int listen_options(int fd, int family, const struct io_listen_options *o)
 {
-    int on = 1, off = 0;
+    int on = 1, off = 0, send = o->send_buffer_bytes, receive = o->receive_buffer_bytes;
 
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
         return -errno;
-    if (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
+    if (send > 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send, sizeof(send)) < 0)
+        return -errno;
+    if (receive > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof(receive)) < 0)
+        return -errno;
+    if (o->shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
         return -errno;
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0)
         return -errno;
     return 0;
 }
 
-static int listen_bind(int fd, const struct addrinfo *at, bool shared)
+static int listen_bind(int fd, const struct addrinfo *at, const struct io_listen_options *o)
 {
-    TRY(listen_options(fd, at->ai_family, shared));
+    TRY(listen_options(fd, at->ai_family, o));
     if (bind(fd, at->ai_addr, at->ai_addrlen) < 0)
         return -errno;
-    return listen(fd, SOMAXCONN) < 0 ? -errno : 0;
+    return listen(fd, o->backlog > 0 ? o->backlog : SOMAXCONN) < 0 ? -errno : 0;
 }
 
 static int listen_at(struct epoll_listener *l, const struct addrinfo *at)
@@ -62,7 +67,7 @@ static int listen_at(struct epoll_listener *l, const struct addrinfo *at)
 
     if (fd < 0)
         return -errno;
-    int error = listen_bind(fd, at, l->shared);
+    int error = listen_bind(fd, at, &l->options);
     if (error == 0 && getsockname(fd, (struct sockaddr *)&bound, &length) < 0)
         error = -errno;
     if (error < 0) {
@@ -126,8 +131,9 @@ static void listen_finish(struct op *op)
         *bound = l->address;
 }
 
-void epoll_listen(struct io *io, const struct io_address *address, bool shared,
-                  struct io_listener **out, struct io_address *bound, struct op *op)
+void epoll_listen(struct io *io, const struct io_address *address,
+                  const struct io_listen_options *options, struct io_listener **out,
+                  struct io_address *bound, struct op *op)
 {
     struct shard *s = shard_of(io);
     struct task *t = task_begin(s, op);
@@ -140,7 +146,7 @@ void epoll_listen(struct io *io, const struct io_address *address, bool shared,
     l->base.io = io;
     l->watch = (struct watch){.fd = -1, .ready = listener_ready};
     l->readable = true;
-    l->shared = shared;
+    l->options = *options;
     l->address = *address;
     handle_add(s, &l->handle, listener_abandon);
 

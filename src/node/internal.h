@@ -57,6 +57,7 @@ struct node {
     bool controller_registered;
     bool calling;                  /* a registration or heartbeat is with the controller */
     struct io_timer pulse;         /* next heartbeat, or try to register */
+    struct io_timer register_limit; /* initial.broker.registration.timeout.ms */
     bool unfenced;                 /* the controller said so; the image will too */
     struct op *left;               /* node_leave's */
     struct io_timer leave_limit;   /* of the controller's word */
@@ -83,7 +84,9 @@ void publisher_answer(struct node *n, struct controller_call *call, enum kerr er
 /* Nothing will be published any more: nobody waits for it. */
 void publisher_answer_all(struct node *n);
 
-/* membership.c: do what the broker's and controller's state ask for now. */
+/* membership.c: the start has begun; it may take so long until the broker is registered. */
+void membership_begin(struct node *n);
+/* Do what the broker's and controller's state ask for now. */
 void membership_advance(struct node *n);
 /* The node has failed: no more calls; who waits for it to leave need not wait. */
 void membership_fail(struct node *n);

@@ -155,6 +155,7 @@ static void registered(struct controller_call *call, enum kerr error)
         error = (enum kerr)c->response.registration.error_code;
     if (error == KERR_NONE) {
         n->broker_epoch = c->response.registration.broker_epoch;
+        io_timer_clear(&n->register_limit);
     } else if (!kerr_is_retriable((int16_t)error) && error != KERR_NOT_CONTROLLER) {
         fail_set(&why, -EINVAL,
                  "the controller refuses to register this broker: %s; another broker may have its "
@@ -168,6 +169,28 @@ static void registered(struct controller_call *call, enum kerr error)
         pulse_in(n, STARTING_PULSE_MS);
     else
         membership_advance(n);
+}
+
+static void register_limit_fired(struct io_timer *t)
+{
+    struct node *n = container_of(t, struct node, register_limit);
+    struct fail why = {0};
+
+    fail_set(&why, -ETIMEDOUT,
+             "this broker could not register with the controller quorum within "
+             "initial.broker.registration.timeout.ms (%" PRId64
+             "): see that the controllers run and can be reached",
+             config_i64(n->options.settings, BROKER_INITIAL_BROKER_REGISTRATION_TIMEOUT_MS));
+    node_fail(n, &why);
+}
+
+void membership_begin(struct node *n)
+{
+    int64_t most_ms = config_i64(n->options.settings, BROKER_INITIAL_BROKER_REGISTRATION_TIMEOUT_MS);
+
+    if (n->options.is_broker)
+        io_timer_set(n->io, &n->register_limit, io_now_ns(n->io) + most_ms * 1000000,
+                     register_limit_fired);
 }
 
 static void register_broker(struct node *n)
@@ -281,6 +304,7 @@ static void rest(struct op *op, int64_t result)
 static void left(struct node *n)
 {
     io_timer_clear(&n->pulse);
+    io_timer_clear(&n->register_limit);
     io_timer_clear(&n->leave_limit);
     set_state(n, BROKER_SHUTTING_DOWN);
     op_init(&n->resting, rest);
@@ -417,6 +441,7 @@ void membership_advance(struct node *n)
 void membership_fail(struct node *n)
 {
     io_timer_clear(&n->pulse);
+    io_timer_clear(&n->register_limit);
     if (n->state == BROKER_PENDING_CONTROLLED_SHUTDOWN)
         left(n);
 }

@@ -251,6 +251,7 @@ void node_start(const struct node_options *o, struct node **out, struct fail *f,
     *out = n;
     n->opening = true;
     op_init(&n->opened, opened);
+    membership_begin(n);
     flow_start(&n->start, start_run, &n->opened);
 }
 

@@ -275,8 +275,8 @@ static enum kerr records_begin_answer(int error, struct validated *out)
 {
     if (error == ERR_LIMIT)
         return refuse(out, KERR_INVALID_RECORD,
-                      "the decompressed records are larger than "
-                      "max.decompressed.message.bytes allows");
+                      "the decompressed records are larger than max.decompressed.message.bytes "
+                      "and millrace.memory.bytes allow");
     if (error == -ENOMEM)
         return refuse(out, KERR_UNKNOWN_SERVER_ERROR, "no memory to decompress the record batch");
     return refuse(out, KERR_INVALID_RECORD, "the records cannot be decompressed");

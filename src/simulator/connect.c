@@ -121,15 +121,16 @@ static void listen_run(struct sim *sim, struct event *event)
     sim_request_done(r, result);
 }
 
-void sim_io_listen(struct io *io, const struct io_address *address, bool shared,
-                   struct io_listener **out, struct io_address *bound, struct op *op)
+void sim_io_listen(struct io *io, const struct io_address *address,
+                   const struct io_listen_options *options, struct io_listener **out,
+                   struct io_address *bound, struct op *op)
 {
     struct request *r = sim_net_request(io, SIM_LISTEN, op, listen_run);
 
     sim_request_out(r, out, sizeof(*out));
     r->address = *address;
     r->address_out = bound;
-    r->flags = shared;
+    r->flags = options->shared; /* sizes make no difference here */
     if (!r->aborted)
         sim_request_later(r, 5000, 50000);
 }

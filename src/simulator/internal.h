@@ -333,8 +333,9 @@ void sim_io_chmod(struct io *io, const char *path, uint32_t mode, struct op *op)
 void sim_io_list(struct io *io, const char *path, struct io_entries *out, struct op *op);
 void sim_io_space(struct io *io, const char *path, struct io_space *out, struct op *op);
 
-void sim_io_listen(struct io *io, const struct io_address *address, bool shared,
-                   struct io_listener **out, struct io_address *bound, struct op *op);
+void sim_io_listen(struct io *io, const struct io_address *address,
+                   const struct io_listen_options *options, struct io_listener **out,
+                   struct io_address *bound, struct op *op);
 void sim_io_accept(struct io_listener *l, struct io_socket **out, struct io_address *peer,
                    struct op *op);
 void sim_io_listener_close(struct io_listener *l, struct op *op);

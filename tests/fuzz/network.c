@@ -77,7 +77,7 @@ static void world_open(struct world *w, uint64_t seed, bool connected)
     sim_node_start(far, 1);
     w->io = sim_node_io(near, 0);
     w->far_io = sim_node_io(far, 0);
-    io_listen(w->io, &address, false, &w->listener, NULL, wait_begin(&listening));
+    io_listen(w->io, &address, NULL, &w->listener, NULL, wait_begin(&listening));
     run(w, &listening.done);
     ASSERT(listening.done);
     if (!connected)

@@ -6,6 +6,7 @@
  *        -1  the high watermark has passed it
  */
 #include "broker/api/api.h"
+#include "broker/memory.h"
 #include "broker/metrics.h"
 #include "broker/scatter.h"
 #include "protocol/produce.h"
@@ -92,6 +93,8 @@ static enum kerr item_append(struct scatter_part *part, struct produce_item *ite
     struct validated v = {0};
 
     replica_validate_rules(r, request->version, &rules);
+    if (rules.plain_bytes_max > memory_plain_max(part->shard->broker))
+        rules.plain_bytes_max = memory_plain_max(part->shard->broker);
     /* The frame is the request's own memory: validation may correct a batch in place. */
     enum kerr error = records_validate((uint8_t *)(uintptr_t)item->asked->records.p,
                                        item->asked->records.n, &rules, &v);

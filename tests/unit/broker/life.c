@@ -227,7 +227,7 @@ TEST(broker_life, a_port_that_is_taken_is_told_and_taken_back)
 
         lab_init(&lab, 5, NULL, shards);
         sim_node_start(lab.node, shards);
-        io_listen(sim_node_io(lab.node, 0), &at, false, &other, NULL, wait_begin(&w));
+        io_listen(sim_node_io(lab.node, 0), &at, NULL, &other, NULL, wait_begin(&w));
         CHECK_EQ(wait_end(&lab, &w), 0);
         CHECK_EQ(lab_start(&lab), -EADDRINUSE);
         CHECK(strstr(lab.fail.text, "PLAINTEXT://:9092") != NULL);

@@ -170,7 +170,7 @@ struct io_listener *listener_new(struct trial *w, struct io_address *bound)
     struct io_listener *listener = NULL;
 
     snprintf(address.host, sizeof(address.host), "%s", w->world->host);
-    CHECK_EQ(RUN(w, io_listen(w->io, &address, false, &listener, bound, op)), 0);
+    CHECK_EQ(RUN(w, io_listen(w->io, &address, NULL, &listener, bound, op)), 0);
     CHECK(listener != NULL);
     CHECK(bound->port != 0);
     return listener;

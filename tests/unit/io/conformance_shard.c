@@ -268,7 +268,7 @@ static void visit_run(struct flow *f)
     FLOW_TRY(f, "open", io_open(v->io, v->path, IO_WRITE | IO_CREATE, &v->file, &f->op));
     FLOW_TRY(f, "write", io_write(v->file, 0, &v->piece, 1, &f->op));
     FLOW_TRY(f, "sync", io_sync(v->file, &f->op));
-    FLOW_TRY(f, "listen", io_listen(v->io, &v->address, false, &v->listener, &v->bound, &f->op));
+    FLOW_TRY(f, "listen", io_listen(v->io, &v->address, NULL, &v->listener, &v->bound, &f->op));
     op_init(&v->accept, visit_accepted);
     v->accepted = 1;
     io_accept(v->listener, &v->server, NULL, &v->accept);
@@ -395,7 +395,7 @@ static void answerer_listen(struct errand *e, struct io *io)
 
     a->io = io;
     op_init(&a->end, answerer_listening);
-    io_listen(io, &a->address, false, &a->listener, &a->bound, &a->end);
+    io_listen(io, &a->address, NULL, &a->listener, &a->bound, &a->end);
 }
 
 TEST(io_shard, shards_connect_to_each_other)

@@ -33,24 +33,25 @@ TEST(io_listen, a_port_has_one_listener_until_it_closes)
 
     trial_open(&w, 1);
     struct io_listener *l = listener_new(&w, &address);
-    CHECK_EQ(RUN(&w, io_listen(w.io, &address, false, &other, NULL, op)), -EADDRINUSE);
+    CHECK_EQ(RUN(&w, io_listen(w.io, &address, NULL, &other, NULL, op)), -EADDRINUSE);
     CHECK(other == UNTOUCHED);
     listener_close(&w, l);
-    CHECK_EQ(RUN(&w, io_listen(w.io, &address, false, &other, NULL, op)), 0);
+    CHECK_EQ(RUN(&w, io_listen(w.io, &address, NULL, &other, NULL, op)), 0);
     listener_close(&w, other);
     trial_close(&w);
 }
 
 TEST(io_listen, shared_listeners_share_a_port)
 {
+    static const struct io_listen_options shared = {.shared = true};
     struct trial w;
     struct io_address address = {.port = 0}, bound;
     struct io_listener *a, *b;
 
     trial_open(&w, 1);
     snprintf(address.host, sizeof(address.host), "%s", w.world->host);
-    CHECK_EQ(RUN(&w, io_listen(w.io, &address, true, &a, &bound, op)), 0);
-    CHECK_EQ(RUN(&w, io_listen(w.io, &bound, true, &b, NULL, op)), 0);
+    CHECK_EQ(RUN(&w, io_listen(w.io, &address, &shared, &a, &bound, op)), 0);
+    CHECK_EQ(RUN(&w, io_listen(w.io, &bound, &shared, &b, NULL, op)), 0);
     listener_close(&w, a);
     listener_close(&w, b);
     trial_close(&w);
@@ -65,7 +66,7 @@ TEST(io_listen, an_empty_host_means_all_interfaces)
     struct probe accept = {.times = 0};
 
     trial_open(&w, 1);
-    CHECK_EQ(RUN(&w, io_listen(w.io, &all, false, &l, &bound, op)), 0);
+    CHECK_EQ(RUN(&w, io_listen(w.io, &all, NULL, &l, &bound, op)), 0);
     CHECK(bound.port != 0);
     snprintf(bound.host, sizeof(bound.host), "%s", w.world->host);
     START(&w, &accept, io_accept(l, &server, NULL, &accept.op));
@@ -87,7 +88,7 @@ TEST(io_listen, a_name_is_resolved)
 
     trial_open(&w, 1);
     snprintf(address.host, sizeof(address.host), "%s", w.world->host_name);
-    CHECK_EQ(RUN(&w, io_listen(w.io, &address, false, &l, &bound, op)), 0);
+    CHECK_EQ(RUN(&w, io_listen(w.io, &address, NULL, &l, &bound, op)), 0);
     CHECK(bound.port != 0);
     listener_close(&w, l);
     trial_close(&w);

@@ -624,11 +624,38 @@ TEST(io_epoll_socket, an_ipv4_peer_is_told_as_ipv4)
     struct io_socket *server;
 
     trial_open(&w, 1);
-    CHECK_EQ(RUN(&w, io_listen(w.io, &all, false, &l, &bound, op)), 0);
+    CHECK_EQ(RUN(&w, io_listen(w.io, &all, NULL, &l, &bound, op)), 0);
     CHECK(strcmp(bound.host, "::") == 0 || strcmp(bound.host, "0.0.0.0") == 0);
     int client = plain_client(&bound);
     CHECK_EQ(RUN(&w, io_accept(l, &server, &peer, op)), 0);
     CHECK_TEXT(peer.host, "127.0.0.1");
+    close(client);
+    socket_close(&w, server);
+    listener_close(&w, l);
+    trial_close(&w);
+}
+
+/* Connections inherit what the listener was given; Linux doubles it for its own use (socket(7)). */
+TEST(io_epoll_socket, buffers_have_the_size_that_was_asked_for)
+{
+    static const struct io_listen_options options = {
+        .backlog = 3, .send_buffer_bytes = 30000, .receive_buffer_bytes = 20000};
+    struct trial w;
+    struct io_address address = {.host = "127.0.0.1"}, bound;
+    struct io_listener *l;
+    struct io_socket *server;
+    int size;
+    socklen_t n = sizeof(size);
+
+    trial_open(&w, 1);
+    CHECK_EQ(RUN(&w, io_listen(w.io, &address, &options, &l, &bound, op)), 0);
+    int client = plain_client(&bound);
+    CHECK_EQ(RUN(&w, io_accept(l, &server, NULL, op)), 0);
+    int fd = container_of(server, struct epoll_socket, base)->watch.fd;
+    CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &n), 0);
+    CHECK_EQ(size, 60000);
+    CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &n), 0);
+    CHECK_EQ(size, 40000);
     close(client);
     socket_close(&w, server);
     listener_close(&w, l);
@@ -646,7 +673,7 @@ TEST(io_epoll_socket, a_name_that_nobody_knows_is_unreachable)
     trial_open(&w, 1);
     memset(address.host, 'x', 64);
     CHECK_EQ(RUN(&w, io_connect(w.io, &address, &s, op)), -EHOSTUNREACH);
-    CHECK_EQ(RUN(&w, io_listen(w.io, &address, false, &l, NULL, op)), -EHOSTUNREACH);
+    CHECK_EQ(RUN(&w, io_listen(w.io, &address, NULL, &l, NULL, op)), -EHOSTUNREACH);
     CHECK(s == NULL);
     CHECK(l == NULL);
     trial_close(&w);

@@ -59,7 +59,7 @@ void lab_listen(struct lab *lab)
         struct io_address any = {.port = lab->sim == NULL ? 0 : lab->address.port};
         if (lab->sim == NULL)
             any = lab->address;
-        io_listen(lab->io, &any, false, &lab->listener, lab->sim == NULL ? &lab->address : NULL,
+        io_listen(lab->io, &any, NULL, &lab->listener, lab->sim == NULL ? &lab->address : NULL,
                   wait_begin(&w));
     } while (wait_end(lab, &w) < 0);
 }

@@ -700,7 +700,7 @@ TEST(validate, decompressed_records_have_a_limit)
     rules.plain_bytes_max--;
     CHECK_ANSWER(batch_of(CODEC_LZ4, 300, NOW_MS), &rules,
                  "INVALID_RECORD: the decompressed records are larger than "
-                 "max.decompressed.message.bytes allows\n");
+                 "max.decompressed.message.bytes and millrace.memory.bytes allow\n");
     text_deinit(&plain);
 }
 

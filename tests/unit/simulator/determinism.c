@@ -88,10 +88,11 @@ static void client_run(struct flow *f)
 
 static void server_run(struct flow *f)
 {
+    static const struct io_listen_options shared = {.shared = true};
     struct server *s = container_of(f, struct server, flow);
 
     FLOW_BEGIN(f);
-    FLOW_TRY(f, "listen", io_listen(s->io, &s->address, true, &s->listener, NULL, &f->op));
+    FLOW_TRY(f, "listen", io_listen(s->io, &s->address, &shared, &s->listener, NULL, &f->op));
     for (;;) {
         FLOW_WAIT(f, "accept", io_accept(s->listener, &s->socket, NULL, &f->op));
         if (f->result == -ECANCELED)

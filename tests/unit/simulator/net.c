@@ -30,7 +30,7 @@ static void wire_open(struct wire *w, uint64_t seed, const struct sim_options *o
     sim_node_start(w->a, 1);
     sim_node_start(w->b, 1);
     CHECK_EQ(
-        DO(w->sim, io_listen(sim_node_io(w->b, 0), &w->address, false, &w->listener, NULL, op)), 0);
+        DO(w->sim, io_listen(sim_node_io(w->b, 0), &w->address, NULL, &w->listener, NULL, op)), 0);
     wire_connect(w);
 }
 

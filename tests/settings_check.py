@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Does each setting that is marked as acting have an effect?
+
+Usage: settings_check.py SOURCE_DIR
+
+A row of src/config/*.tsv that is marked `acts` is read somewhere: its id stands in a source file outside of
+src/config, or in one there that answers other rooms' questions (not in those that only compare settings with each
+other), or it gives the default of a topic's or group's setting that acts.
+"""
+
+import pathlib
+import re
+import sys
+
+ONLY_COMPARE = {"check.c", "order.c"}
+
+
+def read_table(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    header = lines[0].split("\t")
+    for line in lines[1:]:
+        cells = line.split("\t")
+        yield dict(zip(header, cells + [""] * (len(header) - len(cells))))
+
+
+def read_ids(src):
+    ids = set()
+    for path in src.rglob("*.[ch]"):
+        if path.parent.name != "config" or (path.suffix == ".c" and path.name not in ONLY_COMPARE):
+            ids |= set(re.findall(r"\b(?:BROKER|TOPIC|GROUP|CLIENT_METRICS)_[A-Z0-9_]+\b",
+                                  path.read_text(encoding="utf-8")))
+    return ids
+
+
+def check(src):
+    ids = read_ids(src)
+    given = set()  # broker settings behind one of a topic or group that acts
+    acting = []
+    for path in sorted((src / "config").glob("*.tsv")):
+        for row in read_table(path):
+            if row["acts"] != "acts":
+                continue
+            acting.append((path, row))
+            given |= {key.split("*")[0] for key in row.get("broker_keys", "").split(",")}
+    problems = []
+    for path, row in acting:
+        identifier = path.stem.upper() + "_" + re.sub("[^A-Z0-9]", "_", row["name"].upper())
+        if identifier not in ids and not (path.stem == "broker" and row["name"] in given):
+            problems.append(f"{path.name}: {row['name']} is marked as acting, but nothing reads {identifier}")
+        if not row["help"]:
+            problems.append(f"{path.name}: {row['name']} is marked as acting, but has no line of help")
+    return len(acting), problems
+
+
+def main(source_dir):
+    count, problems = check(pathlib.Path(source_dir) / "src")
+    for problem in problems:
+        print(f"FAILED {problem}", file=sys.stderr)
+    if count == 0:
+        problems.append("no setting acts")
+    print(f"{count} settings act, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
