@@ -84,6 +84,7 @@ def part_unit(total):
     """Unit tests of every room under ASan and UBSan; the vectors in the debug build; the layers."""
     total.run("layers", ["tools/layers.py", "check"])
     total.run("layers_check", [sys.executable, "tests/layers_check.py", "tools/layers.py"])
+    total.run("settings_check", [sys.executable, "tests/settings_check.py", "."])
     build("asan")
     for program in programs("asan", "unit_"):
         total.run(program.name, [str(program)])
