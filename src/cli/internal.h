@@ -60,6 +60,7 @@ void settings_dirs_deinit(struct settings_dirs *d);
 /* Each completes with the exit status. argv[0] is the subcommand. */
 void storage_format_run(struct cli *c, int argc, char **argv, struct op *op);
 void storage_info_run(struct cli *c, int argc, char **argv, struct op *op);
+void storage_drain_run(struct cli *c, int argc, char **argv, struct op *op);
 int storage_version_mapping(struct cli *c, int argc, char **argv);
 int storage_feature_dependencies(struct cli *c, int argc, char **argv);
 int storage_random_uuid(struct cli *c, int argc, char **argv);

@@ -3,7 +3,7 @@
 
 static const char usage[] =
     "usage: kafka-storage [-h]\n"
-    "                     {info,format,version-mapping,feature-dependencies,random-uuid}\n"
+    "                     {info,format,drain,version-mapping,feature-dependencies,random-uuid}\n"
     "                     ...\n";
 
 static const char help[] =
@@ -11,9 +11,10 @@ static const char help[] =
     "The Kafka storage tool.\n"
     "\n"
     "positional arguments:\n"
-    "  {info,format,version-mapping,feature-dependencies,random-uuid}\n"
+    "  {info,format,drain,version-mapping,feature-dependencies,random-uuid}\n"
     "    info                 Say what the log directories of a settings file hold.\n"
     "    format               Prepare the log directories of a settings file.\n"
+    "    drain                Bring the journal of a log directory into its segments.\n"
     "    version-mapping      Say which feature levels belong to a release, or to\n"
     "                         the latest one.\n"
     "    feature-dependencies\n"
@@ -63,7 +64,7 @@ static int run_at_once(struct cli *c, int argc, char **argv)
         return storage_feature_dependencies(c, argc, argv);
     text_printf(&c->err,
                 "%s" PROGRAM ": error: invalid choice: '%s' (choose from 'info', 'format', "
-                "'version-mapping', 'feature-dependencies', 'random-uuid')\n",
+                "'drain', 'version-mapping', 'feature-dependencies', 'random-uuid')\n",
                 usage, command);
     return 1;
 }
@@ -78,6 +79,8 @@ void storage_run(struct cli *c, struct op *op)
         storage_format_run(c, argc, argv, op);
     else if (argc >= 1 && strcmp(argv[0], "info") == 0)
         storage_info_run(c, argc, argv, op);
+    else if (argc >= 1 && strcmp(argv[0], "drain") == 0)
+        storage_drain_run(c, argc, argv, op);
     else
         io_complete(c->io, op, run_at_once(c, argc, argv));
 }

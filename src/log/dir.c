@@ -4,10 +4,10 @@
 #include <stdlib.h>
 
 #include "log/delete.h"
+#include "log/journal_replay.h"
 #include "log/state.h"
 
 #define MARKER_NAME ".kafka_cleanshutdown"
-#define LOCK_NAME ".lock"
 #define METADATA_DIR_NAME "__cluster_metadata-0"
 
 enum { RECOVERY_POINT, LOG_START, HIGH_WATERMARK, CHECKPOINTS };
@@ -76,7 +76,27 @@ static enum dir_kind kind_of(struct str name, struct str *topic, int32_t *partit
         return KIND_OTHER;
     if (str_equal(name, STR("remote-log-index-cache")) || str_equal(name, STR(METADATA_DIR_NAME)))
         return KIND_OTHER;
+    if (str_equal(name, STR(JOURNAL_FOLDER_NAME)))
+        return KIND_OTHER;
     return split_name(name, topic, partition) ? KIND_LIVE : KIND_BAD;
+}
+
+bool log_dir_is_partition(struct str name, int32_t *partition)
+{
+    struct str topic;
+
+    return kind_of(name, &topic, partition) == KIND_LIVE;
+}
+
+bool partition_metadata_parse(struct str content, struct uuid *topic_id)
+{
+    struct str line, key;
+
+    while (str_cut(&content, '\n', &line)) {
+        if (str_cut(&line, ':', &key) && str_equal(str_trim(key), STR("topic_id")))
+            return uuid_parse(str_trim(line), topic_id) == 0;
+    }
+    return false;
 }
 
 /* ---- open ---------------------------------------------------------------------------------- */
@@ -84,11 +104,13 @@ static enum dir_kind kind_of(struct str name, struct str *topic, int32_t *partit
 struct dir_opening {
     struct flow flow, part;
     struct io *io;
+    struct telemetry *telemetry;
     struct log_dir *dir;
     struct log_dir **out;
     struct fail *fail, own_fail;
     struct io_entries entries;
     struct text text;
+    struct journal_replayed replayed;
     uint32_t i;
     bool has_marker;
     char path[LOG_PATH_BYTES];
@@ -169,19 +191,6 @@ static void take_found(struct dir_opening *x)
     text_clear(&x->text);
 }
 
-static void take_topic_id(struct dir_opening *x)
-{
-    struct str rest = text_str(&x->text), line, key;
-    struct uuid id;
-
-    while (str_cut(&rest, '\n', &line)) {
-        if (!str_cut(&line, ':', &key) || !str_equal(str_trim(key), STR("topic_id")))
-            continue;
-        if (uuid_parse(str_trim(line), &id) == 0)
-            x->dir->found[x->dir->found_count - 1].topic_id = id;
-    }
-}
-
 /* The parents of the directory, one after the other; the last component too. */
 static bool next_parent(struct dir_opening *x)
 {
@@ -251,7 +260,7 @@ static void look_run(struct flow *f)
         /* Only a file that is not there, or is no such file, leaves the directory without an id: after a
          * failed read it would be taken for a stray one, and its records would be gone. */
         if (f->result >= 0)
-            take_topic_id(x);
+            partition_metadata_parse(text_str(&x->text), &x->dir->found[x->dir->found_count - 1].topic_id);
 #ifndef MUTANT_LOG_ID_UNREAD
         else if (f->result != -ENOENT && f->result != ERR_LIMIT)
             goto failed;
@@ -279,8 +288,8 @@ static void dir_open_run(struct flow *f)
         if (f->result < 0 && f->result != -EACCES && f->result != -EROFS)
             goto failed;
     }
-    FLOW_TRY(f, "open " LOCK_NAME,
-             io_open(x->io, dir_path(x, LOCK_NAME), IO_WRITE | IO_CREATE, &x->dir->lock, &f->op));
+    FLOW_TRY(f, "open " LOG_LOCK_NAME,
+             io_open(x->io, dir_path(x, LOG_LOCK_NAME), IO_WRITE | IO_CREATE, &x->dir->lock, &f->op));
     FLOW_WAIT(f, "lock it", io_lock(x->dir->lock, &f->op));
     if (f->result < 0) {
         if (f->result != -EAGAIN)
@@ -320,6 +329,10 @@ static void dir_open_run(struct flow *f)
             return;
         }
     }
+    FLOW_TRY(f, "bring its journals into the segments",
+             journal_replay(x->io, x->telemetry, x->dir->path, &x->replayed, x->fail, &f->op));
+    if (x->replayed.found) /* whatever the marker says: who wrote it overlooked the folder */
+        x->dir->clean = false;
     FLOW_TRY(f, "look into its directories", flow_start(&x->part, look_run, &f->op));
     FLOW_END(f);
     dir_opening_end(x, 0);
@@ -344,6 +357,7 @@ void log_dir_open(struct io *io, struct telemetry *t, const char *path, struct l
     x->dir = calloc(1, sizeof(*x->dir));
     ASSERT(x->dir != NULL);
     x->io = io;
+    x->telemetry = t;
     x->out = out;
     x->fail = fail == NULL ? &x->own_fail : fail;
     x->dir->path = str_dup(str_of(path));

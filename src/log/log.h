@@ -75,8 +75,8 @@ struct log_dir {
 };
 
 /* Take the lock (-EAGAIN: another process has it), make the directory when it is missing, remember
- * and delete the clean marker, read checkpoints, list the partitions, finish deletions (-delete
- * directories) that were pending. A sub-directory that is no partition is an error, as in Kafka.
+ * and delete the clean marker, read checkpoints, bring what journals hold into the segments, list the
+ * partitions, finish deletions (-delete directories) that were pending. A sub-directory that is no partition is an error, as in Kafka.
  * `path` and `f` live until `op` completes; `*out` until log_dir_close. */
 void log_dir_open(struct io *io, struct telemetry *t, const char *path, struct log_dir **out,
                   struct fail *f, struct op *op);
@@ -93,6 +93,21 @@ void log_dir_fail(struct log_dir *dir, struct io *io, struct telemetry *t, const
 
 /* All its logs are closed. With `clean` the marker is written last, with `broker_epoch`. */
 void log_dir_close(struct log_dir *dir, bool clean, int64_t broker_epoch, struct op *op);
+
+/* What journals held when they were brought into the segments. */
+struct journal_replayed {
+    bool found;          /* there was a folder of journals */
+    uint32_t partitions; /* that lacked something */
+    uint32_t segments;   /* that were written to */
+    uint64_t commits;
+    uint64_t bytes;
+};
+
+/* Offline: bring what lies in the journals of the directory `path` into its segments and remove them, so that a JVM
+ * broker, or whoever reads the files, finds everything. What log_dir_open does first. Nothing else is changed.
+ * -EAGAIN: another process has the directory. All parameters live until `op` completes. */
+void log_dir_drain(struct io *io, struct telemetry *t, const char *path, struct journal_replayed *out,
+                   struct fail *f, struct op *op);
 
 /* Replace a small file as Kafka does: NAME.tmp, sync, rename over NAME, sync the directory. For
  * meta.properties, quorum-state and the like. */

@@ -21,6 +21,7 @@
 #define LOG_PATH_BYTES 4096
 #define LOG_EPOCHS_NAME "leader-epoch-checkpoint"
 #define LOG_METADATA_NAME "partition.metadata"
+#define LOG_LOCK_NAME ".lock"
 
 #define INDEX_ENTRY_BYTES 8
 #define TIME_ENTRY_BYTES 12
@@ -277,6 +278,13 @@ void log_recovery_point_advance(struct log *log);
 enum apply { APPLY_INDEX = 1, APPLY_EPOCHS = 2, APPLY_PRODUCERS = 4, APPLY_ALL = 7 };
 void log_apply(struct log *log, struct segment *s, const struct batch *b, uint64_t position,
                uint32_t what);
+
+/* ---- dir.c --------------------------------------------------------------------------------- */
+
+/* Whether a name in a log directory is that of a live partition: TOPIC-PARTITION. */
+bool log_dir_is_partition(struct str name, int32_t *partition);
+/* The topic id in a partition.metadata; false when there is none. */
+bool partition_metadata_parse(struct str content, struct uuid *topic_id);
 
 /* ---- file.c -------------------------------------------------------------------------------- */
 

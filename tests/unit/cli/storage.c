@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/scram.h"
 #include "io_epoll/io_epoll.h"
+#include "log/journal_format.h"
 #include "protocol/protocol.h"
 #include "protocol/user_scram_credential_record.h"
 
@@ -353,19 +354,20 @@ TEST(storage, words_that_are_wrong)
     CHECK_TEXT(
         run(&p, ""),
         "status 1\n--\nusage: kafka-storage [-h]\n"
-        "                     {info,format,version-mapping,feature-dependencies,random-uuid}\n"
+        "                     {info,format,drain,version-mapping,feature-dependencies,random-uuid}\n"
         "                     ...\nkafka-storage: error: too few arguments\n");
     CHECK_TEXT(
         run(&p, "bogus"),
         "status 1\n--\nusage: kafka-storage [-h]\n"
-        "                     {info,format,version-mapping,feature-dependencies,random-uuid}\n"
+        "                     {info,format,drain,version-mapping,feature-dependencies,random-uuid}\n"
         "                     ...\nkafka-storage: error: invalid choice: 'bogus' (choose from "
-        "'info', 'format', 'version-mapping', 'feature-dependencies', 'random-uuid')\n");
+        "'info', 'format', 'drain', 'version-mapping', 'feature-dependencies', 'random-uuid')\n");
     static const char *const helps[] = {"-h",
                                         "--help",
                                         "format -h",
                                         "info --help",
                                         "random-uuid -h",
+                                        "drain -h",
                                         "version-mapping -h",
                                         "feature-dependencies -h"};
     for (size_t i = 0; i < array_count(helps); i++)
@@ -523,4 +525,82 @@ TEST(storage_scram, keys_are_those_that_kafka_computes)
 TEST(storage_scram, a_salt_is_drawn_where_none_is_given)
 {
     check_scram("SCRAM-SHA-256=[name=alice,password=alice-secret]", NULL);
+}
+
+/* ---- drain ----------------------------------------------------------------------------------- */
+
+static void write_file(struct place *p, const char *name, const void *bytes, size_t n)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", p->dir, name);
+    FILE *f = fopen(path, "w");
+    ASSERT(f != NULL);
+    fwrite(bytes, 1, n, f);
+    fclose(f);
+}
+
+static void make_dir(struct place *p, const char *name)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", p->dir, name);
+    ASSERT(mkdir(path, 0755) == 0);
+}
+
+/* d/t-0 has "abc"; its journal goes on with "def". */
+static void make_journal(struct place *p)
+{
+    static uint8_t chunk[2 * JOURNAL_PAGE_BYTES];
+    struct journal_line line = {.chunk_count = 1, .chunk_bytes = sizeof(chunk), .id = {{1}}};
+    struct journal_entry e = {.kind = JOURNAL_APPEND, .topic_id.b[15] = 9, .position = 3, .bytes = {NULL, 3}};
+    struct text meta = {0};
+    static const char metadata[] = "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAACQ";
+
+    make_dir(p, "d");
+    make_dir(p, "d/t-0");
+    make_dir(p, "d/millrace.journal");
+    write_file(p, "d/t-0/partition.metadata", metadata, strlen(metadata));
+    write_file(p, "d/t-0/00000000000000000000.log", "abc", 3);
+    memcpy(journal_entry_put(chunk + JOURNAL_HEADER_BYTES, &e), "def", 3);
+    journal_commit_seal(chunk, JOURNAL_HEADER_BYTES + JOURNAL_ENTRY_BYTES + 3, line.id, 1, 1, 1);
+    write_file(p, "d/millrace.journal/0.00", chunk, sizeof(chunk));
+    journal_meta_print(&line, 1, &meta);
+    write_file(p, "d/millrace.journal/meta", meta.p, meta.n);
+    text_deinit(&meta);
+}
+
+TEST(storage_drain, brings_the_journal_into_the_segments)
+{
+    struct place p;
+    char path[256];
+    struct stat status;
+
+    place_begin(&p);
+    make_journal(&p);
+    CHECK_TEXT(run(&p, "drain DIR/d"),
+               "status 0\nDrained the journal of DIR/d: 3 bytes written to 1 segment of 1 partition, from 1 commit. "
+               "The journal is removed.\n");
+    CHECK(!exists(&p, "d/millrace.journal"));
+    snprintf(path, sizeof(path), "%s/d/t-0/00000000000000000000.log", p.dir);
+    CHECK_EQ(stat(path, &status), 0);
+    CHECK_EQ(status.st_size, 6);
+    CHECK_TEXT(run(&p, "drain DIR/d"), "status 0\nDIR/d has no journal: its segments hold everything.\n");
+    place_end(&p);
+}
+
+TEST(storage_drain, says_what_is_wrong)
+{
+    struct place p;
+
+    place_begin(&p);
+    CHECK_TEXT(run(&p, "drain"), "status 1\n--\nusage: kafka-storage drain [-h] DIR\n"
+                                 "kafka-storage: error: one log directory is expected\n");
+    CHECK_TEXT(run(&p, "drain DIR/none"),
+               "status 1\n--\nlog directory DIR/none: cannot open .lock: No such file or directory\n");
+    make_journal(&p);
+    write_file(&p, "d/millrace.journal/0.00", "x", 1);
+    CHECK(strstr(run(&p, "drain DIR/d").p, "millrace.journal/0.00 has not the 8192 bytes that meta says") != NULL);
+    CHECK(exists(&p, "d/millrace.journal"));
+    place_end(&p);
 }
