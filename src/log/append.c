@@ -66,7 +66,7 @@ enum kerr log_append(struct log *log, const struct batch *batch, int32_t leader_
     b.last_offset = log->end + b.last_offset_delta;
     b.leader_epoch = leader_epoch;
     append_one(log, &b, now_ms);
-    worker_wake(log);
+    log_stabilize(log);
     *out = (struct log_appended){
         .base_offset = b.base_offset,
         .last_offset = b.last_offset,
@@ -112,6 +112,6 @@ int log_append_stamped(struct log *log, struct bytes batches, int64_t now_ms)
         batches.p += n;
         batches.n -= n;
     }
-    worker_wake(log);
+    log_stabilize(log);
     return 0;
 }

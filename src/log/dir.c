@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "log/delete.h"
+#include "log/journal.h"
 #include "log/journal_replay.h"
 #include "log/state.h"
 
@@ -329,11 +330,15 @@ static void dir_open_run(struct flow *f)
             return;
         }
     }
+#ifdef MUTANT_JOURNAL_NOT_REPLAYED
+    FLOW_TRY(f, "remove its journals", journal_folder_remove(x->io, x->dir->path, &f->op));
+#endif
     FLOW_TRY(f, "bring its journals into the segments",
              journal_replay(x->io, x->telemetry, x->dir->path, &x->replayed, x->fail, &f->op));
     if (x->replayed.found) /* whatever the marker says: who wrote it overlooked the folder */
         x->dir->clean = false;
     FLOW_TRY(f, "look into its directories", flow_start(&x->part, look_run, &f->op));
+    x->dir->journals = journals_new(x->dir);
     FLOW_END(f);
     dir_opening_end(x, 0);
     return;
@@ -455,7 +460,9 @@ static void dir_close_run(struct flow *f)
     struct dir_closing *x = container_of(f, struct dir_closing, flow);
 
     FLOW_BEGIN(f);
-    if (x->clean) {
+    FLOW_WAIT(f, "close the journals", journals_close(x->dir->journals, x->clean, &f->op));
+    marker_note(x, f->result);
+    if (x->clean && x->rc == 0) {
         FLOW_WAIT(f, "open the marker",
                   io_open(x->io, x->path, IO_WRITE | IO_CREATE | IO_TRUNCATE, &x->file, &f->op));
         marker_note(x, f->result);

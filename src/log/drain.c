@@ -1,12 +1,15 @@
 /* From memory to the files: drains, syncs, and the jobs that need a log at rest.
  *
- *   append ─► tail ─► worker: epochs saved (L4) ─► write ─► sync ─► `stable` moves    durable
+ *   append ─► tail ─► worker: epochs saved (L4) ─► write ─► sync ─► `stable` moves    durable and large
  *                                                 write ─► `stable` moves, sync soon  relaxed
+ *                                                 write later, sync still later       durable and small: `stable`
+ *                                                                                     moves by the journal
  *
  * One drain is in flight; what is appended meanwhile goes with the next one.
  */
 #include <stdlib.h>
 
+#include "log/journal.h"
 #include "log/state.h"
 
 /* ---- sync ---------------------------------------------------------------------------------- */
@@ -94,6 +97,7 @@ static void sync_run(struct flow *f)
             segment_release(&log->sync_held);
         }
         log->synced = log->sync_to;
+        log_journal_synced(log);
         log_recovery_point_advance(log);
         complete_upto(&log->sync_waiters, log->synced);
     }
@@ -121,13 +125,15 @@ void log_sync(struct log *log, struct op *op)
 
 static void sync_op_done(struct op *op, int64_t result)
 {
-    container_of(op, struct log, sync_op)->sync_op_waits = false;
+    struct log *log = container_of(op, struct log, sync_op);
+
+    log->sync_op_waits = false;
+    if (result >= 0)
+        log_settle_sync(log);
 }
 
-static void sync_timer_fire(struct io_timer *t)
+void log_sync_soon(struct log *log)
 {
-    struct log *log = container_of(t, struct log, sync_timer);
-
     if (log->sync_op_waits || log->synced >= log->drained || log_is_failed(log))
         return;
     log->sync_op_waits = true;
@@ -135,9 +141,14 @@ static void sync_timer_fire(struct io_timer *t)
     log_sync(log, &log->sync_op);
 }
 
+static void sync_timer_fire(struct io_timer *t)
+{
+    log_sync_soon(container_of(t, struct log, sync_timer));
+}
+
 /* ---- drain --------------------------------------------------------------------------------- */
 
-static struct segment *next_to_drain(const struct log *log)
+static struct segment *first_undrained(const struct log *log)
 {
     struct segment *found = NULL;
 
@@ -151,11 +162,40 @@ static struct segment *next_to_drain(const struct log *log)
     return found;
 }
 
+/* NULL also when what waits may stay in memory. */
+static struct segment *next_to_drain(struct log *log, bool *all)
+{
+    struct segment *s = first_undrained(log);
+
+    *all = false;
+    if (s == NULL || log_drain_limit(log, s, all) <= s->drained_bytes)
+        return NULL;
+    return s;
+}
+
+static bool has_undrained(struct log *log)
+{
+    bool all;
+
+    return !log_is_failed(log) && next_to_drain(log, &all) != NULL;
+}
+
+static void choose_drain(struct log *log)
+{
+    log->drain_segment = log_is_failed(log) ? NULL : next_to_drain(log, &log->drain_all);
+}
+
 static void drain_gather(struct log *log)
 {
-    log->piece_count = tail_gather(&log->tail, log->drain_segment, DRAIN_BYTES_MAX, IO_PIECES_MAX,
-                                   log->pieces, &log->drain_to_bytes, &log->drain_mark);
+    struct segment *s = log->drain_segment;
+    uint64_t limit = log->drain_all ? UINT64_MAX : log_journaled_bytes(log, s);
+    const struct log_mark *done = &log->user.done;
+
+    log->piece_count = tail_gather(&log->tail, s, limit, DRAIN_BYTES_MAX, IO_PIECES_MAX, log->pieces,
+                                   &log->drain_to_bytes, &log->drain_mark);
     ASSERT(log->piece_count > 0);
+    if (!log->drain_all && s->base == done->base && log->drain_to_bytes == done->position)
+        log->drain_mark = (struct tail_mark){done->offset, done->position};
 }
 
 static void drain_written(struct log *log)
@@ -166,6 +206,7 @@ static void drain_written(struct log *log)
     s->whole_bytes = log->drain_mark.position;
     log->drained = log->drain_mark.offset;
     tail_drained(&log->tail, s, s->drained_bytes);
+    log_journal_written(log);
     log_memory_shrink(log->memory);
 }
 
@@ -174,7 +215,7 @@ static bool sync_is_due(const struct log *log)
 #ifdef MUTANT_LOG_ACK_BEFORE_SYNC
     return false;
 #endif
-    return log->settings.durable && log->synced < log->drained;
+    return log->settings.durable && !log_is_covered(log);
 }
 
 static int64_t sync_ms(const struct log *log)
@@ -184,14 +225,21 @@ static int64_t sync_ms(const struct log *log)
     return asked <= 0 || asked > LOG_SYNC_MS_MAX ? LOG_SYNC_MS_MAX : asked;
 }
 
-static void stable_advance(struct log *log)
+static bool sync_is_lazy(const struct log *log)
+{
+    return log->synced < log->drained && !(log->settings.durable && log_is_covered(log));
+}
+
+void stable_advance(struct log *log)
 {
     int64_t stable = log->settings.durable ? log->synced : log->drained;
 
+    if (log->settings.durable && log->user.done.offset > stable)
+        stable = log->user.done.offset;
 #ifdef MUTANT_LOG_ACK_BEFORE_SYNC
     stable = log->drained;
 #endif
-    if (log->synced < log->drained && !io_timer_is_set(&log->sync_timer))
+    if (sync_is_lazy(log) && !io_timer_is_set(&log->sync_timer))
         io_timer_set(log->io, &log->sync_timer,
                      io_now_ns(log->io) + sync_ms(log) * 1000000, sync_timer_fire);
     if (stable <= log->stable)
@@ -231,13 +279,13 @@ static bool flush_is_due(const struct log *log)
     return !list_empty(&log->flush_waiters) && log->synced < log->drained;
 }
 
-static bool worker_has_work(struct log *log)
+bool worker_has_work(struct log *log)
 {
     if (!list_empty(&log->jobs))
         return true;
     if (log_is_failed(log))
         return false;
-    return epochs_are_dirty(&log->epochs) || next_to_drain(log) != NULL || flush_is_due(log);
+    return epochs_are_dirty(&log->epochs) || has_undrained(log) || flush_is_due(log);
 }
 
 static void worker_fail_waiters(struct log *log, int64_t error)
@@ -285,6 +333,8 @@ static bool worker_job_ended(struct log *log, int64_t result)
     free(job);
     if (last)
         log_free(log);
+    else
+        log_settle_sync(log);
     op->done(op, result);
     return last;
 }
@@ -297,6 +347,27 @@ static void worker_rests(struct log *log)
         worker_fail_waiters(log, ERR_OFFLINE);
     if (!list_empty(&log->jobs))
         worker_wake(log);
+    else if (log_uses_journal(log) && log_commit_bytes(log) > 0) /* the epochs had to be saved first */
+        journal_add(log->user.journal, log);
+}
+
+/* Until all is durable and nobody waits for a sync any more, also one that has failed. */
+static bool sync_is_wanted(struct log *log)
+{
+    return log->syncing || log->sync_op_waits || (log->synced < log->drained && !log_is_failed(log));
+}
+
+static void sync_wait(struct log *log, struct op *op)
+{
+    if (log->syncing || !log_is_failed(log))
+        log_sync(log, op);
+    else
+        io_yield(log->io, op);
+}
+
+static bool first_job_is_alone(const struct log *log)
+{
+    return container_of(log->jobs.next, struct job, node)->no_appends;
 }
 
 static void worker_run(struct flow *f)
@@ -306,7 +377,7 @@ static void worker_run(struct flow *f)
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(log->io, &f->op));
     while (worker_has_work(log)) {
-        log->drain_segment = log_is_failed(log) ? NULL : next_to_drain(log);
+        choose_drain(log);
         if (log->drain_segment != NULL) {
             if (log->drain_segment->file_state == FILE_OPEN)
                 segment_hold(log->drain_segment);
@@ -324,6 +395,7 @@ static void worker_run(struct flow *f)
             drain_written(log);
             if (sync_is_due(log))
                 FLOW_TRY(f, "sync a segment", log_sync(log, &f->op));
+            log_settle_sync(log);
             segment_release(&log->drain_held);
             stable_advance(log);
             side_wake(log);
@@ -332,14 +404,16 @@ static void worker_run(struct flow *f)
         if (!log_is_failed(log) && flush_is_due(log))
             FLOW_TRY(f, "sync a segment", log_sync(log, &f->op));
         /* Batches may have come while epochs were saved or synced: a job finds all of them drained. */
-        if (list_empty(&log->jobs) || (!log_is_failed(log) && next_to_drain(log) != NULL))
+        if (list_empty(&log->jobs) || has_undrained(log))
             continue;
         log->alone = true;
         while (side_wake(log), log->siding)
             FLOW_WAIT(f, "side files", side_wait(log, &f->op));
-        while (log->syncing || (log->synced < log->drained && !log_is_failed(log)))
-            FLOW_WAIT(f, "sync", log_sync(log, &f->op));
+        while (sync_is_wanted(log))
+            FLOW_WAIT(f, "sync", sync_wait(log, &f->op));
         io_timer_clear(&log->sync_timer);
+        if (!log_is_failed(log) && first_job_is_alone(log))
+            FLOW_WAIT(f, "end its journalling", log_journal_forget(log, &f->op));
         if (log_is_failed(log))
             worker_fail_waiters(log, ERR_OFFLINE);
         if (list_empty(&log->jobs)) {

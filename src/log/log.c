@@ -1,6 +1,7 @@
 /* A log's life, and what it says about itself. */
 #include <stdlib.h>
 
+#include "log/journal.h"
 #include "log/state.h"
 
 void ops_complete_all(struct io *io, struct list *ops, int64_t result)
@@ -22,6 +23,8 @@ void log_fail(struct log *log, int64_t error, const char *what)
         log->failed = true;
         if (log->opened)
             worker_wake(log); /* ends what waits */
+        if (log->user.journal != NULL)
+            journal_look(log->user.journal);
     }
     if (error == ERR_OFFLINE)
         return;
@@ -87,6 +90,8 @@ void log_segments_remove(struct log *log, uint32_t index)
 void log_free(struct log *log)
 {
     io_timer_clear(&log->sync_timer);
+    if (log->user.journal != NULL)
+        journal_leave(log->user.journal, log);
     tail_deinit(&log->tail);
     while (log->segment_count > 0)
         log_segments_remove(log, log->segment_count - 1);
@@ -150,6 +155,8 @@ void log_set_settings(struct log *log, const struct log_settings *settings)
 {
     log->settings = *settings;
     log->producers.expiration_ms = settings->producer_expiration_ms;
+    if (!log->closing && worker_has_work(log)) /* it may not be journalled any more */
+        worker_wake(log);
 }
 
 int64_t log_max_timestamp_ms(const struct log *log)

@@ -4,15 +4,20 @@
  * as Kafka writes them. New batches are copied once into the *tail*, memory blocks aligned to the
  * segment file, and leave it by a *drain*: a write from the tail to the segment file.
  *
+ * Small appends of durable logs become stable before that, by one commit for all logs of a
+ * directory: the journal (journal.h). The segments get them later.
+ *
  *        start              drained        stable         end
  *          |                   |              |            |
  *   [ segment 0 ][ segment 812 ][ segment 1650 ............]
  *    files alone hold it        | tail (memory), drain follows
  *
- *   L1  start <= drained <= end and start <= stable <= end; none but `end` moves back, and `end`
- *       only by truncation.
+ *   L1  start <= stable <= end and drained <= end; none but `end` moves back, and `end` only by
+ *       truncation. `stable` may be above `drained` (the journal has it) or below it (the sync is
+ *       under way).
  *   L2  `stable` is what may be acknowledged: everything below it has left the process, and, when the
- *       log is durable, is on stable storage.
+ *       log is durable, is on stable storage: in segments, or in the journal, which is brought into
+ *       the segments before the log opens again.
  *   L3  Indexes, producer snapshots and checkpoints may lag the log, never lead it.
  *   L4  An epoch's start is durable before a batch of that epoch is.
  *   L5  Only the last segment is written to. Batches are never changed.
@@ -68,6 +73,7 @@ struct log_dir {
     uint32_t found_count;
     struct io *home;
     struct io_file *lock;
+    struct journals *journals; /* private: journal.h */
     /* Called once, on the shard of `io`, where it happened, with what failed. */
     void (*failed)(struct log_dir *dir, struct io *io, const struct fail *why, void *ctx);
     void *failed_ctx;
@@ -136,19 +142,19 @@ struct log_settings {
     int64_t sync_ms;                 /* flush.ms: otherwise the sync follows within this time; 0 and more
                                         than LOG_SYNC_MS_MAX are LOG_SYNC_MS_MAX */
 };
-/* How long a relaxed log's newest records may be in the page cache alone. Until the journal makes syncs cheap,
- * more of them hold up the writes between them. */
+/* How long a relaxed log's newest records may be in the page cache alone: each sync holds up the writes beside it. */
 #define LOG_SYNC_MS_MAX 5000
 
 /* How much memory tails may take, shared by the logs of a shard. Zeroed but for `limit_bytes` it is
  * ready for log_open. */
 struct log_memory {
     uint64_t used_bytes;
-    uint64_t limit_bytes;   /* above it, drained blocks are dropped, oldest first */
+    uint64_t limit_bytes;   /* above it, drained blocks are dropped, oldest first, and others drained */
     uint64_t read_bytes;    /* of the blocks that readers hold */
     uint64_t read_bytes_max; /* beyond, what is in a file is read from there; 0 = no limit */
     struct ledger *ledger;  /* where used_bytes are counted, too; NULL */
     struct list cached;     /* drained blocks that are kept for readers, oldest first */
+    struct list undrained;  /* private: logs that keep what the journal holds too, longest first */
     struct list files;      /* private: open segment files without users, oldest first */
     uint32_t files_open;    /* private */
     uint32_t files_max;     /* above it, idle files are closed, oldest first; 0 = the default */

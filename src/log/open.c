@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "log/journal.h"
 #include "log/state.h"
 
 /* The longest name that is made in a log's directory, and what is added to the directory itself. */
@@ -58,11 +59,21 @@ static struct log *log_new(const struct log_open *o)
     list_init(&log->start_waiters);
     if (log->memory->cached.next == NULL) {
         list_init(&log->memory->cached);
+        list_init(&log->memory->undrained);
         list_init(&log->memory->files);
         list_init(&log->memory->deletions);
         list_init(&log->memory->spare);
     }
     return log;
+}
+
+/* The metadata log has its own rules of what is durable when; without an id nobody could find a log again. */
+static void join_journal(struct log *log)
+{
+    if (log->is_metadata || uuid_is_zero(log->topic_id))
+        return;
+    log_journal_reset(log);
+    log->user.journal = journal_of(log->dir, log->io, log->telemetry, log->memory);
 }
 
 static void opening_end(struct opening *x, int64_t result)
@@ -76,6 +87,7 @@ static void opening_end(struct opening *x, int64_t result)
         log_free(x->log);
     } else {
         x->log->opened = true;
+        join_journal(x->log);
         *x->out = x->log;
     }
     io_entries_free(&x->entries);

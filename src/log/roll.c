@@ -36,6 +36,7 @@ void log_roll(struct log *log, int64_t base)
     s->timestamps_known = true;
     producers_print(&log->producers, &s->snapshot);
     log_segments_add(log, s);
+    worker_wake(log); /* what the journal alone had of the old one may not stay in memory */
 }
 
 /* ---- aside: closing rolled segments, writing index entries --------------------------------- */
@@ -105,7 +106,9 @@ static void side_run(struct flow *f)
             break;
         FLOW_TRY(f, "open a rolled segment", segment_use(log->side_segment, &f->op));
         log->side_held = log->side_segment;
+#ifndef MUTANT_JOURNAL_DRAINED_EARLY
         FLOW_TRY(f, "sync a rolled segment", io_sync(log->side_segment->file, &f->op));
+#endif
         FLOW_WAIT(f, "save its indexes",
                   log->side_save = segment_save_start(log->side_segment, true, &f->op));
         segment_save_free(log->side_save);
@@ -114,6 +117,8 @@ static void side_run(struct flow *f)
         FLOW_TRY(
             f, "save its producers",
             file_replace(log->io, log->path, snapshot_file_name(log), snapshot_bytes(log), &f->op));
+        FLOW_TRY(f, "end its journalling",
+                 log_journal_drained(log, segment_after(log, log->side_segment), &f->op));
         segment_closed(log);
     }
     if (trim_is_due(log))

@@ -92,6 +92,30 @@ struct segment {
     struct index_chunk chunk;
 };
 
+/* A place in the log: the batches below `offset` end at `position` of the segment `base`. */
+struct log_mark {
+    int64_t base;
+    uint64_t position;
+    int64_t offset;
+};
+
+/* What a log and its journal know of each other (journal.h). */
+struct journal_user {
+    struct journal *journal; /* NULL: it has none */
+    struct list ready;       /* in journal.ready: it has bytes to commit */
+    struct list committing;  /* its bytes are in the commit that is written */
+    struct list live;        /* its segments may lack what the journal holds */
+    struct list undrained;   /* in log_memory.undrained: memory alone holds what the journal holds too */
+    struct log_mark done;    /* below it all is in the journal, or was durable in segments when this was set */
+    struct log_mark next;    /* `done` once the commit that is written is durable */
+    uint64_t first;          /* while live: the first commit whose bytes segments may lack */
+    uint64_t first_later;    /* the same once what is settled now is durable; 0 none */
+    uint64_t last;           /* newest commit with bytes of the log; 0 none */
+    int64_t settle_to;
+    bool settling;           /* up to settle_to all is to be durable in segments */
+    bool drain_soon;         /* memory is wanted */
+};
+
 /* A whole operation on the log that needs it alone: everything is drained and durable when it
  * begins, and nothing else changes files until it ends. */
 struct job {
@@ -127,6 +151,7 @@ struct log {
     struct segment **segments; /* ascending by base; the last one is written to */
     uint32_t segment_count, segment_capacity;
 
+    struct journal_user user;
     struct tail tail;
     struct epochs epochs;
     struct producers producers;
@@ -145,6 +170,7 @@ struct log {
     bool working;
     struct segment *drain_segment;
     struct segment *drain_held, *sync_held, *side_held; /* in use by the flow of that name */
+    bool drain_all;            /* and not only what the journal holds */
     uint64_t drain_to_bytes;
     struct tail_mark drain_mark;
     struct op sync_op;         /* of the timer */
@@ -264,12 +290,42 @@ void trim_start(struct log *log, struct op *op);
 /* ---- drain.c ------------------------------------------------------------------------------- */
 
 void worker_wake(struct log *log);
+bool worker_has_work(struct log *log);
+void stable_advance(struct log *log);
+void log_sync_soon(struct log *log); /* log_sync for nobody in particular */
 void epochs_save(struct log *log, struct op *op); /* replace the file */
 void log_sync(struct log *log, struct op *op); /* everything that is drained now becomes durable */
 /* Queue a job; it is embedded first in its owner's struct, from malloc, and freed when it has
  * ended. `run` ends with flow_done(f, result); `op` is completed with it. */
 void log_job_add(struct log *log, struct job *job, void (*run)(struct flow *f), struct op *op);
 void log_recovery_point_advance(struct log *log);
+
+/* ---- journal_log.c ------------------------------------------------------------------------- */
+
+/* What was appended is to become stable: by the journal, or by a drain. */
+void log_stabilize(struct log *log);
+/* Small appends become stable by commits now; the segments get them later. */
+bool log_uses_journal(struct log *log);
+/* Bytes that the log would add to a commit now, with entries; 0: nothing, or not now. */
+uint32_t log_commit_bytes(struct log *log);
+/* Up to where the worker may drain `s` now; s->drained_bytes when it should not. `*all`: not only what the journal
+ * holds. */
+uint64_t log_drain_limit(struct log *log, const struct segment *s, bool *all);
+/* Up to where the journal holds `s`; at least s->drained_bytes. */
+uint64_t log_journaled_bytes(const struct log *log, const struct segment *s);
+/* Everything drained is in the journal or durable in segments. */
+bool log_is_covered(const struct log *log);
+/* Segments have got more; they are durable up to log->synced. */
+void log_journal_written(struct log *log);
+void log_journal_synced(struct log *log);
+void log_settle_sync(struct log *log);
+/* Positions have changed: the journal holds nothing. */
+void log_journal_reset(struct log *log);
+/* Before a job that ends the log or changes what there is, when all is durable in segments: the journal forgets the
+ * log. Completes when that is durable. */
+void log_journal_forget(struct log *log, struct op *op);
+/* The segments before `s` are to be closed: nothing of them is written again. Completes when that is durable. */
+void log_journal_drained(struct log *log, const struct segment *s, struct op *op);
 
 /* ---- append.c ------------------------------------------------------------------------------ */
 

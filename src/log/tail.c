@@ -150,6 +150,11 @@ static void drop_cached(struct log_memory *m, uint64_t to_bytes)
         ASSERT(block_of(t, 0) == b);
         tail_drop_first(t);
     }
+    if (m->used_bytes <= m->limit_bytes || list_empty(&m->undrained))
+        return;
+    struct log *log = container_of(list_take_head(&m->undrained), struct log, user.undrained);
+    log->user.drain_soon = true;
+    worker_wake(log);
 }
 
 void log_memory_shrink(struct log_memory *m)
@@ -274,7 +279,7 @@ void tail_append(struct log *log, struct segment *s, const struct batch *batch, 
 
 /* ---- drain --------------------------------------------------------------------------------- */
 
-uint32_t tail_gather(const struct tail *t, const struct segment *s, uint32_t bytes_max,
+uint32_t tail_gather(const struct tail *t, const struct segment *s, uint64_t limit, uint32_t bytes_max,
                      uint32_t pieces_max, struct bytes *pieces, uint64_t *to_bytes,
                      struct tail_mark *mark)
 {
@@ -284,12 +289,14 @@ uint32_t tail_gather(const struct tail *t, const struct segment *s, uint32_t byt
         const struct tail_block *b = block_of(t, i);
         if (b->segment != s)
             break;
-        uint64_t from = b->position + b->from;
+        uint64_t from = b->position + b->from, to = b->position + b->used;
         if (from < s->drained_bytes)
             from = s->drained_bytes;
-        uint32_t n = (uint32_t)(b->position + b->used - from);
-        if (n == 0)
+        if (to > limit)
+            to = limit;
+        if (to <= from)
             continue;
+        uint32_t n = (uint32_t)(to - from);
         if (count > 0 && bytes + n > bytes_max)
             break;
         pieces[count++] = (struct bytes){b->p + (from - b->position), (int32_t)n};

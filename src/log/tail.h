@@ -70,9 +70,10 @@ void tail_deinit(struct tail *t);
 void tail_append(struct log *log, struct segment *s, const struct batch *b, int64_t base_offset,
                  int32_t leader_epoch);
 
-/* Pieces of what is not drained in `s`, at most `bytes_max` and `pieces_max`. Returns their count;
- * `*to_bytes` is the position behind them, `*mark` what is whole below it. */
-uint32_t tail_gather(const struct tail *t, const struct segment *s, uint32_t bytes_max,
+/* Pieces of what is not drained in `s` below `limit`, at most `bytes_max` and `pieces_max`. Returns their count;
+ * `*to_bytes` is the position behind them, `*mark` what is whole below it; where `limit` lies inside a block, who
+ * gave it knows better. */
+uint32_t tail_gather(const struct tail *t, const struct segment *s, uint64_t limit, uint32_t bytes_max,
                      uint32_t pieces_max, struct bytes *pieces, uint64_t *to_bytes,
                      struct tail_mark *mark);
 

@@ -51,6 +51,7 @@ static void set_end(struct log *log, int64_t end)
         log->stable = end;
     if (log->recovery_point > end)
         log->recovery_point = end;
+    log_journal_reset(log);
 }
 
 /* The newest of the snapshots that are left. */
@@ -282,6 +283,7 @@ static void restart_positions(struct cutting *c)
     log_segments_add(log, c->segment);
     log->start = log->end = log->drained = log->synced = c->offset;
     log->stable = log->recovery_point = c->offset;
+    log_journal_reset(log);
 }
 
 static void restart_run(struct flow *f)

@@ -45,11 +45,14 @@ static bool step(void *world)
 static void lab_restart(struct story *s)
 {
     struct log_settings settings = s->lab.settings;
+    uint64_t limit_bytes = s->lab.memory.limit_bytes;
 
     sim_node_start(s->node, 1);
     lab_init(&s->lab, sim_node_io(s->node, 0), step, s->sim, "/data");
-    if (settings.segment_bytes != 0)
-        s->lab.settings = settings;
+    if (settings.segment_bytes == 0)
+        return;
+    s->lab.settings = settings;
+    s->lab.memory.limit_bytes = limit_bytes;
 }
 
 static struct story *story_new(uint64_t seed, bool durable)

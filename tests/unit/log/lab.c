@@ -91,13 +91,25 @@ static void on_stable(void *ctx)
 
 struct log *lab_log_open(struct lab *lab, const char *topic, bool clean)
 {
+    struct uuid id = UUID_ZERO;
+
+    id.b[15] = 9;
+    for (uint32_t i = 0; i < lab->dir->found_count; i++) {
+        if (strcmp(lab->dir->found[i].topic, topic) == 0 && lab->dir->found[i].partition == 0)
+            id = lab->dir->found[i].topic_id;
+    }
+    return lab_log_open_as(lab, topic, id, clean);
+}
+
+struct log *lab_log_open_as(struct lab *lab, const char *topic, struct uuid id, bool clean)
+{
     struct log_open o = {
         .io = lab->io,
         .telemetry = lab->telemetry,
         .dir = lab->dir,
         .memory = &lab->memory,
         .topic = str_of(topic),
-        .topic_id = UUID_ZERO,
+        .topic_id = id,
         .settings = lab->settings,
         .recovery_point = checkpoint_find(&lab->dir->recovery_point, str_of(topic), 0, 0),
         .start_offset = checkpoint_find(&lab->dir->log_start, str_of(topic), 0, -1),
@@ -108,11 +120,6 @@ struct log *lab_log_open(struct lab *lab, const char *topic, bool clean)
     struct log *log = NULL;
 
     lab->fail = (struct fail){0};
-    o.topic_id.b[15] = 9;
-    for (uint32_t i = 0; i < lab->dir->found_count; i++) {
-        if (strcmp(lab->dir->found[i].topic, topic) == 0 && lab->dir->found[i].partition == 0)
-            o.topic_id = lab->dir->found[i].topic_id;
-    }
     if (WAIT(lab, log_open(&o, &log, &lab->fail, op)) < 0)
         return NULL;
     return log;

@@ -50,6 +50,8 @@ int64_t lab_dir_open(struct lab *lab);
 void lab_dir_close(struct lab *lab, bool clean);
 /* Open TOPIC-0 with what the directory's checkpoints say; NULL with lab->fail set. */
 struct log *lab_log_open(struct lab *lab, const char *topic, bool clean);
+/* The same with a topic id, whatever lies there. */
+struct log *lab_log_open_as(struct lab *lab, const char *topic, struct uuid id, bool clean);
 struct log *lab_log(struct lab *lab, const char *topic); /* must succeed; clean as the directory */
 /* Close the log; write its checkpoints and the directory's marker; all must succeed. */
 void lab_stop(struct lab *lab, struct log *log, const char *topic);
