@@ -186,8 +186,9 @@ static void settled(struct log *log, uint64_t first)
 {
     struct journal_user *u = &log->user;
 
-    if (first == 0)
-        list_remove(&u->live);
+    list_remove(&u->live);
+    if (first != 0)
+        list_add_tail(&u->journal->live, &u->live); /* behind those that are still to be asked */
     u->first = first;
     u->first_later = 0;
     if (u->settling)

@@ -5,7 +5,7 @@ import shutil
 
 from checks import check, equal, offsets_contiguous, wait_for
 from scenario import scenario
-from server import KafkaServer
+from server import KafkaServer, ServerError
 
 DUMP = "org.apache.kafka.tools.DumpLogSegments"
 TROUBLE = re.compile(r"mismatch|non-consecutive|out of order|isvalid: false|exception|corrupt|could not|failed", re.IGNORECASE)
@@ -157,6 +157,7 @@ def dump_log_segments(ctx):
     fill(ctx, server, "second")
     before = everything(ctx, server)
     server.kill()
+    server.drain()
     text_files(server, clean=False, when="after kill -9")
     equal("records on disk after kill -9", dump_all(ctx, server, "after kill -9"), records_per_partition(before, PARTITIONS_SECOND))
 
@@ -169,11 +170,21 @@ def dump_log_segments(ctx):
 
 @scenario
 def kafka_recovers(ctx):
-    """Kafka starts on a copy of a directory whose server was killed, and recovers all that was acknowledged."""
+    """Kafka starts on a copy of a directory whose server was killed, and recovers all that was acknowledged; with a
+    journal it does not start, so that it cannot overlook what only lies there."""
     server = ctx.server()
     fill(ctx, server, "first")
     before = everything(ctx, server)
     server.kill()
+    if any((d / "millrace.journal").exists() for d in server.log_dirs):
+        try:
+            ctx.server(prepare=copy_of(server), server_class=KafkaServer)
+            raise AssertionError("Kafka started beside a journal")
+        except ServerError:
+            pass
+    else:
+        check("the journal was in use", ctx.is_kafka)
+    server.drain()
     kafka = ctx.server(prepare=copy_of(server), server_class=KafkaServer)
     equal("as Kafka sees it", everything(ctx, kafka), before)
     kafka.stop()

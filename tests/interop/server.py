@@ -135,6 +135,9 @@ class Server:
         process.kill()
         process.wait()
 
+    def drain(self):
+        """Bring what lies beside the segments into them, after kill -9: so that others find it."""
+
     def restart(self):
         self.stop()
         self.start()
@@ -174,6 +177,13 @@ class MillraceServer(Server):
                               capture_output=True, text=True, timeout=START_TIMEOUT_S)
         if done.returncode != 0:
             raise ServerError(f"storage format ended with {done.returncode}: {done.stdout}{done.stderr}")
+
+    def drain(self):
+        for d in self.log_dirs:
+            done = subprocess.run([self.binary, "storage", "drain", str(d)], capture_output=True, text=True,
+                                  timeout=START_TIMEOUT_S)
+            if done.returncode != 0 or (d / "millrace.journal").exists():
+                raise ServerError(f"storage drain ended with {done.returncode}: {done.stdout}{done.stderr}")
 
     def command(self):
         return [self.binary, "server", str(self.config), *(word for o in self.overrides for word in ("--override", o))]

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build" / "mutants"
 SEEDS = 2000
 SIM = "tests/sim_node"
+JOURNAL = "tests/unit_log journal*"  # the tests of that name
 
 # What each one does, and who is asked to notice it.
 MUTANTS = {
@@ -36,13 +37,13 @@ MUTANTS = {
     "LOG_END_UNNAMED": ("the last segment goes before the next one is there", "tests/unit_log"),
     "LOG_START_UNSYNCED": ("a removed segment may come back behind a hole", "tests/unit_log"),
     "LOG_ID_UNREAD": ("a partition whose id cannot be read is set aside", "tests/unit_log"),
-    "JOURNAL_ACK_EARLY": ("a commit is acknowledged before it is durable", "tests/unit_log"),
-    "JOURNAL_DRAINED_EARLY": ("a segment leaves the journal before it is durable", "tests/unit_log"),
+    "JOURNAL_ACK_EARLY": ("a commit is acknowledged before it is durable", JOURNAL),
+    "JOURNAL_DRAINED_EARLY": ("a segment leaves the journal before it is durable", JOURNAL),
     "JOURNAL_NOT_REPLAYED": ("journals are removed at a start, not replayed", SIM),
-    "JOURNAL_RECYCLED_EARLY": ("a chunk is used again before segments hold its bytes", "tests/unit_log"),
-    "JOURNAL_HOLE_UNNOTICED": ("a commit that is missing is not missed", "tests/unit_log"),
-    "JOURNAL_NO_RESET": ("the journal does not know of truncations", "tests/unit_log"),
-    "JOURNAL_FOLDER_BEFORE_SYNC": ("journals are removed before segments are durable", "tests/unit_log"),
+    "JOURNAL_RECYCLED_EARLY": ("a chunk is used again before segments hold its bytes", JOURNAL),
+    "JOURNAL_HOLE_UNNOTICED": ("a commit that is missing is not missed", JOURNAL),
+    "JOURNAL_NO_RESET": ("the journal does not know of truncations", JOURNAL),
+    "JOURNAL_FOLDER_BEFORE_SYNC": ("journals are removed before segments are durable", JOURNAL),
     "IMAGE_EPOCH_STAYS": ("a leader that comes back has its old epoch", SIM),
     "CONTROLLER_ANSWER_BEFORE_COMMIT": ("the controller answers what is not durable yet", SIM),
     "BROKER_ACKS_ONE_AT_ONCE": ("acks=1 is answered when the batch is in memory", SIM),
@@ -76,7 +77,7 @@ def configure():
         if done.returncode != 0:
             print(done.stdout[-4000:])
             sys.exit("mutants: meson setup failed")
-    must(["ninja", *sorted({program for _, program in MUTANTS.values()})], "the build without a mutant")
+    must(["ninja", *sorted({program.split()[0] for _, program in MUTANTS.values()})], "the build without a mutant")
 
 
 def sources_of(name):
@@ -127,8 +128,8 @@ def ask_seeds(program):
     return True, f"seed {broke[1]}, the {int(count[1]) + 1}th: {broke[2][:110]}"
 
 
-def ask_unit(program):
-    done = run([program], timeout=120)
+def ask_unit(program, *pattern):
+    done = run([program, *pattern], timeout=300)
     if done.returncode == 0:
         return False, "its unit test notices nothing"
     failed = re.findall(r"\[  FAILED  \] (\S+)", done.stdout)
@@ -136,9 +137,9 @@ def ask_unit(program):
 
 
 def try_one(name, commands):
-    _, program = MUTANTS[name]
+    program, *pattern = MUTANTS[name][1].split()
     linked = link_with(name, program, compile_with(name, commands))
-    return ask_seeds(linked) if program == SIM else ask_unit(linked)
+    return ask_seeds(linked) if program == SIM else ask_unit(linked, *pattern)
 
 
 def main():
