@@ -150,7 +150,7 @@ static void drop_cached(struct log_memory *m, uint64_t to_bytes)
         ASSERT(block_of(t, 0) == b);
         tail_drop_first(t);
     }
-    if (m->used_bytes <= m->limit_bytes || list_empty(&m->undrained))
+    if (m->used_bytes <= to_bytes || list_empty(&m->undrained))
         return;
     struct log *log = container_of(list_take_head(&m->undrained), struct log, user.undrained);
     log->user.drain_soon = true;
