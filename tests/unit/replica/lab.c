@@ -493,7 +493,7 @@ struct str lab_names(struct lab *lab, uint32_t dir, struct text *out)
     for (uint32_t i = 0; i < entries.count; i++) {
         struct str name = str_of(entries.entries[i].name);
         struct str kind = str_ends(name, STR("-stray")) ? STR("-stray") : STR("-delete");
-        if (!entries.entries[i].is_dir)
+        if (!entries.entries[i].is_dir || str_equal(name, STR("millrace.journal")))
             continue;
         if (str_ends(name, kind)) {
             name.n -= kind.n + 32;
