@@ -337,9 +337,11 @@ static void load_timestamps_run(struct flow *f)
         FLOW_TRY(f, "read a time index",
                  io_read(p->file, (p->entries - 1) * TIME_ENTRY_BYTES, p->entry, TIME_ENTRY_BYTES,
                          &f->op));
-        s->max_timestamp_ms = get_i64(p->entry);
-        s->max_timestamp_offset = s->base + get_u32(p->entry + 8);
-        s->last_time_entry_ms = s->max_timestamp_ms;
+        if (get_i64(p->entry) > 0) { /* else zeros of an index that was never cut: nothing is known */
+            s->max_timestamp_ms = get_i64(p->entry);
+            s->max_timestamp_offset = s->base + get_u32(p->entry + 8);
+            s->last_time_entry_ms = s->max_timestamp_ms;
+        }
         FLOW_WAIT(f, "close a time index", io_close(p->file, &f->op));
     }
     s->timestamps_known = true;

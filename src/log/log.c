@@ -146,9 +146,20 @@ uint64_t log_size_bytes(const struct log *log)
     return log->size_bytes;
 }
 
+/* The scan after a crash must begin in a segment whose side files are not durable, so in the last one at least: the
+ * next one may begin at its end. */
 int64_t log_recovery_point(const struct log *log)
 {
-    return log->recovery_point;
+    int64_t point = log->recovery_point, end = log->end;
+
+#ifdef MUTANT_LOG_POINT_AT_END
+    return point;
+#endif
+    for (uint32_t i = log->segment_count; i-- > 0 && !log->segments[i]->closed; end = log->segments[i]->base) {
+        if (end - 1 < point && log->segments[i]->size_bytes > 0)
+            point = end - 1;
+    }
+    return point;
 }
 
 void log_set_settings(struct log *log, const struct log_settings *settings)

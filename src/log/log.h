@@ -213,7 +213,8 @@ int64_t log_end(const struct log *log);
 struct uuid log_topic_id(const struct log *log);
 uint64_t log_size_bytes(const struct log *log);     /* of all segments, tail included */
 uint32_t log_segment_count(const struct log *log);
-int64_t log_recovery_point(const struct log *log);  /* everything below is synced in segment files */
+int64_t log_recovery_point(const struct log *log);  /* for the checkpoint: all below is synced in segment files, and the
+                                                       segments that end below have their side files */
 void log_set_settings(struct log *log, const struct log_settings *settings);
 int64_t log_max_timestamp_ms(const struct log *log); /* -1 when empty */
 
@@ -249,7 +250,7 @@ void log_note_epoch(struct log *log, int32_t epoch);
 void log_begin_epoch(struct log *log, int32_t epoch, struct op *op);
 
 /* Ask that everything appended so far be drained and synced; completes when it is (whatever
- * settings.durable says). log_recovery_point is then at least what log_end was. */
+ * settings.durable says), and the side files of rolled segments are durable. */
 void log_flush(struct log *log, struct op *op);
 
 /* Cut the log so that log_end == offset (start <= offset <= end). Completes when durable; appends are

@@ -21,7 +21,10 @@ struct trimming {
     char from[LOG_PATH_BYTES], to[LOG_PATH_BYTES + sizeof(".deleted")];
 };
 
-static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"};
+/* The .log goes first: what a crash leaves of the others are orphans, which are removed at the next start. The
+ * producers as of its base go when it cannot come back, because recovery would begin with them. */
+enum { LOG_SUFFIX, SNAPSHOT_SUFFIX = 4, SUFFIXES };
+static const char *const suffixes[SUFFIXES] = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"};
 
 static bool first_is_below(const struct log *log)
 {
@@ -89,8 +92,7 @@ static void trim_end(struct trimming *t, int64_t result)
     free(t);
 }
 
-/* The .log goes first: what a crash leaves of the others are orphans, which are removed at the next start. Each
- * segment is gone for good before the next one goes: else a power cut could bring one back behind a hole. */
+/* Each segment is gone for good before the next one goes: else a power cut could bring one back behind a hole. */
 static void trim_run(struct flow *f)
 {
     struct trimming *t = container_of(f, struct trimming, flow);
@@ -110,7 +112,11 @@ static void trim_run(struct flow *f)
             segment_release(&t->held);
         }
         say_why(log);
-        for (t->i = 0; t->i < array_count(suffixes); t->i++) {
+        for (t->i = LOG_SUFFIX; t->i < SUFFIXES; t->i++) {
+#ifndef MUTANT_LOG_START_UNSYNCED
+            if (t->i == SNAPSHOT_SUFFIX)
+                FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
+#endif
             name_paths(t);
             FLOW_WAIT(f, "rename a segment", io_rename(log->io, t->from, t->to, &f->op));
             if (f->result == -ENOENT)
@@ -119,9 +125,6 @@ static void trim_run(struct flow *f)
                 goto failed;
             text_add(&t->removed, t->to, strlen(t->to) + 1);
         }
-#ifndef MUTANT_LOG_START_UNSYNCED
-        FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
-#endif
         forget_first(log);
     }
     FLOW_END(f);

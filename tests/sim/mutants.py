@@ -35,6 +35,7 @@ MUTANTS = {
     "LOG_EPOCH_AFTER_DATA": ("an epoch's start is saved after its first batch", "tests/unit_log"),
     "LOG_NAME_NOT_SYNCED": ("a new partition's directory may vanish in a power cut", SIM),
     "LOG_END_UNNAMED": ("the last segment goes before the next one is there", "tests/unit_log"),
+    "LOG_POINT_AT_END": ("recovery passes over a segment whose indexes are not durable", "tests/unit_log"),
     "LOG_START_UNSYNCED": ("a removed segment may come back behind a hole", "tests/unit_log"),
     "LOG_ID_UNREAD": ("a partition whose id cannot be read is set aside", "tests/unit_log"),
     "JOURNAL_ACK_EARLY": ("a commit is acknowledged before it is durable", JOURNAL),

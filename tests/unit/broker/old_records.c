@@ -296,6 +296,8 @@ TEST(broker_retention, compacted_topics_keep_their_records)
 
 /* ---- checkpoints ------------------------------------------------------------------------------ */
 
+/* A recovery point lies inside the last segment, not at its end. */
+
 TEST(broker_checkpoints, each_has_its_own_interval)
 {
     struct lab lab;
@@ -315,14 +317,14 @@ TEST(broker_checkpoints, each_has_its_own_interval)
     CHECK_FILE(&lab, POINTS, "");
     CHECK_FILE(&lab, STARTS, "");
     lab_pass(&lab, 7 * SEC); /* 11 */
-    CHECK_FILE(&lab, POINTS, "0\n1\nt 0 5\n");
+    CHECK_FILE(&lab, POINTS, "0\n1\nt 0 4\n");
     CHECK_FILE(&lab, STARTS, "0\n0\n");
     lab_produce(&c, topic, 0, 5);
     lab_pass(&lab, 4 * SEC); /* 15 */
     CHECK_FILE(&lab, MARKS, "0\n1\nt 0 10\n");
-    CHECK_FILE(&lab, POINTS, "0\n1\nt 0 5\n");
+    CHECK_FILE(&lab, POINTS, "0\n1\nt 0 4\n");
     lab_pass(&lab, 3 * SEC); /* 18 */
-    CHECK_FILE(&lab, POINTS, "0\n1\nt 0 10\n");
+    CHECK_FILE(&lab, POINTS, "0\n1\nt 0 9\n");
     CHECK_EQ(delete_records(&c, "t", 0, 4), 4);
     CHECK_FILE(&lab, STARTS, "0\n1\nt 0 4\n");
     client_close(&c);
@@ -343,10 +345,10 @@ TEST(broker_checkpoints, an_interval_of_0_is_once)
     struct uuid topic = lab_topic(&lab, &c, "t", 1);
     lab_produce(&c, topic, 0, 5);
     lab_pass(&lab, 31 * SEC);
-    CHECK_FILE(&lab, POINTS, "0\n1\nt 0 5\n");
+    CHECK_FILE(&lab, POINTS, "0\n1\nt 0 4\n");
     lab_produce(&c, topic, 0, 5);
     lab_pass(&lab, 300 * SEC);
-    CHECK_FILE(&lab, POINTS, "0\n1\nt 0 5\n");
+    CHECK_FILE(&lab, POINTS, "0\n1\nt 0 4\n");
     client_close(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);

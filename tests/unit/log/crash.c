@@ -21,6 +21,7 @@ struct entry {
     int32_t epoch;
     int64_t producer_id;
     int32_t last_sequence;
+    int64_t timestamp_ms; /* of its first record; the others +1 each */
 };
 
 struct story {
@@ -33,6 +34,7 @@ struct story {
     int64_t acknowledged;     /* everything below it must be there */
     int64_t started;          /* the start may be raised to here */
     int64_t checkpoint_start; /* that was told to be durable */
+    bool point_is_old;        /* the recovery point in the checkpoint may be of before a truncation */
     int32_t next_sequence[3];
     uint32_t distinct; /* so that no two batches are alike */
 };
@@ -127,6 +129,7 @@ static void append(struct story *s, int64_t producer, int32_t epoch, int marker)
                         .last = done.last_offset,
                         .epoch = epoch,
                         .producer_id = producer > 0 ? producer : -1,
+                        .timestamp_ms = b.timestamp_ms,
                         .last_sequence = marker != 0 ? -1 : b.sequence + b.count - 1};
     batch_stamp((uint8_t *)e->bytes.p, e->base, epoch);
     s->count++;
@@ -168,8 +171,10 @@ static void save_checkpoints(struct story *s)
     struct checkpoint_entry point = {(char *)(uintptr_t)TOPIC, 0, log_recovery_point(s->log)};
     struct checkpoint_entry start = {(char *)(uintptr_t)TOPIC, 0, log_start(s->log)};
     struct checkpoint points = {&point, 1}, starts = {&start, 1};
-    if (WAIT(&s->lab, log_dir_checkpoint(s->lab.dir, &points, &starts, NULL, op)) == 0)
-        s->checkpoint_start = start.offset;
+    if (WAIT(&s->lab, log_dir_checkpoint(s->lab.dir, &points, &starts, NULL, op)) < 0)
+        return;
+    s->checkpoint_start = start.offset;
+    s->point_is_old = false;
 }
 
 /* Cut at the base of the n-th batch from the end. */
@@ -180,6 +185,7 @@ static void truncate_last(struct story *s, uint32_t n)
     int64_t offset = s->entries[s->count - n].base;
     if (s->acknowledged > offset)
         s->acknowledged = offset;
+    s->point_is_old = true;
     if (WAIT(&s->lab, log_truncate(s->log, offset, op)) < 0)
         return; /* all of them may still be there */
     CHECK_EQ(log_end(s->log), offset);
@@ -274,6 +280,32 @@ static void check_producers(struct story *s)
     CHECK_EQ(last[2], -2);
 }
 
+/* The first record with a timestamp that is not below `timestamp_ms`, as the batches say; -1 none. */
+static int64_t first_since(const struct story *s, int64_t timestamp_ms)
+{
+    for (uint32_t i = 0; i < s->count && s->entries[i].base < log_end(s->log); i++) {
+        const struct entry *e = &s->entries[i];
+        for (int64_t k = 0; k <= e->last - e->base; k++) {
+            if (e->timestamp_ms + k >= timestamp_ms && e->base + k >= log_start(s->log))
+                return e->base + k;
+        }
+    }
+    return -1;
+}
+
+/* Time indexes lead to what the batches say. */
+static void check_times(struct story *s)
+{
+    for (uint32_t i = 0; i < s->count && s->entries[i].base < log_end(s->log); i += 5) {
+        struct log_time_found found = {.offset = -1};
+        int64_t expected = first_since(s, s->entries[i].timestamp_ms);
+        if (WAIT(&s->lab, log_find_time(s->log, s->entries[i].timestamp_ms, log_end(s->log), &found, op)) >= 0)
+            CHECK_EQ(found.offset, expected);
+        else
+            CHECK(!is_up(s));
+    }
+}
+
 /* ---- what must hold on the disk, whenever the power goes ----------------------------------- */
 
 /* The files of t-0 that end in `suffix`, ascending; their paths, one a line. */
@@ -347,6 +379,8 @@ static void check_log(struct story *s)
     }
     CHECK_BYTES(found.p, found.n, expected.p, expected.n);
     check_producers(s);
+    if (!s->point_is_old)
+        check_times(s);
     text_deinit(&found);
     text_deinit(&expected);
 }

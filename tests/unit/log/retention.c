@@ -252,6 +252,22 @@ TEST(log_retention, timestamps_are_read_after_a_restart)
     bench_free(b);
 }
 
+/* Zeros at the end of an index that a crash left are no time: what is not known is not too old. */
+TEST(log_retention, zeros_in_a_time_index_are_no_reason)
+{
+    struct bench *b = bench_new();
+    static const uint8_t zeros[24];
+
+    put_of_age(b, 4, 0);
+    bench_stop(b);
+    CHECK_EQ(sim_disk_put(b->node, "/data/t-0/00000000000000000000.timeindex", (struct bytes){zeros, sizeof zeros}), 0);
+    bench_start(b);
+    set(b, HOUR_MS, -1);
+    CHECK_EQ(retain(b), 0);
+    CHECK_EQ(log_start(b->log), 0);
+    bench_free(b);
+}
+
 /* ---- by size ------------------------------------------------------------------------------- */
 
 TEST(log_retention, the_oldest_go_while_enough_is_left)

@@ -57,6 +57,24 @@ TEST(log_roll, a_batch_that_does_not_fit_starts_the_next_segment)
     real_close(r, log);
 }
 
+/* A scan after a crash must look at every segment whose indexes are not durable: the last one, too. */
+TEST(log_roll, keeps_the_recovery_point_inside_until_indexes_are_durable)
+{
+    struct real *r = real_open();
+    r->lab.settings.segment_bytes = 420;
+    struct log *log = real_log(r);
+
+    CHECK_EQ(log_recovery_point(log), 0);
+    fill(r, log, 3);
+    real_until_stable(r, log);
+    CHECK_EQ(log_recovery_point(log), 2);
+    fill(r, log, 1); /* in the next segment */
+    CHECK_EQ(log_recovery_point(log), 2);
+    CHECK_EQ(WAIT(&r->lab, log_flush(log, op)), 0);
+    CHECK_EQ(log_recovery_point(log), 3);
+    real_close(r, log);
+}
+
 /* Waited = the new batch's timestamp less the segment's first. */
 TEST(log_roll, after_segment_ms)
 {
