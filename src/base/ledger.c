@@ -56,13 +56,20 @@ static bool fits_requests(const struct ledger *l, uint64_t bytes)
     return now == 0 || now + bytes <= l->requests_max_bytes;
 }
 
+/* M5. The one before it must have given back what it had beyond the bound, not only have ended. */
+static bool may_favour(const struct ledger *l, const struct ledger_wait *w)
+{
+    return w->has_bytes > 0 && l->favoured == NULL &&
+           l->uses[LEDGER_REQUESTS] <= l->requests_max_bytes;
+}
+
 /* Take `bytes` for `w`, where they are there and it may have them. */
 static bool take(struct ledger *l, struct ledger_wait *w, uint64_t bytes)
 {
     bool favoured = false;
 
     if (!fits_requests(l, bytes)) {
-        favoured = w->has_bytes > 0 && (l->favoured == NULL || l->favoured == w);
+        favoured = l->favoured == w || may_favour(l, w);
         if (!favoured)
             return false;
     }

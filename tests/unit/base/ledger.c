@@ -202,6 +202,8 @@ TEST(ledger, requests_that_have_begun_come_to_their_end)
     CHECK_EQ(ledger_take(&s.ledger, &a.wait, 244 * KB), 244 * KB);
     ledger_take_end(&s.ledger, &a.wait);
     CHECK(s.serve_soon > 0);
+    ledger_serve(&s.ledger);
+    CHECK_EQ(b.granted, 0); /* before `a` has given back what it has, nobody else is favoured */
     ledger_return(&s.ledger, LEDGER_REQUESTS, 500 * KB);
     ledger_serve(&s.ledger);
     CHECK_EQ(b.granted, 1);
