@@ -190,6 +190,56 @@ TEST(journal, memory_under_pressure_is_drained)
     place_free(p, true);
 }
 
+struct waiting {
+    struct place *p;
+    struct ledger ledger;
+    struct ledger_wait wait;
+    bool granted;
+};
+
+static void give(void *ctx, uint64_t bytes)
+{
+    log_memory_give(&((struct waiting *)ctx)->p->lab.memory, bytes);
+}
+
+static void serve_soon(void *ctx)
+{
+    (void)ctx; /* the test sees `serving_soon` */
+}
+
+static void granted(struct ledger_wait *w)
+{
+    container_of(w, struct waiting, wait)->granted = true;
+}
+
+/* Memory below its own limit, but somebody else on the shard waits for it: one log after the other is drained. */
+TEST(journal, memory_that_somebody_waits_for_is_drained)
+{
+    struct place *p = place_new(1, true);
+    struct waiting w = {.p = p, .wait.granted = granted};
+
+    ledger_init(&w.ledger, 100000);
+    w.ledger.shrink = give;
+    w.ledger.serve_soon = serve_soon;
+    w.ledger.ctx = &w;
+    p->lab.memory.ledger = &w.ledger;
+    for (int i = 0; i < LOGS_MAX; i++)
+        add_log(p, false);
+    warm(p);
+    for (int i = 0; i < LOGS_MAX; i++)
+        lab_fill(&p->lab, p->logs[i], 1, 3000);
+    until_stable(p);
+    CHECK(w.ledger.uses[LEDGER_TAILS] >= LOGS_MAX * 4096);
+    CHECK_EQ(ledger_take(&w.ledger, &w.wait, 60000), 0);
+    while (!w.granted) {
+        CHECK(sim_step(p->sim));
+        if (w.ledger.serving_soon)
+            ledger_serve(&w.ledger);
+    }
+    CHECK(w.ledger.used_bytes <= 100000);
+    place_free(p, true);
+}
+
 TEST(journal, relaxed_and_metadata_logs_have_none)
 {
     struct place *p = place_new(1, false);
