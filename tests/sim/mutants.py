@@ -45,6 +45,8 @@ MUTANTS = {
     "JOURNAL_HOLE_UNNOTICED": ("a commit that is missing is not missed", JOURNAL),
     "JOURNAL_NO_RESET": ("the journal does not know of truncations", JOURNAL),
     "JOURNAL_FOLDER_BEFORE_SYNC": ("journals are removed before segments are durable", JOURNAL),
+    "COMPACTION_FIRST_STAYS": ("the cleaner keeps the first record of a key", "tests/unit_compaction"),
+    "COMPACTION_TOMBSTONE_AT_ONCE": ("a tombstone goes before its horizon", "tests/unit_compaction"),
     "IMAGE_EPOCH_STAYS": ("a leader that comes back has its old epoch", SIM),
     "CONTROLLER_ANSWER_BEFORE_COMMIT": ("the controller answers what is not durable yet", SIM),
     "BROKER_ACKS_ONE_AT_ONCE": ("acks=1 is answered when the batch is in memory", SIM),
