@@ -9,7 +9,7 @@ struct collecting {
     int64_t from, to;
     struct arena *arena;
     struct log_aborted **out;
-    uint32_t generation;
+    uint32_t generation, layout;
     uint32_t i;
     struct segment *segment;
     struct text entries; /* of one segment: what is in its file, then what is pending */
@@ -20,8 +20,23 @@ struct collecting {
     char path[LOG_PATH_BYTES];
 };
 
+static void collect_run(struct flow *f);
+
+/* Segments went or were replaced meanwhile: which ones were read, nobody can tell. */
+static bool begins_anew(struct collecting *c)
+{
+    if (c->layout == c->log->layout || c->generation != c->log->generation)
+        return false;
+    text_clear(&c->found);
+    c->complete = false;
+    flow_start(&c->flow, collect_run, c->flow.parent);
+    return true;
+}
+
 static void collecting_end(struct collecting *c, int64_t result)
 {
+    if (begins_anew(c))
+        return;
     text_deinit(&c->entries);
     text_deinit(&c->pending);
     text_deinit(&c->found);
@@ -53,10 +68,11 @@ static void take_entries(struct collecting *c)
     text_add(&c->entries, c->pending.p, c->pending.n);
     for (size_t at = 0; at + TXN_ENTRY_BYTES <= c->entries.n; at += TXN_ENTRY_BYTES) {
         const uint8_t *e = (const uint8_t *)c->entries.p + at;
-        struct log_aborted aborted = {get_i64(e + 2), get_i64(e + 10), get_i64(e + 18)};
+        struct log_aborted aborted = {get_i64(e + 2), get_i64(e + 10), get_i64(e + 18),
+                                      get_i64(e + 26)};
         if (aborted.last_offset >= c->from && aborted.first_offset < c->to)
             text_add(&c->found, &aborted, sizeof(aborted));
-        if (get_i64(e + 26) >= c->to) {
+        if (aborted.last_stable_offset >= c->to) {
             c->complete = true;
             return;
         }
@@ -83,6 +99,7 @@ static void collect_run(struct flow *f)
 
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(log->io, &f->op));
+    c->layout = log->layout;
     for (c->i = log_segment_index(log, c->from); c->i < log->segment_count && !c->complete;
          c->i++) {
         if (!segment_begin(c))
@@ -90,14 +107,14 @@ static void collect_run(struct flow *f)
         if (c->in_file > 0)
             FLOW_TRY(f, "read a transaction index",
                      file_read_all(log->io, c->path, SMALL_FILE_BYTES_MAX, &c->entries, &f->op));
-        if (c->generation != log->generation) {
+        if (c->generation != log->generation || c->layout != log->layout) {
             collecting_end(c, -ERANGE);
             return;
         }
         take_entries(c);
     }
     FLOW_END(f);
-    collecting_end(c, give(c));
+    collecting_end(c, c->layout != log->layout ? -ERANGE : give(c));
     return;
 failed:
     collecting_end(c, c->generation != log->generation ? -ERANGE : f->result);

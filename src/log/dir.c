@@ -11,17 +11,18 @@
 #define MARKER_NAME ".kafka_cleanshutdown"
 #define METADATA_DIR_NAME "__cluster_metadata-0"
 
-enum { RECOVERY_POINT, LOG_START, HIGH_WATERMARK, CHECKPOINTS };
+enum { RECOVERY_POINT, LOG_START, HIGH_WATERMARK, CLEANER, CHECKPOINTS };
 static const char *const checkpoint_names[CHECKPOINTS] = {
     [RECOVERY_POINT] = "recovery-point-offset-checkpoint",
     [LOG_START] = "log-start-offset-checkpoint",
     [HIGH_WATERMARK] = "replication-offset-checkpoint",
+    [CLEANER] = "cleaner-offset-checkpoint",
 };
 
 static struct checkpoint *checkpoint_of(struct log_dir *dir, int which)
 {
     struct checkpoint *all[CHECKPOINTS] = {&dir->recovery_point, &dir->log_start,
-                                           &dir->high_watermark};
+                                           &dir->high_watermark, &dir->cleaner};
     return all[which];
 }
 
@@ -415,9 +416,8 @@ failed:
     dir_saving_end(x, f->result);
 }
 
-void log_dir_checkpoint(struct log_dir *dir, const struct checkpoint *recovery_point,
-                        const struct checkpoint *log_start, const struct checkpoint *high_watermark,
-                        struct op *op)
+static void dir_save(struct log_dir *dir, const struct checkpoint *const all[CHECKPOINTS],
+                     struct op *op)
 {
     struct dir_saving *x;
 
@@ -428,10 +428,29 @@ void log_dir_checkpoint(struct log_dir *dir, const struct checkpoint *recovery_p
     x = calloc(1, sizeof(*x));
     ASSERT(x != NULL);
     x->dir = dir;
-    x->all[RECOVERY_POINT] = recovery_point;
-    x->all[LOG_START] = log_start;
-    x->all[HIGH_WATERMARK] = high_watermark;
+    memcpy(x->all, all, sizeof(x->all));
     flow_start(&x->flow, dir_save_run, op);
+}
+
+void log_dir_checkpoint(struct log_dir *dir, const struct checkpoint *recovery_point,
+                        const struct checkpoint *log_start, const struct checkpoint *high_watermark,
+                        struct op *op)
+{
+    const struct checkpoint *const all[CHECKPOINTS] = {
+        [RECOVERY_POINT] = recovery_point,
+        [LOG_START] = log_start,
+        [HIGH_WATERMARK] = high_watermark,
+    };
+
+    dir_save(dir, all, op);
+}
+
+void log_dir_checkpoint_cleaner(struct log_dir *dir, const struct checkpoint *cleaner,
+                                struct op *op)
+{
+    const struct checkpoint *const all[CHECKPOINTS] = {[CLEANER] = cleaner};
+
+    dir_save(dir, all, op);
 }
 
 /* ---- close --------------------------------------------------------------------------------- */

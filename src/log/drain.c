@@ -295,6 +295,8 @@ static void worker_fail_waiters(struct log *log, int64_t error)
     ops_complete_all(log->io, &log->epoch_waiters, error);
     ops_complete_all(log->io, &log->flush_waiters, error);
     ops_complete_all(log->io, &log->start_waiters, error);
+    if (!log->siding) /* else `side` tells */
+        compact_swap_tell(log, error);
     while (!list_empty(&log->jobs)) {
         struct job *job = container_of(list_take_head(&log->jobs), struct job, node);
         if (job->always) {

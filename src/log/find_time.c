@@ -11,9 +11,11 @@ struct finding {
     struct flow flow;
     struct log *log;
     struct log_time_found *out;
+    void (*run)(struct flow *f); /* where it began */
+    int64_t asked_ms;
     int64_t timestamp_ms;
     int64_t limit;
-    uint32_t generation;
+    uint32_t generation, layout;
     uint32_t i;
     struct segment *segment, *held;
     struct scan scan;
@@ -22,12 +24,24 @@ struct finding {
     int64_t from; /* offset where to begin in the segment */
 };
 
+static void finding_begin(struct finding *x, struct op *op)
+{
+    x->timestamp_ms = x->asked_ms;
+    x->layout = x->log->layout;
+    flow_start(&x->flow, x->run, op);
+}
+
 static void finding_end(struct finding *x, int64_t result)
 {
-    if (result < 0 && x->generation != x->log->generation)
-        result = -ERANGE;
     scan_deinit(&x->scan);
     segment_release(&x->held);
+    /* Segments went or were replaced: some may not have been looked into. */
+    if (x->layout != x->log->layout && x->generation == x->log->generation) {
+        finding_begin(x, x->flow.parent);
+        return;
+    }
+    if (result < 0 && x->generation != x->log->generation)
+        result = -ERANGE;
     gate_leave(&x->log->gate);
     flow_done(&x->flow, result);
     free(x);
@@ -35,7 +49,7 @@ static void finding_end(struct finding *x, int64_t result)
 
 static bool finding_is_stale(const struct finding *x)
 {
-    return x->generation != x->log->generation || (x->segment != NULL && x->segment->log == NULL);
+    return x->generation != x->log->generation || x->layout != x->log->layout;
 }
 
 /* 1 found, 0 not in this batch. Rule: the first record with timestamp >= the asked one. */
@@ -183,7 +197,7 @@ static void find_largest_run(struct flow *f)
             }
             if (x->batch.last_offset >= x->limit)
                 break;
-            if (x->batch.max_timestamp_ms > x->timestamp_ms)
+            if (x->batch.count > 0 && x->batch.max_timestamp_ms > x->timestamp_ms)
                 x->timestamp_ms = x->batch.max_timestamp_ms;
         }
         scan_deinit(&x->scan);
@@ -194,7 +208,6 @@ static void find_largest_run(struct flow *f)
         finding_end(x, x->timestamp_ms < 0 ? 0 : -ERANGE);
         return;
     }
-    x->segment = NULL;
     flow_start(f, find_run, f->parent);
     return;
 failed:
@@ -214,10 +227,11 @@ static void find_start(struct log *log, int64_t timestamp_ms, int64_t limit,
     ASSERT(x != NULL);
     x->log = log;
     x->out = out;
-    x->timestamp_ms = timestamp_ms;
+    x->run = run;
+    x->asked_ms = timestamp_ms;
     x->limit = limit;
     x->generation = log->generation;
-    flow_start(&x->flow, run, op);
+    finding_begin(x, op);
 }
 
 void log_find_time(struct log *log, int64_t timestamp_ms, int64_t limit, struct log_time_found *out,

@@ -52,7 +52,8 @@ void index_apply(struct segment *s, const struct batch *b, uint64_t position,
 {
     uint8_t entry[INDEX_ENTRY_BYTES];
 
-    if (b->max_timestamp_ms > s->max_timestamp_ms) {
+    /* one that the cleaner has emptied holds no record of that time */
+    if (b->count > 0 && b->max_timestamp_ms > s->max_timestamp_ms) {
         s->max_timestamp_ms = b->max_timestamp_ms;
         s->max_timestamp_offset = b->last_offset;
     }

@@ -85,6 +85,21 @@ void log_segments_remove(struct log *log, uint32_t index)
     segment_drop(s);
 }
 
+void log_segments_replace(struct log *log, uint32_t index, uint32_t count, struct segment *s)
+{
+    struct segment *first = log->segments[index];
+
+    ASSERT(count > 0 && index + count < log->segment_count); /* never the one that is written to */
+    ASSERT(first->base == s->base);
+    while (count-- > 1)
+        log_segments_remove(log, index + count);
+    log->size_bytes += s->size_bytes;
+    log->size_bytes -= first->size_bytes;
+    log->segments[index] = s;
+    log->layout++;
+    segment_drop(first);
+}
+
 /* ---- the end ------------------------------------------------------------------------------- */
 
 void log_free(struct log *log)
@@ -160,6 +175,11 @@ int64_t log_recovery_point(const struct log *log)
             point = end - 1;
     }
     return point;
+}
+
+int64_t log_first_dirty(const struct log *log)
+{
+    return log->first_dirty;
 }
 
 void log_set_settings(struct log *log, const struct log_settings *settings)

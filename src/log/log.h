@@ -20,7 +20,8 @@
  *       the segments before the log opens again.
  *   L3  Indexes, producer snapshots and checkpoints may lag the log, never lead it.
  *   L4  An epoch's start is durable before a batch of that epoch is.
- *   L5  Only the last segment is written to. Batches are never changed.
+ *   L5  Only the last segment is written to. Batches are never changed; compaction replaces
+ *       segments by others.
  *   L6  A failed write or sync ends the directory: nothing is retried (log_dir.failed is called).
  *
  * One shard owns a log; nobody else touches it. A directory is opened by one shard (its home), which
@@ -29,6 +30,7 @@
 #pragma once
 
 #include "base/base.h"
+#include "compaction/compaction.h"
 #include "io/io.h"
 #include "record/record.h"
 #include "telemetry/telemetry.h"
@@ -68,7 +70,7 @@ struct log_dir {
     struct uuid directory_id;       /* from meta.properties, set by who read it */
     bool clean;                     /* the marker was there: no scan is needed */
     int64_t broker_epoch;           /* from the marker; -1 unknown */
-    struct checkpoint recovery_point, log_start, high_watermark;
+    struct checkpoint recovery_point, log_start, high_watermark, cleaner;
     struct log_found *found;        /* live partition directories, without __cluster_metadata-0 */
     uint32_t found_count;
     struct io *home;
@@ -92,6 +94,11 @@ void log_dir_open(struct io *io, struct telemetry *t, const char *path, struct l
 void log_dir_checkpoint(struct log_dir *dir, const struct checkpoint *recovery_point,
                         const struct checkpoint *log_start,
                         const struct checkpoint *high_watermark, struct op *op);
+
+/* The same for cleaner-offset-checkpoint: where each compacted log is dirty from. It may be written
+ * while the others are. */
+void log_dir_checkpoint_cleaner(struct log_dir *dir, const struct checkpoint *cleaner,
+                                struct op *op);
 
 /* A write or sync in the directory has failed: it is offline from now on (L6), on every shard. Says so, with
  * `why`, and calls `failed`, the first time. */
@@ -182,6 +189,7 @@ struct log_open {
     struct log_settings settings;
     int64_t recovery_point;   /* from the checkpoints; 0 when unknown */
     int64_t start_offset;     /* -1 when unknown */
+    int64_t first_dirty;      /* from cleaner-offset-checkpoint; 0 when unknown */
     bool clean;               /* trust the files (but the tail's last batch is looked at) */
     bool is_metadata;         /* __cluster_metadata: no producers, always scanned (interop: as Kafka) */
 
@@ -338,6 +346,7 @@ int64_t log_last_stable_offset(struct log *log, int64_t high_watermark);
 
 struct log_aborted {
     int64_t producer_id, first_offset, last_offset;
+    int64_t last_stable_offset; /* after the marker */
 };
 /* Aborted transactions that overlap [from, to): for read_committed answers. From the segments'
  * transaction indexes. Completes with the count; `*out` from `arena`. */
@@ -357,3 +366,52 @@ uint32_t log_producers(const struct log *log, struct log_producer *out, uint32_t
 /* Forget producers that have been silent for producer_expiration_ms (to be called every
  * producer.id.expiration.check.interval.ms: appends do not look at it, as in Kafka). */
 void log_expire_producers(struct log *log);
+
+/* ---- compaction ------------------------------------------------------------------------------- */
+
+/* From where on the log was never compacted. Kept in the directory's cleaner-offset-checkpoint, which
+ * may lag (then some of the log is compacted once more). */
+int64_t log_first_dirty(const struct log *log);
+
+struct log_dirt_rules {
+    int64_t stable_end; /* last stable offset: nothing at or behind it is compacted */
+    int64_t lag_min_ms; /* min.compaction.lag.ms */
+    int64_t wall_ms;
+    bool since;         /* dirty_since_ms is wanted: may cost a read for each dirty segment */
+};
+struct log_dirt {
+    int64_t first_dirty;       /* >= log_start */
+    int64_t first_uncleanable; /* >= first_dirty; whole segments below it can be compacted */
+    uint64_t clean_bytes, cleanable_bytes;
+    int64_t dirty_since_ms;    /* -1 unknown */
+};
+/* Measure what there is to compact. `rules`, `out` live until completion. Rule: LogCleanerManager. */
+void log_measure_dirt(struct log *log, const struct log_dirt_rules *rules, struct log_dirt *out,
+                      struct op *op);
+
+struct log_compaction {
+    int64_t first_uncleanable;   /* from log_measure_dirt; > first dirty offset */
+    int64_t delete_retention_ms; /* delete.retention.ms */
+    uint64_t map_bytes_max;      /* log.cleaner.dedupe.buffer.size, this shard's part */
+    double load_factor;          /* log.cleaner.io.buffer.load.factor */
+    uint32_t buffer_bytes;       /* log.cleaner.io.buffer.size: what is read and written at once */
+    double bytes_per_second;     /* log.cleaner.io.max.bytes.per.second: read and written */
+    bool cancelled;              /* set it at any time: ends soon, with -ECANCELED */
+};
+struct log_compacted {
+    struct compaction_counts counts;
+    int64_t first_dirty;         /* from now on */
+    uint32_t segments_before, segments_after;
+};
+/* Compact closed segments below first_uncleanable: of each key the last record stays. Appends and
+ * reads go on; each group of segments is replaced at once and for good, so that what was done stays
+ * also when it ends early. One at a time for a log. `how`, `out`, `f` live until completion.
+ *
+ * Fails  -ECANCELED   asked to, or the log is being closed, deleted or cut
+ *        ERR_CORRUPT, ERR_VERSION, ERR_LIMIT, read errors  this log cannot be compacted: `f` says where
+ *        -ENOMEM      for the key map
+ *        write errors the directory is offline (L6)
+ * Memory the map, and twice buffer_bytes or the largest batch, and the indexes of one segment
+ * Rule   Kafka's Cleaner; interop of .cleaned and .swap files */
+void log_compact(struct log *log, const struct log_compaction *how, struct log_compacted *out,
+                 struct fail *f, struct op *op);

@@ -218,6 +218,8 @@ static void set_positions(struct opening *x)
     if (x->o->start_offset > log->start)
         log->start = x->o->start_offset;
     log->drained = log->synced = log->stable = log->recovery_point = log->end;
+    /* A log that ends below it has lost its end: what will be there is not what was compacted. */
+    log->first_dirty = x->o->first_dirty <= log->end ? x->o->first_dirty : log->start;
     epochs_truncate(&log->epochs, log->end);
     epochs_raise_start(&log->epochs, log->start);
     if (newest_snapshot(x) > log->snapshot_offset)

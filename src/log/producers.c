@@ -275,6 +275,17 @@ bool producers_apply(struct producers *p, const struct batch *b, struct txn_comp
     return false;
 }
 
+bool producers_last_is(const struct producers *p, const struct batch *b)
+{
+    const struct producer *x = b->producer_id < 0 ? NULL : producer_find(p, b->producer_id);
+
+    if (x == NULL)
+        return false;
+    if (x->batch_count == 0)
+        return batch_is_control(b) && b->producer_epoch == x->epoch;
+    return b->last_offset == x->batches[x->batch_count - 1].last_offset;
+}
+
 void producers_expire(struct producers *p, int64_t now_ms)
 {
     MAP_EACH (node, &p->by_id) {

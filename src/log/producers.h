@@ -69,6 +69,10 @@ enum kerr producers_check(const struct producers *p, const struct batch *b,
 /* Learn a batch that is in the log. True when it ended a transaction: then `*done` says which. */
 bool producers_apply(struct producers *p, const struct batch *b, struct txn_completed *done);
 
+/* Whether `b` is what the log has to remember its producer by: the last batch of data, or, when there
+ * is none of the producer's epoch, a marker of that epoch. */
+bool producers_last_is(const struct producers *p, const struct batch *b);
+
 /* Forget those that have been silent for `expiration_ms` by the wall clock, but none with an open transaction. */
 void producers_expire(struct producers *p, int64_t now_ms);
 

@@ -141,7 +141,7 @@ struct cold {
     struct log *log;
     const struct log_read *r;
     struct log_spans *out;
-    uint32_t generation;
+    uint32_t generation, layout;
     struct segment *segment, *held;
     struct scan scan;
     struct batch batch;
@@ -149,18 +149,32 @@ struct cold {
     uint64_t start, end, end_max; /* of what is given, in the file */
 };
 
+static void cold_run(struct flow *f);
+
+/* Other segments lie where it was read: what is sought is in one of them. */
+static bool is_to_be_found_anew(const struct cold *c)
+{
+    return c->layout != c->log->layout && c->generation == c->log->generation &&
+           c->r->offset >= c->log->start;
+}
+
 static void cold_end(struct cold *c, int64_t result)
 {
-    if (result < 0 && result != -ENOMEM && c->generation != c->log->generation)
-        result = -ERANGE; /* it was cut meanwhile */
     scan_deinit(&c->scan);
     segment_release(&c->held);
+    if (result < 0 && result != -ENOMEM && is_to_be_found_anew(c)) {
+        c->layout = c->log->layout;
+        flow_start(&c->flow, cold_run, c->flow.parent);
+        return;
+    }
+    if (result < 0 && result != -ENOMEM && c->generation != c->log->generation)
+        result = -ERANGE; /* it was cut meanwhile */
     gate_leave(&c->log->gate);
     flow_done(&c->flow, result);
     free(c);
 }
 
-/* Truncated, or its segment removed: what was found means nothing. */
+/* Truncated, or its segment removed or replaced: what was found means nothing. */
 static bool is_stale(const struct cold *c)
 {
     return c->generation != c->log->generation || c->segment->log == NULL;
@@ -324,6 +338,7 @@ void log_read_cold(struct log *log, const struct log_read *r, struct log_spans *
     c->r = r;
     c->out = out;
     c->generation = log->generation;
+    c->layout = log->layout;
     flow_start(&c->flow, cold_run, op);
 }
 

@@ -75,6 +75,8 @@ static void side_rests(struct log *log, int64_t result)
 
     segment_release(&log->side_held);
     log->siding = false;
+    if (result < 0)
+        compact_swap_tell(log, ERR_OFFLINE);
     list_move_all(&waiters, &log->side_waiters);
     flow_done(&log->side, result);
     ops_complete_all(log->io, &waiters, 0);
@@ -123,6 +125,8 @@ static void side_run(struct flow *f)
     }
     if (trim_is_due(log))
         FLOW_TRY(f, "remove what lies below the start", trim_start(log, &f->op));
+    if (log->swap != NULL)
+        FLOW_TRY(f, "replace segments", compact_swap_start(log, &f->op));
     log->side_segment = log_last_segment(log);
     FLOW_WAIT(f, "save index entries",
               log->side_save = segment_save_start(log->side_segment, false, &f->op));
@@ -143,7 +147,8 @@ void side_wake(struct log *log)
 {
     if (log->siding || log_is_failed(log))
         return;
-    if (next_to_close(log) == NULL && !trim_is_due(log) && !segment_save_is_due(log_last_segment(log)))
+    if (next_to_close(log) == NULL && !trim_is_due(log) && log->swap == NULL &&
+        !segment_save_is_due(log_last_segment(log)))
         return;
     log->siding = true;
     flow_start(&log->side, side_run, NULL);

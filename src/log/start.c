@@ -76,6 +76,13 @@ static void forget_first(struct log *log)
 {
     tail_forget(&log->tail, log->segments[0]);
     log_segments_remove(log, 0);
+    log->layout++;
+}
+
+void trim_tell(struct log *log)
+{
+    if (!first_is_below(log))
+        ops_complete_all(log->io, &log->start_waiters, 0);
 }
 
 static void trim_end(struct trimming *t, int64_t result)
@@ -86,8 +93,8 @@ static void trim_end(struct trimming *t, int64_t result)
     if (result >= 0)
         delete_files_later(log, &t->removed);
     text_deinit(&t->removed);
-    if (result >= 0 && !first_is_below(log))
-        ops_complete_all(log->io, &log->start_waiters, 0);
+    if (result >= 0)
+        trim_tell(log);
     flow_done(&t->flow, result);
     free(t);
 }

@@ -146,6 +146,7 @@ struct log {
     int64_t start, drained, stable, end;
     int64_t synced;         /* below it the segment files are durable */
     int64_t recovery_point;
+    int64_t first_dirty;      /* <= end; may be below `start` */
     uint64_t size_bytes;
 
     struct segment **segments; /* ascending by base; the last one is written to */
@@ -160,6 +161,7 @@ struct log {
 
     struct gate gate;         /* reads that are under way */
     uint32_t generation;      /* counts truncations: positions from before it mean nothing */
+    uint32_t layout;          /* counts segments that went from the start, or were replaced */
     bool opened;
     bool failed;
     bool closing;
@@ -191,6 +193,7 @@ struct log {
     struct segment *sync_segment;
     int64_t sync_to, sync_next;
     struct list sync_waiters; /* word[0] = offset */
+    struct compacting *swap;     /* its new segment is to take the place of others, by `side` */
     struct list start_waiters; /* until no segment lies wholly below the start */
     struct io_timer sync_timer;
 
@@ -211,6 +214,8 @@ uint32_t log_segment_index(const struct log *log, int64_t offset); /* floor; 0 b
 struct segment *log_last_segment(const struct log *log);
 void log_segments_add(struct log *log, struct segment *s);
 void log_segments_remove(struct log *log, uint32_t index); /* forgets it; its users keep it */
+/* `s` takes the place of `count` segments from `index` on, which are forgotten. */
+void log_segments_replace(struct log *log, uint32_t index, uint32_t count, struct segment *s);
 void ops_complete_all(struct io *io, struct list *ops, int64_t result);
 
 /* ---- segment.c ----------------------------------------------------------------------------- */
@@ -286,6 +291,15 @@ void side_wait(struct log *log, struct op *op); /* until it rests */
 /* The first segment lies wholly below the start and may go; what makes it go, for `side`. */
 bool trim_is_due(const struct log *log);
 void trim_start(struct log *log, struct op *op);
+/* No segment may lie below the start any more: then who waits for that is told. */
+void trim_tell(struct log *log);
+
+/* ---- compact_swap.c ------------------------------------------------------------------------ */
+
+/* Carry out log->swap. Completes with 0 also when it was called off. */
+void compact_swap_start(struct log *log, struct op *op);
+/* Complete what waits for log->swap, if anything does: nothing will come of it, or all has. */
+void compact_swap_tell(struct log *log, int64_t result);
 
 /* ---- drain.c ------------------------------------------------------------------------------- */
 
@@ -364,11 +378,14 @@ void snapshot_remove_above(struct log *log, const struct io_entries *entries, in
 /* Remove those that belong to no segment, but not the newest two (interop: 1.7). */
 void snapshot_remove_strays(struct log *log, const struct io_entries *entries, struct op *op);
 
-/* ---- load.c -------------------------------------------------------------------------------- */
+/* ---- tidy.c -------------------------------------------------------------------------------- */
 
 /* Finish or undo what a crash left half done in a log's directory (interop: 1.8). Completes with how
  * many names were changed: list again when it is not 0. */
 void log_tidy(struct log *log, const struct io_entries *entries, struct op *op);
+
+/* ---- load.c -------------------------------------------------------------------------------- */
+
 /* Make a segment of each .log file in `entries`; the last one is written to. `missing[i]` (one per
  * segment, from malloc) says that its side files are not as a clean stop leaves them. */
 void log_collect(struct log *log, const struct io_entries *entries, bool **missing);

@@ -51,6 +51,8 @@ static void set_end(struct log *log, int64_t end)
         log->stable = end;
     if (log->recovery_point > end)
         log->recovery_point = end;
+    if (log->first_dirty > end)
+        log->first_dirty = end; /* what comes there next was never compacted */
     log_journal_reset(log);
 }
 
@@ -161,7 +163,7 @@ static void take_kept(struct cutting *c)
     struct segment *s = c->segment;
 
     c->position = c->scan.position;
-    if (c->batch.max_timestamp_ms <= s->max_timestamp_ms)
+    if (c->batch.count == 0 || c->batch.max_timestamp_ms <= s->max_timestamp_ms)
         return;
     s->max_timestamp_ms = c->batch.max_timestamp_ms;
     s->max_timestamp_offset = c->batch.last_offset;
@@ -282,7 +284,7 @@ static void restart_positions(struct cutting *c)
     c->segment->timestamps_known = true;
     log_segments_add(log, c->segment);
     log->start = log->end = log->drained = log->synced = c->offset;
-    log->stable = log->recovery_point = c->offset;
+    log->stable = log->recovery_point = log->first_dirty = c->offset;
     log_journal_reset(log);
 }
 

@@ -45,6 +45,7 @@ MUTANTS = {
     "JOURNAL_HOLE_UNNOTICED": ("a commit that is missing is not missed", JOURNAL),
     "JOURNAL_NO_RESET": ("the journal does not know of truncations", JOURNAL),
     "JOURNAL_FOLDER_BEFORE_SYNC": ("journals are removed before segments are durable", JOURNAL),
+    "LOG_SWAP_NOT_SYNCED": ("compacted segments replace others in any order of names", "tests/unit_log"),
     "COMPACTION_FIRST_STAYS": ("the cleaner keeps the first record of a key", "tests/unit_compaction"),
     "COMPACTION_TOMBSTONE_AT_ONCE": ("a tombstone goes before its horizon", "tests/unit_compaction"),
     "IMAGE_EPOCH_STAYS": ("a leader that comes back has its old epoch", SIM),
