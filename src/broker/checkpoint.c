@@ -10,7 +10,7 @@ struct gathering {
     struct flow flow;
     struct broker *broker;
     bool closing;
-    bool points, starts, marks;         /* which lines are wanted */
+    bool points, starts, marks, cleaned; /* which lines are wanted */
     struct checkpoint_lines *lines;     /* the caller's: the sum */
     struct checkpoint_lines *by_shard;  /* shard_count times dir_count */
 };
@@ -25,6 +25,8 @@ static void gather_shard(struct broker_shard *shard, void *ctx, struct op *op)
         replicas_checkpoint(shard->replicas, b->dirs[d], g->closing,
                             g->points ? &lines->recovery_point : NULL, g->starts ? &lines->log_start : NULL,
                             g->marks ? &lines->high_watermark : NULL);
+        if (g->cleaned)
+            replicas_cleaner_checkpoint(shard->replicas, b->dirs[d], &lines->cleaner);
     }
     io_complete(shard->io, op, 0);
 }
@@ -55,6 +57,7 @@ static void gather_run(struct flow *f)
         append(&sum->recovery_point, &g->by_shard[i].recovery_point);
         append(&sum->log_start, &g->by_shard[i].log_start);
         append(&sum->high_watermark, &g->by_shard[i].high_watermark);
+        append(&sum->cleaner, &g->by_shard[i].cleaner);
     }
     free(g->by_shard);
     flow_done(f, f->result);
@@ -77,7 +80,7 @@ void checkpoint_gather_last(struct broker *b, struct checkpoint_lines *lines, st
 {
     struct gathering *g = gathering_new(b, lines);
 
-    g->closing = g->points = g->starts = g->marks = true;
+    g->closing = g->points = g->starts = g->marks = g->cleaned = true;
     flow_start(&g->flow, gather_run, op);
 }
 
@@ -86,12 +89,13 @@ void checkpoint_lines_free(struct checkpoint_lines *lines)
     checkpoint_free(&lines->recovery_point);
     checkpoint_free(&lines->log_start);
     checkpoint_free(&lines->high_watermark);
+    checkpoint_free(&lines->cleaner);
     *lines = (struct checkpoint_lines){0};
 }
 
 /* ---- from time to time ------------------------------------------------------------------------------------- */
 
-enum kind { POINTS, STARTS, MARKS, KINDS };
+enum kind { POINTS, STARTS, MARKS, CLEANED, KINDS };
 
 struct checkpoints {
     struct flow flow;
@@ -156,6 +160,7 @@ static void gather(struct checkpoints *c)
     g->points = c->wanted[POINTS];
     g->starts = c->wanted[STARTS];
     g->marks = c->wanted[MARKS];
+    g->cleaned = c->wanted[CLEANED];
     flow_start(&g->flow, gather_run, &c->flow.op);
 }
 
@@ -178,6 +183,8 @@ static void write_run(struct flow *f)
     FLOW_WAIT(f, "gather", gather(c));
     for (c->dir = 0; c->dir < b->dir_count; c->dir++)
         FLOW_TRY(f, "write", write_dir(c));
+    for (c->dir = 0; c->wanted[CLEANED] && c->dir < b->dir_count; c->dir++)
+        FLOW_TRY(f, "write", log_dir_checkpoint_cleaner(b->dirs[c->dir], &c->lines[c->dir].cleaner, &f->op));
     FLOW_END(f);
     flow_done(f, 0);
     return;
@@ -240,6 +247,7 @@ struct checkpoints *checkpoints_start(struct broker *b)
     c->every_ms[MARKS] = config_i64(s, BROKER_REPLICA_HIGH_WATERMARK_CHECKPOINT_INTERVAL_MS);
     c->due_ms[POINTS] = c->due_ms[STARTS] = now_ms + delay_ms;
     c->due_ms[MARKS] = now_ms;
+    c->due_ms[CLEANED] = INT64_MAX; /* when something was */
     wind(c);
     return c;
 }
@@ -252,6 +260,13 @@ void checkpoints_save_starts(struct checkpoints *c, struct op *op)
     }
     list_add_tail(&c->asked, &op->node);
     if (!c->writing)
+        write_begin(c);
+}
+
+void checkpoints_save_cleaned(struct checkpoints *c)
+{
+    c->due_ms[CLEANED] = io_now_ms(c->broker->shards[0].io);
+    if (!c->writing && c->stopping == NULL)
         write_begin(c);
 }
 

@@ -14,12 +14,15 @@ struct checkpoints *checkpoints_start(struct broker *b);
  * after checkpoints_stop; another trouble ends the directory. */
 void checkpoints_save_starts(struct checkpoints *c, struct op *op);
 
+/* Home shard: a log was compacted, so cleaner-offset-checkpoint is written soon. */
+void checkpoints_save_cleaned(struct checkpoints *c);
+
 /* No more timers. Completes when no write is under way; frees. */
 void checkpoints_stop(struct checkpoints *c, struct op *op);
 
 /* Lines of one directory, gathered from all shards. */
 struct checkpoint_lines {
-    struct checkpoint recovery_point, log_start, high_watermark;
+    struct checkpoint recovery_point, log_start, high_watermark, cleaner;
 };
 /* Gather for all directories (`lines` has dir_count of them; free each with checkpoint_lines_free). Every log is
  * about to be closed, so its recovery point will be its end. */

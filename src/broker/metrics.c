@@ -215,9 +215,33 @@ static void gather_replica(void *ctx, struct replica *r)
     shard->metrics->leaders->value += replica_replication(r)->role == REPLICATION_LEADER ? 1 : 0;
 }
 
+static struct gauge *uncleanable_in(struct broker_shard *shard, const struct log_dir *dir)
+{
+    struct text labels = {0};
+    struct gauge *g;
+
+    telemetry_label(&labels, "logDirectory", str_of(dir->path));
+    g = telemetry_gauge(shard->telemetry, "kafka_log_logcleanermanager_uncleanable_partitions_count", labels.p,
+                        "Partitions that cannot be compacted; log lines say why.");
+    text_deinit(&labels);
+    return g;
+}
+
+static void gather_uncleanable(void *ctx, struct replica *r)
+{
+    if (replica_is_uncleanable(r))
+        uncleanable_in(ctx, replica_dir(r))->value++;
+}
+
 void metrics_gather(struct broker_shard *shard)
 {
     struct metrics *m = shard->metrics;
+
+    for (uint32_t d = 0; d < shard->broker->dir_count; d++) {
+        if (shard->broker->dirs[d] != NULL)
+            uncleanable_in(shard, shard->broker->dirs[d])->value = 0;
+    }
+    replicas_each(shard->replicas, gather_uncleanable, shard);
 
     m->partitions->value = replicas_count(shard->replicas);
     m->leaders->value = 0;

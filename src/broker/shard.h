@@ -40,6 +40,7 @@ struct broker_shard {
     const struct config *settings;  /* broker settings in force (static + dynamic) at `image` */
     const struct authorizer *authorizer;
     struct metrics *metrics;
+    struct cleaner *cleaner;        /* NULL: log.cleaner.enable is false, or it does not run */
     struct list sessions;
     struct list listeners;          /* struct broker_listener */
     struct io_address bound;        /* scratch of listening */

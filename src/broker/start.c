@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/cleaning.h"
 #include "broker/connections.h"
 #include "broker/everywhere.h"
 #include "broker/groups.h"
@@ -267,6 +268,7 @@ static void start_run(struct flow *f)
     b->checkpoints = checkpoints_start(b); /* requests may ask it for a write */
     FLOW_TRY(f, "accept", everywhere(b, accept_all, NULL, &f->op));
     l->retention = retention_start(b);
+    FLOW_TRY(f, "start the cleaners", cleaning_start(b, &f->op));
     l->running = true;
     FLOW_END(f);
     io_timer_clear(&l->start_limit);

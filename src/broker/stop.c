@@ -1,11 +1,12 @@
-/* Stop: no new connections ► leave the cluster ► connections closed ► coordinators closed ► no more checks of old
- * segments and checkpoints ► logs closed ► quorum closed ► last checkpoints ► clean markers. Any trouble on the
+/* Stop: no new connections ► leave the cluster ► connections closed ► coordinators closed ► no more compaction,
+ * checks of old segments and checkpoints ► logs closed ► quorum closed ► last checkpoints ► clean markers. Any trouble on the
  * way, and no directory is marked clean.
  */
 #include "broker/start.h"
 
 #include <stdlib.h>
 
+#include "broker/cleaning.h"
 #include "broker/connections.h"
 #include "broker/everywhere.h"
 #include "broker/groups.h"
@@ -139,6 +140,8 @@ static void stop_run(struct flow *f)
     }
     FLOW_WAIT(f, "close connections", everywhere(b, stop_sessions, NULL, &f->op));
     FLOW_WAIT(f, "stop the coordinators", everywhere(b, stop_groups, NULL, &f->op));
+    if (l->running)
+        FLOW_WAIT(f, "stop the cleaners", cleaning_stop(b, &f->op));
     if (l->retention != NULL)
         FLOW_WAIT(f, "stop retention", retention_stop(l->retention, &f->op));
     if (b->checkpoints != NULL)
@@ -163,6 +166,9 @@ static void stop_run(struct flow *f)
                       log_dir_checkpoint(b->dirs[l->dir], &l->lines[l->dir].recovery_point,
                                          &l->lines[l->dir].log_start,
                                          &l->lines[l->dir].high_watermark, &f->op));
+            note_trouble(l);
+            FLOW_WAIT(f, "write the cleaner's checkpoint",
+                      log_dir_checkpoint_cleaner(b->dirs[l->dir], &l->lines[l->dir].cleaner, &f->op));
             note_trouble(l);
         }
         checkpoint_lines_free(&l->lines[l->dir]);

@@ -15,6 +15,7 @@ struct replica {
     struct replication replication;
     struct config *settings;
     struct validate_rules rules; /* of `settings`, for replica_validate_rules */
+    bool uncleanable;            /* the cleaner leaves it alone */
     bool internal;               /* coordinators are told of its leadership and commits */
     bool led;                    /* what they were told last */
     struct list committed_waits; /* by offset, smallest first */

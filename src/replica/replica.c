@@ -44,6 +44,9 @@ const struct replication *replica_replication(const struct replica *r)
     return &r->replication;
 }
 
+bool replica_is_uncleanable(const struct replica *r) { return r->uncleanable; }
+const struct log_dir *replica_dir(const struct replica *r) { return r->dir; }
+
 int64_t replica_high_watermark(const struct replica *r)
 {
     return r->replication.high_watermark;

@@ -102,6 +102,18 @@ void replicas_expire_producers(struct replicas *rs, struct op *op);
 /* Both end soon, and are not begun again: before replicas_close, which wants them to have ended. */
 void replicas_stop_passes(struct replicas *rs);
 
+/* Compact the set's logs, one at a time, until cleaner_stop; settings are looked at each time. `cleaned` is called
+ * when one was: then the directory's cleaner checkpoint is due. */
+struct cleaner;
+struct cleaner *cleaner_start(struct replicas *rs, void (*cleaned)(void *ctx, struct log_dir *dir), void *ctx);
+/* What is under way ends early. Completes when nothing is; frees. Before replicas_close. */
+void cleaner_stop(struct cleaner *c, struct op *op);
+/* Lines of cleaner-offset-checkpoint, as replicas_checkpoint. */
+void replicas_cleaner_checkpoint(const struct replicas *rs, const struct log_dir *dir, struct checkpoint *cleaner);
+/* Its log could not be read by the cleaner, which has said so; it is left alone until the next start. */
+bool replica_is_uncleanable(const struct replica *r);
+const struct log_dir *replica_dir(const struct replica *r);
+
 /* Raise the start of a partition for a client (DeleteRecords): records below `offset` are no longer served.
  * `*low_watermark` is the start then; it is durable with the directory's log-start checkpoint, which the caller
  * writes. NOT_LEADER_OR_FOLLOWER, POLICY_VIOLATION (compacted, and nothing is deleted), OFFSET_OUT_OF_RANGE

@@ -96,6 +96,7 @@ static void prepare_open(struct work *w)
         .settings = log_settings_of(r->settings, rs->broker),
         .recovery_point = remembered(w, &r->dir->recovery_point, 0),
         .start_offset = remembered(w, &r->dir->log_start, -1),
+        .first_dirty = remembered(w, &r->dir->cleaner, 0),
         .clean = r->dir->clean,
         .stable_moved = replica_stable_moved,
         .ctx = r,
