@@ -59,6 +59,7 @@ static bool try_failed(struct admin *a, int64_t result)
 
 static void begin_create(struct admin *a)
 {
+    struct create_topics_request_topics_configs policy;
     struct create_topics_request_topics topic;
     struct create_topics_request m;
 
@@ -67,6 +68,13 @@ static void begin_create(struct admin *a)
     topic.name = str_of(a->topic->name);
     topic.num_partitions = a->topic->partition_count;
     topic.replication_factor = 1;
+    if (a->topic->compacted) {
+        create_topics_request_topics_configs_init(&policy);
+        policy.name = STR("cleanup.policy");
+        policy.value = STR("compact,delete");
+        topic.configs = &policy;
+        topic.configs_count = 1;
+    }
     m.topics = &topic;
     m.topics_count = 1;
     m.timeout_ms = 1000;
@@ -334,6 +342,7 @@ static struct topic *first_topic(struct admin *a)
         return NULL;
     snprintf(name, sizeof name, "lasting-%u", a->at);
     a->topic = truth_topic_new(a->client.world->truth, name, p->partitions[a->at]);
+    a->topic->compacted = p->compacts[a->at];
     a->topic->lasting = true;
     a->partitions = a->topic->partition_count;
     a->at++;

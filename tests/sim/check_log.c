@@ -61,6 +61,11 @@ void record_fill(uint32_t producer, uint32_t n, uint32_t bytes, uint8_t *out)
     }
 }
 
+uint32_t record_key(uint32_t producer, uint32_t n)
+{
+    return (uint32_t)(mix(producer, n) >> 7) % RECORD_KEYS;
+}
+
 /* Whose record it is; its bytes must be those that were sent. */
 static void record_owner(struct truth *t, const struct part *part, const struct record *r,
                          uint32_t *producer, uint32_t *n)
@@ -243,6 +248,7 @@ static void take_record(struct truth *t, struct part *part, const struct batch *
         return;
     record_owner(t, part, r, &producer, &n);
     bind(t, part, r->offset, producer, n);
+    slot_at(part, r->offset)->look = t->look;
     if (t->histories[producer].records[n].life != 0)
         check_epoch(t, part, r->offset, batch->leader_epoch, t->histories[producer].records[n].life);
     t->read++;
@@ -279,11 +285,33 @@ void truth_high_watermark(struct truth *t, struct part *part, int64_t high_water
         part->floor = high_watermark;
 }
 
+/* T1 of a compacted topic: the newest record of each key was read just now. */
+static void check_newest(struct truth *t, const struct part *part, int64_t from, int64_t end)
+{
+    int64_t newest[RECORD_KEYS];
+
+    for (uint32_t k = 0; k < RECORD_KEYS; k++)
+        newest[k] = -1;
+    for (int64_t i = from; i < end && i < part->slot_count; i++) {
+        if (part->slots[i].producer != 0)
+            newest[record_key(part->slots[i].producer - 1, part->slots[i].n)] = i;
+    }
+    for (uint32_t k = 0; k < RECORD_KEYS; k++) {
+        if (newest[k] >= 0 && part->slots[newest[k]].look != t->look)
+            broken(t->world, "%s-%d: the newest record of key %u, at %" PRId64 ", was not read", part->topic->name,
+                   part->partition, k, newest[k]);
+    }
+}
+
 void truth_whole(struct truth *t, struct part *part, int64_t from, int64_t end)
 {
     if (end < part->floor)
         broken(t->world, "%s-%d: ends at %" PRId64 ", but records below %" PRId64
                " were acknowledged or seen", part->topic->name, part->partition, end, part->floor);
+    if (part->topic->compacted) {
+        check_newest(t, part, from, end);
+        return;
+    }
     for (int64_t i = from; i < end; i++) {
         if (i >= part->slot_count || part->slots[i].producer == 0)
             broken(t->world, "%s-%d: nothing was read at %" PRId64, part->topic->name, part->partition,

@@ -61,6 +61,26 @@ static void draw_checks(struct prng *g, struct plan *p)
     text_printf(t, "producer.id.expiration.check.interval.ms=%u\n", (unsigned)between(g, 20, 1000));
 }
 
+/* Often, in small pieces, and at once; small segments also where the plan had none. */
+static void draw_compaction(struct prng *g, struct plan *p)
+{
+    struct text *t = &p->settings;
+    bool any = false;
+
+    for (uint32_t i = 0; i < p->topics; i++) {
+        p->compacts[i] = one_in(g, 3);
+        any |= p->compacts[i];
+    }
+    if (!any)
+        return;
+    text_printf(t, "log.cleaner.backoff.ms=%u\n", (unsigned)between(g, 0, 500));
+    text_printf(t, "log.cleaner.io.buffer.size=%u\n", (unsigned)between(g, 0, 30000));
+    text_printf(t, "log.cleaner.min.cleanable.ratio=0.%u\n", (unsigned)between(g, 0, 5));
+    text_printf(t, "log.index.size.max.bytes=%u\n", (unsigned)between(g, 3, 20) * 12);
+    if (one_in(g, 4))
+        text_printf(t, "log.cleaner.io.max.bytes.per.second=%u\n", (unsigned)between(g, 10000, 1000000));
+}
+
 /* ---- faults --------------------------------------------------------------------------------------- */
 
 static enum fault_kind draw_kind(struct prng *g, const struct plan *p)
@@ -168,6 +188,7 @@ void plan_draw(uint64_t seed, struct plan *out)
     draw_faults(&g, &p);
     p.deletes = one_in(&g, 3);
     draw_checks(&g, &p);
+    draw_compaction(&g, &p);
     *out = p;
 }
 

@@ -37,6 +37,7 @@ struct plan {
 
     uint32_t topics;         /* that live from start to end */
     int32_t partitions[TOPICS_AT_START_MAX];
+    bool compacts[TOPICS_AT_START_MAX]; /* cleanup.policy=compact,delete; records have keys */
     uint32_t producers, readers, members;
     bool admin_changes;      /* topics come and go, grow, and change settings */
     bool deletes;            /* records are deleted */

@@ -123,10 +123,14 @@ static void add_record(struct producer *p, struct batch_builder *b, struct targe
     uint32_t n = truth_sends(p->client.world->truth, p->number, t->part);
     uint32_t bytes = record_bytes(p->number, n, p->bytes_max);
     struct record_header header = {STR("sim"), {(const uint8_t *)"x", 1}};
+    struct bytes key = n % 3 == 0 ? BYTES_NULL : bytes_of_str(STR("key"));
     uint8_t value[RECORD_BYTES_MAX];
+    char name[16];
 
+    if (t->part->topic->compacted)
+        key = (struct bytes){(const uint8_t *)name, snprintf(name, sizeof name, "%u", record_key(p->number, n))};
     record_fill(p->number, n, bytes, value);
-    batch_builder_add(b, io_wall_ms(p->client.io), n % 3 == 0 ? BYTES_NULL : bytes_of_str(STR("key")),
+    batch_builder_add(b, io_wall_ms(p->client.io), key,
                       (struct bytes){value, (int32_t)bytes}, &header, n % 5 == 0 ? 1 : 0);
 }
 

@@ -3,6 +3,7 @@
  *   an acknowledgement, an answer ──► truth_* ──► agrees with all that was said before? else broken()
  *
  *   T1  An acknowledged record is at its offset for ever, and so is one that a reader has seen.
+ *       In a compacted topic only the newest one of each key must still be there.
  *   T2  A record is at one offset at most: nobody here sends a record twice but idempotent producers.
  *   T3  Records of an idempotent producer stand in the order in which they were sent.
  *   T4  After a definite error a record is nowhere.
@@ -32,6 +33,7 @@ enum topic_state { TOPIC_COMING, TOPIC_LIVES, TOPIC_DYING, TOPIC_GONE };
 struct slot {
     uint32_t producer; /* + 1; 0 = nobody has said */
     uint32_t n;        /* the producer's number of the record */
+    uint32_t look;     /* in which it was read last */
 };
 
 struct part {
@@ -56,6 +58,7 @@ struct topic {
     struct uuid id;           /* zero until it is known */
     enum topic_state state;
     bool lasting;             /* lives from start to end */
+    bool compacted;           /* of each key the newest record stays */
     int32_t partition_count;  /* acknowledged and usable */
     struct part parts[PARTITIONS_MAX];
     int64_t retention_ms;     /* acknowledged; -1 = not set */
@@ -90,6 +93,7 @@ struct truth {
     struct history histories[PRODUCERS_MAX];
     struct owner *owners;
     uint32_t owner_count, owner_capacity;
+    uint32_t look;            /* counts the verifier's */
     int32_t generation;       /* newest of which a member has its assignment */
     uint64_t acked, read, committed; /* counts, for the trace */
 };
@@ -104,6 +108,10 @@ void truth_free(struct truth *t);
 #define RECORD_BYTES_MAX 900
 uint32_t record_bytes(uint32_t producer, uint32_t n, uint32_t bytes_max);
 void record_fill(uint32_t producer, uint32_t n, uint32_t bytes, uint8_t *out);
+
+/* The key of a record in a compacted topic: few, so that values follow one another. */
+#define RECORD_KEYS 5
+uint32_t record_key(uint32_t producer, uint32_t n);
 
 uint32_t truth_sends(struct truth *t, uint32_t producer, struct part *part); /* -> its number */
 void truth_acked(struct truth *t, uint32_t producer, uint32_t first, int32_t count,

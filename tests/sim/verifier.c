@@ -240,6 +240,7 @@ struct verifier *verifier_new(struct world *w)
 
 void verifier_begin(struct verifier *v)
 {
+    v->client.world->truth->look++;
     flow_start(&v->flow, verifier_run, NULL);
 }
 
