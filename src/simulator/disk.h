@@ -183,6 +183,8 @@ void disk_power_cut(struct disk *d, bool names_subset, struct sim_counters *coun
 /* Shared by the parts. */
 struct version *sim_version_new(struct disk *d, bool hole);
 void sim_version_free(struct disk *d, struct version *v);
+struct page *sim_page_find(const struct inode *f, uint64_t index); /* NULL: it has no version */
+void sim_page_drop(struct inode *f, struct page *page);
 void sim_page_clean(struct inode *f, struct page *page, struct version *keep);
 void sim_file_end(struct inode *f);
 void sim_file_cut(struct inode *f, uint64_t size_bytes);

@@ -33,7 +33,7 @@ void sim_version_free(struct disk *d, struct version *v)
     d->free_versions = v;
 }
 
-static struct page *page_find(const struct inode *f, uint64_t index)
+struct page *sim_page_find(const struct inode *f, uint64_t index)
 {
     uint64_t chunk = index / CHUNK_PAGES;
 
@@ -72,7 +72,7 @@ static bool file_reserve(struct inode *f, uint32_t pages)
 static struct page *page_get(struct inode *f, uint64_t index)
 {
     struct disk *d = f->disk;
-    struct page *page = page_find(f, index);
+    struct page *page = sim_page_find(f, index);
     uint64_t c = index / CHUNK_PAGES;
 
     if (page != NULL)
@@ -109,7 +109,7 @@ static struct page *page_get(struct inode *f, uint64_t index)
     return page;
 }
 
-static void page_drop(struct inode *f, struct page *page)
+void sim_page_drop(struct inode *f, struct page *page)
 {
     struct chunk *chunk = f->chunks[page->index / CHUNK_PAGES];
 
@@ -208,21 +208,6 @@ static void page_writeback(struct inode *f, struct page *page)
     }
 }
 
-/* A version that is not there, or has no bytes, is there from now on and has zeros. */
-static void version_fill(struct disk *d, struct version **link)
-{
-    struct version *hole = *link;
-    struct version *v = sim_version_new(d, false);
-
-    memset(v->bytes, 0, PAGE_BYTES);
-    if (hole != NULL) {
-        v->epoch = hole->epoch;
-        v->older = hole->older;
-        sim_version_free(d, hole);
-    }
-    *link = v;
-}
-
 uint32_t sim_file_read(const struct inode *f, uint64_t position, void *into, uint32_t n)
 {
     uint8_t *to = into;
@@ -235,7 +220,7 @@ uint32_t sim_file_read(const struct inode *f, uint64_t position, void *into, uin
     while (done < n) {
         uint32_t at = (uint32_t)((position + done) % PAGE_BYTES);
         uint32_t part = PAGE_BYTES - at < n - done ? PAGE_BYTES - at : n - done;
-        const struct page *page = page_find(f, (position + done) / PAGE_BYTES);
+        const struct page *page = sim_page_find(f, (position + done) / PAGE_BYTES);
         if (page == NULL || page->top == NULL || page->top->hole)
             memset(to + done, 0, part);
         else
@@ -264,59 +249,6 @@ int sim_file_write(struct inode *f, uint64_t position, const void *p, uint32_t n
     return 0;
 }
 
-/* Bytes [at, at + n) of the top go into all that may survive instead of it. */
-static void page_make_durable(struct inode *f, struct page *page, uint32_t at, uint32_t n)
-{
-    const struct version *top = page->top;
-    struct version **link = &page->top->older;
-    uint32_t epoch;
-
-    if (n == PAGE_BYTES) {
-        sim_page_clean(f, page, page->top);
-        return;
-    }
-    do {
-        if (*link == NULL || (*link)->hole)
-            version_fill(f->disk, link);
-        memcpy((*link)->bytes + at, top->bytes + at, n);
-        epoch = (*link)->epoch;
-        link = &(*link)->older;
-    } while (epoch != 0);
-}
-
-/* The size needs the file system's journal, and that holds all that came before: so a truncation
- * that was not durable becomes so, and takes the data with it. */
-void sim_file_make_durable(struct inode *f, uint64_t position, uint64_t n)
-{
-    uint64_t end = position + n;
-
-    if (f->size_low < f->size_durable && end > f->size_low) {
-        sim_file_sync(f, sim_file_seal(f));
-        return;
-    }
-    for (uint64_t at = position; at < end;) {
-        uint32_t offset = (uint32_t)(at % PAGE_BYTES);
-        uint32_t part = PAGE_BYTES - offset < end - at ? PAGE_BYTES - offset : (uint32_t)(end - at);
-        page_make_durable(f, page_find(f, at / PAGE_BYTES), offset, part);
-        at += part;
-    }
-    if (end <= f->size_durable)
-        return;
-    f->size_durable = f->size_low = end;
-    f->size_low_sealed = f->size_low_sealed > end ? f->size_low_sealed : end;
-    f->grown_epoch = f->epoch;
-    f->grown_bytes = end;
-}
-
-void sim_file_durable_failed(struct inode *f, uint64_t position, uint64_t n)
-{
-    for (uint64_t i = position / PAGE_BYTES; i * PAGE_BYTES < position + n; i++) {
-        struct page *page = page_find(f, i);
-        if (page != NULL && list_linked(&page->dirty))
-            page->lost = (prng_u64(f->disk->prng) & 3) != 0;
-    }
-}
-
 int sim_file_allocate(struct inode *f, uint64_t position, uint64_t n)
 {
     uint64_t end = position + n;
@@ -338,7 +270,7 @@ void sim_file_truncate(struct inode *f, uint64_t size_bytes)
     uint32_t at = (uint32_t)(size_bytes % PAGE_BYTES);
 
     if (size_bytes < f->size_bytes) {
-        struct page *page = at == 0 ? NULL : page_find(f, first);
+        struct page *page = at == 0 ? NULL : sim_page_find(f, first);
         if (page != NULL && page->top != NULL && !page->top->hole)
             memset(page_top(f, page, false)->bytes + at, 0, PAGE_BYTES - at);
         for (uint64_t c = first / CHUNK_PAGES; c < f->chunk_count; c++) {
@@ -358,66 +290,9 @@ void sim_file_truncate(struct inode *f, uint64_t size_bytes)
     f->size_bytes = size_bytes;
 }
 
-struct seal sim_file_seal(struct inode *f)
-{
-    struct seal seal = {f->epoch, f->size_bytes};
-
-    f->epoch++;
-    f->size_low_sealed = f->size_bytes;
-    return seal;
-}
-
-/* Newest version that the seal covers; NULL = none. */
-static struct version *version_sealed(const struct page *page, uint32_t epoch)
-{
-    struct version *v = page->top;
-
-    while (v != NULL && v->epoch > epoch)
-        v = v->older;
-    return v;
-}
-
-void sim_file_sync(struct inode *f, struct seal seal)
-{
-    if (seal.epoch <= f->epoch_durable)
-        return; /* a later one was quicker */
-    LIST_EACH (it, &f->dirty) {
-        struct page *page = container_of(it, struct page, dirty);
-        struct version *v = version_sealed(page, seal.epoch);
-        if (page->lost || v == NULL)
-            continue;
-        if (v != page->top) { /* still dirty; only what lies below v ends */
-            for (struct version *old = v->older, *older; old != NULL; old = older) {
-                older = old->older;
-                sim_version_free(f->disk, old);
-            }
-            v->older = NULL;
-            v->epoch = 0;
-        } else if (v->hole && (uint64_t)page->index * PAGE_BYTES >= f->size_bytes) {
-            page_drop(f, page);
-        } else {
-            sim_page_clean(f, page, v);
-        }
-    }
-    f->epoch_durable = seal.epoch;
-    f->size_durable = seal.size_bytes;
-    if (f->grown_epoch > seal.epoch && f->grown_bytes > seal.size_bytes)
-        f->size_durable = f->grown_bytes; /* by a durable write while the sync was in flight */
-    f->size_low = f->size_durable < f->size_low_sealed ? f->size_durable : f->size_low_sealed;
-}
-
-void sim_file_sync_failed(struct inode *f, struct seal seal)
-{
-    LIST_EACH (it, &f->dirty) {
-        struct page *page = container_of(it, struct page, dirty);
-        if (version_sealed(page, seal.epoch) == page->top)
-            page->lost = (prng_u64(f->disk->prng) & 3) != 0;
-    }
-}
-
 int sim_file_rot(struct inode *f, uint64_t position)
 {
-    struct page *page = page_find(f, position / PAGE_BYTES);
+    struct page *page = sim_page_find(f, position / PAGE_BYTES);
 
     if (position >= f->size_bytes)
         return -EINVAL;
@@ -435,7 +310,7 @@ void sim_file_cut(struct inode *f, uint64_t size_bytes)
 {
     uint64_t first = size_bytes / PAGE_BYTES;
     uint32_t at = (uint32_t)(size_bytes % PAGE_BYTES);
-    struct page *page = at == 0 ? NULL : page_find(f, first);
+    struct page *page = at == 0 ? NULL : sim_page_find(f, first);
 
     if (page != NULL && page->top != NULL && !page->top->hole)
         memset(page->top->bytes + at, 0, PAGE_BYTES - at);
@@ -443,7 +318,7 @@ void sim_file_cut(struct inode *f, uint64_t size_bytes)
         for (uint32_t i = 0; f->chunks[c] != NULL && i < CHUNK_PAGES; i++) {
             page = f->chunks[c]->pages[i];
             if (page != NULL && (uint64_t)page->index * PAGE_BYTES >= size_bytes)
-                page_drop(f, page);
+                sim_page_drop(f, page);
         }
     }
     if (f->pages_reserved > first + (at != 0))
@@ -458,7 +333,7 @@ void sim_file_end(struct inode *f)
     for (uint32_t c = 0; c < f->chunk_count; c++) {
         for (uint32_t i = 0; f->chunks[c] != NULL && i < CHUNK_PAGES; i++) {
             if (f->chunks[c]->pages[i] != NULL)
-                page_drop(f, f->chunks[c]->pages[i]);
+                sim_page_drop(f, f->chunks[c]->pages[i]);
         }
         free(f->chunks[c]);
     }
