@@ -1,6 +1,6 @@
 """The two brokers under load: ours, and real Kafka as its own scripts start it.
 
-    formatted -> start -> stop -> [start -> stop]* -> end
+    formatted -> start -> [stop | kill -> start]* -> end
 
 Both get the same settings, one empty log directory and ports of their own.  What differs is said
 where it differs: `Millrace.own`, and the flags of the JVM.
@@ -15,13 +15,16 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 INTEROP = HERE.parent / "interop"
+RELEASE = ROOT / "build/release"
+TARGETS = ["tests/bench/bench_load", "tests/bench/rdkafka_load"]  # targets, and where they are, of the release build
 sys.path.append(str(INTEROP))
 from server import CACHE, CLUSTER_ID, free_port  # noqa: E402
 
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
-LOAD_TIMEOUT_S = 120
+LOAD_TIMEOUT_S = 180
 
 # What a node of one needs; all else is each broker's default, so Kafka's.
 PROPERTIES = {
@@ -46,7 +49,8 @@ class Broker:
     load_generator = None  # set by run.py
     own = {}
 
-    def __init__(self, directory):
+    def __init__(self, directory, properties=()):
+        """properties: a row's own, for both brokers."""
         self.directory = Path(directory)
         self.directory.mkdir(parents=True)
         self.data = self.directory / "data"
@@ -57,15 +61,19 @@ class Broker:
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller_port}",
             "log.dirs": self.data,
-        }
+        } | dict(properties)
         self.config.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
         self.process = None
         self.format()
 
     def start(self):
         """-> seconds from before exec to the first Metadata answer that names a broker."""
-        asking = subprocess.Popen([self.load_generator, "--port", str(self.port), "--wait-ready",
-                                   str(START_TIMEOUT_S)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return self.start_until({"wait-ready": START_TIMEOUT_S})["ready_ns"]
+
+    def start_until(self, options):
+        """Start, and wait for what the load generator sees with these options: it runs before the broker does.
+        -> its answer; what ends in _ns is seconds from before exec."""
+        asking = subprocess.Popen(self.load_command(options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         with self.log.open("a") as out:
             begun_ns = time.monotonic_ns()
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
@@ -79,13 +87,17 @@ class Broker:
         answer, why = asking.communicate()
         if asking.returncode != 0:
             raise BrokerError(why.strip())
-        return (json.loads(answer)["ready_ns"] - begun_ns) / 1e9
+        return {key: (value - begun_ns) / 1e9 if key.endswith("_ns") else value
+                for key, value in json.loads(answer).items()}
+
+    def load_command(self, options):
+        words = [w for key, value in options.items() for w in (f"--{key}", str(value))]
+        return [self.load_generator, "--port", str(self.port), *words]
 
     def load(self, options):
         """Run the load generator; -> its figures."""
-        words = [w for key, value in options.items() for w in (f"--{key}", str(value))]
         try:
-            done = subprocess.run([self.load_generator, "--port", str(self.port), "--pid", str(self.process.pid), *words],
+            done = subprocess.run(self.load_command({"pid": self.process.pid} | options),
                                   capture_output=True, text=True, timeout=LOAD_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             raise BrokerError(f"the load was not done after {LOAD_TIMEOUT_S} s") from None
@@ -101,6 +113,25 @@ class Broker:
         text = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
         return {key.lower(): int(re.search(rf"^{key}: +(\d+) kB", text, re.M)[1]) * 1024 / 1e6 for key in ["Pss", "Rss"]}
 
+    def data_files(self):
+        return [f for f in self.data.rglob("*") if f.is_file()]
+
+    def data_mb(self):
+        """What the data takes on the disk."""
+        total = 0
+        for file in self.data_files():
+            try:
+                total += file.stat().st_blocks * 512
+            except FileNotFoundError:  # retention is at work
+                pass
+        return total / 1e6
+
+    def kill(self):
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
     def stop(self):
         """SIGTERM, and a clean end."""
         self.process.send_signal(signal.SIGTERM)
@@ -114,10 +145,8 @@ class Broker:
 
     def end(self):
         """No process stays behind, however it went."""
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
+        if self.process:
+            self.kill()
 
     def run_tool(self, command):
         done = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S)
@@ -162,3 +191,16 @@ class Kafka(Broker):
                 "-Dcom.sun.management.jmxremote.ssl=false",
                 f"-Dlog4j2.configurationFile={INTEROP}/log4j2.xml", "-Dlog.level=INFO",
                 "-cp", f"{CACHE}/jars/*", "kafka.Kafka", str(self.config)]
+
+
+def build(sides, binary):
+    """Load generators, and our executable when none was named, from the release build; Kafka from its jars."""
+    subprocess.run([ROOT / "tools/setup", "bench"], check=True, stdout=sys.stderr)
+    ninja = RELEASE / "build.ninja"
+    if ninja.exists() and "rdkafka_load" not in ninja.read_text():
+        subprocess.run(["meson", "setup", "--reconfigure", RELEASE], check=True, stdout=sys.stderr)
+    targets = TARGETS + (["bin/millrace"] if Millrace in sides and not binary else [])
+    subprocess.run([ROOT / "tools/build", "release", *targets], check=True, stdout=sys.stderr)
+    Broker.load_generator = RELEASE / TARGETS[0]
+    Millrace.binary = (binary or RELEASE / "bin/millrace").resolve()
+    subprocess.run([INTEROP / "setup.sh"], check=True)

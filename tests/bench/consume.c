@@ -12,12 +12,13 @@
 #define FETCH_BYTES_MAX (50 << 20)
 #define FETCH_PARTITION_BYTES_MAX (1 << 20)
 
-#define CATCH_UP_TIMEOUT_NS (20 * INT64_C(1000000000))
+#define STUCK_NS (20 * INT64_C(1000000000)) /* nothing comes, though there is more */
 
 struct consumer {
     struct load *load;
     pthread_t thread;
-    int fd;
+    int fd, group;
+    struct histogram received;
     struct fetch_request_topics_partitions *partitions; /* fetch_offset is the next one wanted */
     int partition_count;
 };
@@ -28,11 +29,22 @@ struct consumers {
     struct consumer each[];
 };
 
+/* How long the batch took, from when it was to be sent until now. */
+static void note_received(struct consumer *c, const struct batch *batch, int64_t now_ns)
+{
+    uint32_t stamp_at = c->load->pattern.stamp_at;
+    int64_t intended_ns = (int64_t)get_u64(batch->bytes.p + stamp_at);
+
+    if (stamp_at != 0 && load_counts(c->load, intended_ns))
+        histogram_add(&c->received, now_ns - intended_ns);
+}
+
 /* Check the batches of one partition: whole, as sent, each behind the one before. -> their bytes;
  * the last one may be cut (KIP-74) and comes again. */
-static uint64_t take_batches(struct load *load, struct fetch_request_topics_partitions *want,
-                             struct bytes records, bool check_crc)
+static uint64_t take_batches(struct consumer *c, struct fetch_request_topics_partitions *want,
+                             struct bytes records, bool check_crc, int64_t now_ns)
 {
+    struct load *load = c->load;
     struct batch batch;
     uint64_t bytes = 0;
 
@@ -52,6 +64,7 @@ static uint64_t take_batches(struct load *load, struct fetch_request_topics_part
         if (check_crc && !batch_crc_ok(&batch))
             die("partition %d: the batch at offset %" PRId64 " fails its checksum", want->partition,
                 want->fetch_offset);
+        note_received(c, &batch, now_ns);
         want->fetch_offset = batch.last_offset + 1;
         records.p += n;
         records.n -= n;
@@ -72,6 +85,7 @@ static struct fetch_request_topics_partitions *wanted(struct consumer *c, int32_
 static uint64_t take_response(struct consumer *c, const struct fetch_response *response)
 {
     bool check_crc = atomic_load_explicit(&c->load->crc_checked, memory_order_relaxed);
+    int64_t now_ns = clock_ns();
     uint64_t bytes = 0;
 
     if (response->error_code != 0)
@@ -82,7 +96,7 @@ static uint64_t take_response(struct consumer *c, const struct fetch_response *r
             const struct fetch_response_responses_partitions *p = &topic->partitions[j];
             if (p->error_code != 0)
                 die("Fetch: partition %d: %s", p->partition_index, kerr_name(p->error_code));
-            bytes += take_batches(c->load, wanted(c, p->partition_index), p->records, check_crc);
+            bytes += take_batches(c, wanted(c, p->partition_index), p->records, check_crc, now_ns);
         }
     }
     return bytes;
@@ -114,7 +128,7 @@ static void *consume(void *arg)
     while (!atomic_load(&load->done)) {
         if (!wire_call(c->fd, API_FETCH, load->versions.fetch, &request, &frame, &arena, &response))
             die("Fetch: the broker closed the connection");
-        atomic_fetch_add_explicit(&load->consumed_bytes, take_response(c, &response),
+        atomic_fetch_add_explicit(&load->consumed_bytes[c->group], take_response(c, &response),
                                   memory_order_relaxed);
         /* The broker begins with the first that it is asked for; so that a full answer does not
          * starve those behind, ask for them first next time. */
@@ -131,9 +145,11 @@ static void *consume(void *arg)
     return NULL;
 }
 
-static void consumer_init(struct consumer *c, struct load *load, int number)
+/* `number` is that within the group. */
+static void consumer_init(struct consumer *c, struct load *load, int group, int number)
 {
     c->load = load;
+    c->group = group;
     c->partitions = calloc((size_t)load->plan.partitions, sizeof(*c->partitions));
     if (c->partitions == NULL)
         die("out of memory");
@@ -154,36 +170,52 @@ static void consumer_init(struct consumer *c, struct load *load, int number)
 
 struct consumers *consumers_start(struct load *load)
 {
-    size_t count = (size_t)load->plan.consumers;
+    int per_group = (int)load->plan.consumers;
+    size_t count = (size_t)(load->plan.groups * load->plan.consumers);
     struct consumers *cs = calloc(1, sizeof(*cs) + count * sizeof(cs->each[0]));
 
     if (cs == NULL)
         die("out of memory");
     cs->load = load;
-    cs->count = (int)load->plan.consumers;
+    cs->count = (int)count;
     for (int i = 0; i < cs->count; i++)
-        consumer_init(&cs->each[i], load, i);
+        consumer_init(&cs->each[i], load, i / per_group, i % per_group);
     return cs;
 }
 
-void consumers_finish(struct consumers *cs)
+void consumers_await(struct consumers *cs)
 {
     struct load *load = cs->load;
-    int64_t deadline_ns = clock_ns() + CATCH_UP_TIMEOUT_NS;
+    int64_t moved_ns = clock_ns();
+    uint64_t consumed, before = 0;
 
-    while (cs->count > 0 && atomic_load(&load->consumed_bytes) < load->acked_bytes) {
-        if (clock_ns() > deadline_ns)
+    while (cs->count > 0 && (consumed = load_consumed_least(load)) < load->acked_bytes) {
+        if (consumed != before)
+            moved_ns = clock_ns();
+        before = consumed;
+        if (clock_ns() > moved_ns + STUCK_NS)
             die("%" PRIu64 " bytes were acknowledged and only %" PRIu64 " can be consumed",
-                load->acked_bytes, atomic_load(&load->consumed_bytes));
+                load->acked_bytes, consumed);
         usleep(1000);
     }
+}
+
+void consumers_end(struct consumers *cs)
+{
+    struct load *load = cs->load;
+
     atomic_store(&load->done, true);
     for (int i = 0; i < cs->count; i++) {
-        pthread_join(cs->each[i].thread, NULL);
-        free(cs->each[i].partitions);
+        struct consumer *c = &cs->each[i];
+        pthread_join(c->thread, NULL);
+        histogram_merge(&load->received, &c->received);
+        free(c->partitions);
     }
-    if (cs->count > 0 && atomic_load(&load->consumed_bytes) != load->acked_bytes)
-        die("%" PRIu64 " bytes were acknowledged and %" PRIu64 " consumed", load->acked_bytes,
-            atomic_load(&load->consumed_bytes));
+    for (int64_t g = 0; cs->count > 0 && g < load->plan.groups; g++) {
+        uint64_t consumed = atomic_load(&load->consumed_bytes[g]);
+        if (consumed != load->acked_bytes)
+            die("%" PRIu64 " bytes were acknowledged and %" PRIu64 " consumed", load->acked_bytes,
+                consumed);
+    }
     free(cs);
 }

@@ -12,7 +12,7 @@ _Noreturn void die(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    fputs("bench_load: ", stderr);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
@@ -140,6 +140,15 @@ void histogram_add(struct histogram *h, int64_t ns)
     h->total++;
     if (ns > h->longest_ns)
         h->longest_ns = ns;
+}
+
+void histogram_merge(struct histogram *h, const struct histogram *other)
+{
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+        h->counts[i] += other->counts[i];
+    h->total += other->total;
+    if (other->longest_ns > h->longest_ns)
+        h->longest_ns = other->longest_ns;
 }
 
 int64_t histogram_quantile(const struct histogram *h, double share)
