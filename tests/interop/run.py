@@ -13,7 +13,6 @@ import importlib
 import os
 import queue
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,20 +20,13 @@ import time
 import traceback
 from pathlib import Path
 
+from environment import enter_venv
+
 HERE = Path(__file__).resolve().parent
 MODULES = ["kcat", "java_produce", "java_groups", "java_admin", "tools", "confluent", "franz", "crash", "files", "compaction", "golden",
            "old_records", "operations", "hostile", "memory"]
 REASON_LINES_MAX, REASON_LINE_MAX = 30, 400  # of a failure, so that the list of results stays readable
 SCENARIO_TIMEOUT_S = 240  # real Kafka on a busy machine; ours needs a tenth
-
-
-def enter_venv():
-    """confluent-kafka lives in the cache's venv, so that is the Python to run in."""
-    subprocess.run([HERE / "setup.sh"], check=True)
-    cache = Path(os.environ.get("MILLRACE_INTEROP_CACHE", Path.home() / ".cache/millrace/interop"))
-    python = cache / "venv/bin/python3"
-    if Path(sys.prefix) != cache / "venv":
-        os.execv(python, [str(python), *sys.argv])
 
 
 def parse_args():
