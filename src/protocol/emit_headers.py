@@ -99,7 +99,7 @@ static inline void {c}_write(const struct {c} *m, int16_t version, uint8_t *out)
 
 HOT_FUNCTIONS = """extern const struct message {c}_message;
 
-/* Specialised by version; message_read and its kin do the same by tables. */
+/* Specialised by version; message_read and its kin come here. */
 MUST int {c}_read(struct bytes in, int16_t version, struct arena *arena, struct {c} *out);
 MUST int64_t {c}_size(const struct {c} *m, int16_t version);
 void {c}_write(const struct {c} *m, int16_t version, uint8_t *out);

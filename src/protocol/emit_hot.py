@@ -381,12 +381,12 @@ class Emitter:
         head = ["    struct hot_sizing s = {0};", "    int64_t total;", ""]
         lines = ["int64_t %s_size(const struct %s *m, int16_t version)" % (c, c), "{", *head, *cases,
                  "    if (s.odd || total > INT32_MAX)",
-                 "        return message_size(&%s_message, version, m);" % c,
+                 "        return tables_size(&%s_message, version, m);" % c,
                  "    return total;", "}", ""]
         if c in self.with_records:
             lines += ["int %s_measure(const struct %s *m, int16_t version, struct message_extent *out)" % (c, c),
                       "{", *head, *cases, "    if (s.odd || total > INT32_MAX)",
-                      "        return message_measure(&%s_message, version, m, out);" % c,
+                      "        return tables_measure(&%s_message, version, m, out);" % c,
                       "    *out = (struct message_extent){total, total - s.records_bytes, s.cuts};",
                       "    return 0;", "}", ""]
         return lines
@@ -443,8 +443,13 @@ static void any_{c}_write_pieces(const void *m, int16_t version, uint8_t *head,
 """
 
 
+def listed(files, hot):
+    """The specialised messages, in the order of message_hot[]."""
+    return [m for f in hot_files(files, hot) for m in f.messages if m.cname in hot]
+
+
 def emit_list(files, messages, folder, write):
-    out = ["/* hot_list.c - generated; do not edit. What is specialised, for tests. */", "",
+    out = ["/* hot_list.c - generated; do not edit. What is specialised. */", "",
            '#include "protocol/layout.h"']
     out += ['#include "protocol/%s"' % f.header() for f in files] + [""]
     rows = []
@@ -479,4 +484,4 @@ def emit(files, folder, hot, write):
             if m.cname in hot:
                 out += Emitter(m).emit()
         write(folder, source_name(f), "\n".join(out))
-    emit_list(chosen, [m for f in chosen for m in f.messages if m.cname in hot], folder, write)
+    emit_list(chosen, listed(files, hot), folder, write)

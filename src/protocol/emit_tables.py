@@ -1,5 +1,6 @@
 """Emit the tables that say what each field is on the wire: message_tables.c."""
 
+import emit_hot
 import schema
 from emit_headers import defaults
 
@@ -56,11 +57,13 @@ def struct_tables(m, s, hot):
     return out
 
 
-def message_table(m):
-    return ['const struct message %s_message = {"%s", &%s_layout, MESSAGE_%s, %s, %d, %d, %s, %s};' % (
+def message_table(m, hot):
+    """hot: the specialised messages, in order."""
+    return ['const struct message %s_message = {"%s", &%s_layout, MESSAGE_%s, %s, %d, %d, %s, %s, %s};' % (
         m.cname, m.name, m.cname, m.kind.upper(), -1 if m.key is None else m.key, m.low, m.high,
         "MESSAGE_NEVER_FLEXIBLE" if m.flexible == m.NEVER else m.flexible,
-        "true" if m.unstable else "false"), ""]
+        "true" if m.unstable else "false",
+        "&message_hot[%d]" % hot.index(m.cname) if m.cname in hot else "NULL"), ""]
 
 
 def lists(messages):
@@ -89,6 +92,6 @@ def emit(files, folder, hot, write):
     for m in messages:
         for s in m.structs:
             out += struct_tables(m, s, hot)
-        out += message_table(m)
+        out += message_table(m, [h.cname for h in emit_hot.listed(files, hot)])
     out += lists(messages)
     write(folder, "message_tables.c", "\n".join(out))

@@ -96,7 +96,18 @@ MUST int64_t tags_size(const struct message_layout *layout, int16_t version, con
 uint8_t *tags_write(const struct message_layout *layout, int16_t version, const void *m,
                     uint8_t *out);
 
-/* A message with functions of its own, which do what the tables do. */
+/* What message_read and its kin (message.h) do for a message without functions of its own: the one
+ * interpreter of the tables. */
+MUST int tables_read(const struct message *message, struct bytes in, int16_t version,
+                     struct arena *arena, void *out);
+MUST int64_t tables_size(const struct message *message, int16_t version, const void *m);
+MUST int tables_measure(const struct message *message, int16_t version, const void *m,
+                        struct message_extent *out);
+void tables_write(const struct message *message, int16_t version, const void *m, uint8_t *out);
+void tables_write_pieces(const struct message *message, int16_t version, const void *m,
+                         uint8_t *head, struct message_cut *cuts);
+
+/* The functions of a message that has its own, which do what the tables do (P4). */
 struct message_hot {
     const struct message *message;
     int (*read)(struct bytes in, int16_t version, struct arena *arena, void *out);

@@ -2,7 +2,7 @@
  *
  * A message is a plain C struct, generated from schema/NAME.wire into protocol/NAME.h. Numbers
  * are in host order. What the struct's fields mean on the wire in which version stands in tables;
- * the functions here walk them, for every message alike:
+ * the functions here walk them, or call what was generated for the busiest messages:
  *
  *     bytes --message_read--> struct --message_size, message_write--> bytes
  *                               |--message_print--> JSON
@@ -41,6 +41,7 @@ enum message_kind {
 #define MESSAGE_NEVER_FLEXIBLE INT16_MAX
 
 struct message_layout;
+struct message_hot;
 
 struct message {
     const char *name;          /* Kafka's: "ProduceRequest", "OffsetCommitValue" */
@@ -50,6 +51,7 @@ struct message {
     int16_t low, high;         /* versions */
     int16_t flexible;          /* compact lengths and tagged fields from this version on */
     bool unstable;             /* `high` is not offered by default */
+    const struct message_hot *hot; /* functions of its own; NULL = the tables do */
 };
 
 /* Read a message of `version` from the front of `in`.

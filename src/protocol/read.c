@@ -167,8 +167,8 @@ static bool read_struct(struct reading *in, const struct message_layout *layout,
                      (struct bytes *)(void *)((char *)out + layout->unknown_tags_offset));
 }
 
-int message_read(const struct message *message, struct bytes in, int16_t version,
-                 struct arena *arena, void *out)
+int tables_read(const struct message *message, struct bytes in, int16_t version,
+                struct arena *arena, void *out)
 {
     struct reading reading = {
         .r = reader_of(in, arena),

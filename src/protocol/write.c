@@ -214,8 +214,8 @@ int64_t tags_size(const struct message_layout *layout, int16_t version, const vo
     return s.error < 0 ? s.error : size;
 }
 
-int message_measure(const struct message *message, int16_t version, const void *m,
-                    struct message_extent *out)
+int tables_measure(const struct message *message, int16_t version, const void *m,
+                   struct message_extent *out)
 {
     struct sizing s = {.version = version, .flexible = version >= message->flexible};
 
@@ -230,11 +230,11 @@ int message_measure(const struct message *message, int16_t version, const void *
     return 0;
 }
 
-int64_t message_size(const struct message *message, int16_t version, const void *m)
+int64_t tables_size(const struct message *message, int16_t version, const void *m)
 {
     struct message_extent extent;
 
-    TRY(message_measure(message, version, m, &extent));
+    TRY(tables_measure(message, version, m, &extent));
     return extent.total_bytes;
 }
 
@@ -388,7 +388,7 @@ uint8_t *tags_write(const struct message_layout *layout, int16_t version, const 
     return w.p;
 }
 
-void message_write(const struct message *message, int16_t version, const void *m, uint8_t *out)
+void tables_write(const struct message *message, int16_t version, const void *m, uint8_t *out)
 {
     struct writing w = {
         .p = out, .head = out, .version = version, .flexible = version >= message->flexible};
@@ -397,8 +397,8 @@ void message_write(const struct message *message, int16_t version, const void *m
     write_struct(&w, message->layout, m);
 }
 
-void message_write_pieces(const struct message *message, int16_t version, const void *m,
-                          uint8_t *head, struct message_cut *cuts)
+void tables_write_pieces(const struct message *message, int16_t version, const void *m,
+                         uint8_t *head, struct message_cut *cuts)
 {
     struct message_cut none;
     struct writing w = {

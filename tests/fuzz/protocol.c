@@ -51,16 +51,16 @@ static void compare_with_tables(const struct message_hot *hot, int16_t version, 
     void *b = struct_of(hot->message, arena);
     int used = hot->read(in, version, arena, a);
 
-    ASSERT(used == message_read(hot->message, in, version, arena, b));
+    ASSERT(used == tables_read(hot->message, in, version, arena, b));
     ASSERT(message_equal(hot->message, a, b));
     if (used < 0)
         return;
     int64_t size = hot->size(a, version);
-    ASSERT(size == message_size(hot->message, version, b));
+    ASSERT(size == tables_size(hot->message, version, b));
     uint8_t *p = malloc((size_t)size + 1), *q = malloc((size_t)size + 1);
     ASSERT(p != NULL && q != NULL);
     hot->write(a, version, p);
-    message_write(hot->message, version, b, q);
+    tables_write(hot->message, version, b, q);
     ASSERT(memcmp(p, q, (size_t)size) == 0);
     free(p);
     free(q);

@@ -6,6 +6,7 @@
 #include "protocol/add_partitions_to_txn.h"
 #include "protocol/consumer_group_member_metadata_record.h"
 #include "protocol/fetch.h"
+#include "protocol/heartbeat.h"
 #include "protocol/layout.h"
 #include "protocol/list_groups.h"
 #include "protocol/metadata.h"
@@ -47,8 +48,8 @@ TEST(message, a_version_out_of_range_is_refused)
         bool exists = version >= 3 && version <= 13;
         int used = produce_request_read((struct bytes){&byte, 1}, (int16_t)version, &arena, &r);
         CHECK_EQ(used, exists ? ERR_SHORT : ERR_VERSION);
-        used = message_read(&produce_request_message, (struct bytes){&byte, 1}, (int16_t)version,
-                            &arena, &r);
+        used = tables_read(&produce_request_message, (struct bytes){&byte, 1}, (int16_t)version,
+                           &arena, &r);
         CHECK_EQ(used, exists ? ERR_SHORT : ERR_VERSION);
         produce_request_init(&r);
         CHECK_EQ(produce_request_size(&r, (int16_t)version) < 0, !exists);
@@ -126,7 +127,7 @@ TEST(message, lengths_that_cannot_be_are_corrupt)
 
         arena_init(&arena, 0);
         int hot = metadata_request_read(in, cases[i].version, &arena, &r);
-        int tables = message_read(&metadata_request_message, in, cases[i].version, &arena, &r);
+        int tables = tables_read(&metadata_request_message, in, cases[i].version, &arena, &r);
         arena_deinit(&arena);
         if (hot != cases[i].error && !(hot == ERR_SHORT && cases[i].error > 0))
             check_fail(__FILE__, __LINE__, "%s: %d", cases[i].what, hot);
@@ -342,7 +343,7 @@ TEST(message, records_by_reference_are_left_out_of_the_head)
     for (int16_t v = 4; v <= 18; v++) {
         uint8_t head[400], same[400];
         CHECK_EQ(fetch_response_measure(&r, v, &extent), 0);
-        CHECK_EQ(message_measure(&fetch_response_message, v, &r, &tables), 0);
+        CHECK_EQ(tables_measure(&fetch_response_message, v, &r, &tables), 0);
         CHECK_EQ(extent.total_bytes, tables.total_bytes);
         CHECK_EQ(extent.head_bytes, tables.head_bytes);
         CHECK_EQ(extent.cuts, 2);
@@ -350,7 +351,7 @@ TEST(message, records_by_reference_are_left_out_of_the_head)
         CHECK_EQ(fetch_response_size(&r, v), extent.total_bytes);
 
         fetch_response_write_pieces(&r, v, head, cuts);
-        message_write_pieces(&fetch_response_message, v, &r, same, more);
+        tables_write_pieces(&fetch_response_message, v, &r, same, more);
         CHECK_BYTES(head, (size_t)extent.head_bytes, same, (size_t)extent.head_bytes);
         CHECK_EQ(cuts[0].at, more[0].at);
         CHECK_EQ(cuts[1].at, more[1].at);
@@ -381,6 +382,36 @@ TEST(message, messages_are_found_by_key_and_name)
         CHECK(message_find_by_name(str_of(m->name)) == m);
         CHECK(m->key < 0 || message_find((enum message_kind)m->kind, m->key) == m);
     }
+}
+
+/* Whoever asks for a message by its API gets the specialised functions, where there are some. */
+TEST(message, what_is_specialised_is_used)
+{
+    struct message_extent extent;
+    struct heartbeat_response r;
+    struct message_cut cuts[1];
+    uint8_t head[8], same[8];
+    int count = 0;
+
+    for (int i = 0; i < message_count; i++) {
+        const struct message_hot *hot = message_list[i]->hot;
+        CHECK(hot == NULL || hot->message == message_list[i]);
+        count += hot != NULL;
+    }
+    CHECK_EQ(count, message_hot_count);
+    CHECK(produce_request_message.hot != NULL);
+    CHECK(fetch_response_message.hot != NULL);
+
+    heartbeat_response_init(&r); /* without records: in one piece */
+    r.error_code = 27;
+    CHECK_EQ(message_measure(&heartbeat_response_message, 4, &r, &extent), 0);
+    CHECK_EQ(extent.total_bytes, 7);
+    CHECK_EQ(extent.head_bytes, 7);
+    CHECK_EQ(extent.cuts, 0);
+    message_write_pieces(&heartbeat_response_message, 4, &r, head, cuts);
+    tables_write(&heartbeat_response_message, 4, &r, same);
+    CHECK_BYTES(head, 7, same, 7);
+    CHECK_EQ(message_measure(&heartbeat_response_message, 99, &r, &extent), ERR_VERSION);
 }
 
 TEST(message, defaults_can_be_written_and_read_in_every_version)

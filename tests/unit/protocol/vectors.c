@@ -89,12 +89,12 @@ static int codec_read(const struct codec *k, struct bytes in, int16_t version, s
                       void *out)
 {
     return k->hot ? k->hot->read(in, version, arena, out)
-                  : message_read(k->message, in, version, arena, out);
+                  : tables_read(k->message, in, version, arena, out);
 }
 
 static int64_t codec_size(const struct codec *k, const void *m, int16_t version)
 {
-    return k->hot ? k->hot->size(m, version) : message_size(k->message, version, m);
+    return k->hot ? k->hot->size(m, version) : tables_size(k->message, version, m);
 }
 
 static void codec_write(const struct codec *k, const void *m, int16_t version, uint8_t *out)
@@ -102,7 +102,7 @@ static void codec_write(const struct codec *k, const void *m, int16_t version, u
     if (k->hot)
         k->hot->write(m, version, out);
     else
-        message_write(k->message, version, m, out);
+        tables_write(k->message, version, m, out);
 }
 
 static void check_encoded(struct check *c, const struct codec *k, const void *m,
@@ -132,7 +132,7 @@ static void check_pieces(struct check *c, const struct codec *k, const void *m,
 
     bool own = k->hot != NULL && k->hot->measure != NULL;
     int error = own ? k->hot->measure(m, c->row->version, &extent)
-                    : message_measure(k->message, c->row->version, m, &extent);
+                    : tables_measure(k->message, c->row->version, m, &extent);
     if (error < 0)
         return; /* check_encoded has said it */
     uint8_t *head = malloc(extent.head_bytes > 0 ? (size_t)extent.head_bytes : 1);
@@ -141,7 +141,7 @@ static void check_pieces(struct check *c, const struct codec *k, const void *m,
     if (own)
         k->hot->write_pieces(m, c->row->version, head, cuts);
     else
-        message_write_pieces(k->message, c->row->version, m, head, cuts);
+        tables_write_pieces(k->message, c->row->version, m, head, cuts);
     for (uint32_t i = 0; i < extent.cuts; i++) {
         text_add(&whole, head + from, cuts[i].at - from);
         text_add(&whole, cuts[i].records.p, (size_t)cuts[i].records.n);
