@@ -130,3 +130,21 @@ void text_add_json(struct text *t, struct str s)
         text_add(t, kept, (size_t)(end - kept));
     text_add(t, "\"", 1);
 }
+
+void text_add_utf8(struct text *t, struct str s)
+{
+    const uint8_t *p = (const uint8_t *)s.p;
+    const uint8_t *end = s.n > 0 ? p + s.n : p;
+    const uint8_t *kept = p;
+
+    while (p < end) {
+        const uint8_t *at = p;
+        if (utf8_take(&p, end) >= 0)
+            continue;
+        text_add(t, kept, (size_t)(at - kept));
+        text_add(t, "\xef\xbf\xbd", 3); /* U+FFFD */
+        kept = p;
+    }
+    if (kept < end)
+        text_add(t, kept, (size_t)(end - kept));
+}

@@ -25,6 +25,9 @@ void text_vprintf(struct text *t, const char *format, va_list args)
  * U+FFFD; null is the word null. */
 void text_add_json(struct text *t, struct str s);
 
+/* Text as it is, with each run of bytes that is no UTF-8 as U+FFFD, as Java's decoder has it. */
+void text_add_utf8(struct text *t, struct str s);
+
 static inline struct str text_str(const struct text *t)
 {
     return (struct str){t->n == 0 ? "" : t->p, (int32_t)t->n};

@@ -3,7 +3,8 @@
  *   main ── words ──► storage_run ──► quorum_format, files ──► text of outputs, exit status
  *
  *   C1  Flags, output and refusals are Kafka's; where ours differ, the README says so.
- *   C2  A tool prints nothing itself: main writes `out` and `err` when it has completed.
+ *   C2  A tool prints nothing itself: main writes `out` and `err` when it has completed, and when a tool that
+ *       has much to say calls `flush`.
  *
  * A tool takes the words behind its name: `millrace storage format` and `kafka-storage.sh format`
  * are the same call with argv[0] "storage" and "kafka-storage.sh".
@@ -22,8 +23,14 @@ struct cli {
     int (*look)(void *ctx, struct str source, struct str name, struct text *out);
     void *ctx;
     struct text out, err; /* for standard output and error; main writes and ends them */
+    /* Write both out and empty them. Negative: nobody reads them any more. NULL: they stay until the end. */
+    int (*flush)(void *cli);
 };
 
 /* kafka-storage.sh: format, info, random-uuid, version-mapping, feature-dependencies. Completes
  * with the exit status: 0, or 1 for whatever did not work. `c` lives until then. */
 void storage_run(struct cli *c, struct op *op);
+
+/* `millrace log dump`, and kafka-dump-log.sh: print what files of a log directory hold, as Kafka's
+ * DumpLogSegments. argv[0] is the tool's name. Completes with the exit status as inspect_dump. */
+void log_dump_run(struct cli *c, struct op *op);

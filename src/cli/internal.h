@@ -29,6 +29,10 @@ enum args_end args_read(int argc, char **argv, const char *program, const char *
                         const struct arg_option *options, uint32_t count, struct arg_found *found,
                         struct text *err);
 
+/* Part `argc` words: those that are an option or an option's value come first, in their order, for args_read;
+ * behind them `*words` others. Behind "--", which goes away, there are no options. Returns how many come first. */
+int args_part(int argc, char **argv, const struct arg_option *options, uint32_t count, int *words);
+
 /* ---- settings.c: the file of --config ---------------------------------------------------- */
 
 struct settings_load {

@@ -20,6 +20,9 @@ static const char usage[] =
     "  storage random-uuid | info | version-mapping | feature-dependencies\n"
     "      Prepare log directories; the words and flags of kafka-storage.sh.\n"
     "\n"
+    "  log dump [OPTION]... FILE...\n"
+    "      Print segments, indexes, snapshots and checkpoints; the output of kafka-dump-log.sh.\n"
+    "\n"
     "  settings [WORD]\n"
     "      List the settings that act, with what they do; all whose name has WORD in it.\n"
     "\n"
@@ -45,6 +48,7 @@ static const char *command_of(int argc, char **argv)
     } links[] = {
         {"kafka-server-start.sh", "server"},
         {"kafka-storage.sh", "storage"},
+        {"kafka-dump-log.sh", "dump-log"},
     };
     const char *slash = strrchr(argv[0], '/');
     const char *name = slash == NULL ? argv[0] : slash + 1;
@@ -77,6 +81,10 @@ int main(int argc, char **argv)
     }
     if (strcmp(command, "storage") == 0)
         return storage_main(argc, argv);
+    if (strcmp(command, "log") == 0)
+        return log_main(argc, argv);
+    if (strcmp(command, "dump-log") == 0)
+        return log_dump_main(argc, argv);
     if (strcmp(command, "settings") == 0)
         return settings_main(argc, argv);
     fprintf(stderr, "millrace: there is no command \"%s\"; `millrace --help` lists them\n", command);

@@ -1,6 +1,8 @@
 #include "main/tool.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "io_epoll/io_epoll.h"
@@ -31,11 +33,25 @@ static void start(struct io *io, void *arg)
     t->run(&t->cli, &t->op);
 }
 
+/* What a tool has said so far. A reader that has gone away (head) ends it. */
+static int flush(void *cli)
+{
+    struct cli *c = cli;
+    size_t n = fwrite(c->out.p, 1, c->out.n, stdout);
+    bool failed = n < c->out.n || fflush(stdout) != 0;
+
+    if (c->err.n > 0)
+        fwrite(c->err.p, 1, c->err.n, stderr);
+    text_clear(&c->out);
+    text_clear(&c->err);
+    return failed ? -EPIPE : 0;
+}
+
 static int tool_main(int argc, char **argv, void (*run)(struct cli *c, struct op *op))
 {
     struct tool t = {
         .run = run,
-        .cli = {.argc = argc, .argv = argv, .look = settings_look},
+        .cli = {.argc = argc, .argv = argv, .look = settings_look, .flush = flush},
         .exit_code = 1,
     };
     int rc = io_epoll_new(1, NULL, &t.world);
@@ -45,11 +61,8 @@ static int tool_main(int argc, char **argv, void (*run)(struct cli *c, struct op
     io_epoll_free(t.world);
     if (rc < 0)
         fprintf(stderr, "millrace: cannot start: %s\n", error_text(rc));
-    if (t.cli.out.n > 0)
-        fwrite(t.cli.out.p, 1, t.cli.out.n, stdout);
-    fflush(stdout);
-    if (t.cli.err.n > 0)
-        fwrite(t.cli.err.p, 1, t.cli.err.n, stderr);
+    if (flush(&t.cli) < 0 && t.exit_code == 0)
+        t.exit_code = 1;
     text_deinit(&t.cli.out);
     text_deinit(&t.cli.err);
     return t.exit_code;
@@ -58,4 +71,28 @@ static int tool_main(int argc, char **argv, void (*run)(struct cli *c, struct op
 int storage_main(int argc, char **argv)
 {
     return tool_main(argc, argv, storage_run);
+}
+
+int log_dump_main(int argc, char **argv)
+{
+    return tool_main(argc, argv, log_dump_run);
+}
+
+static const char log_usage[] =
+    "usage: millrace log dump [OPTION]... FILE...\n"
+    "\n"
+    "  dump    print what the files of a log directory hold: segments, indexes, snapshots, checkpoints\n"
+    "\n"
+    "`millrace log COMMAND --help` says more.\n";
+
+int log_main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "dump") == 0)
+        return log_dump_main(argc - 1, argv + 1);
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        fputs(log_usage, stdout);
+        return 0;
+    }
+    fputs(log_usage, stderr);
+    return 2;
 }

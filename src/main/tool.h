@@ -3,3 +3,6 @@
 
 /* `millrace storage ...`; argv[0] is the tool's name. Returns the exit code. */
 int storage_main(int argc, char **argv);
+/* `millrace log ...`, and kafka-dump-log.sh. */
+int log_main(int argc, char **argv);
+int log_dump_main(int argc, char **argv);

@@ -33,22 +33,34 @@ static void print_base64(struct text *out, struct bytes b)
     text_add(out, "\"", 1);
 }
 
-/* The shortest text that reads back as the same number; always with a point or an exponent, so that
- * it stays a real number. JSON has no text for the three others. */
+/* As Java's Double.toString, which Kafka's tools print: the fewest digits that read back as the same number,
+ * always with a point; with an exponent below 0.001 and from 10,000,000 on. JSON has no text for the three
+ * numbers that are none. */
 static void print_f64(struct text *out, double v)
 {
+    double size = fabs(v);
     char number[32];
+    int digits = 1;
 
     if (!isfinite(v)) {
         text_printf(out, "%s", isnan(v) ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"");
         return;
     }
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(number, sizeof number, "%.*g", digits, v);
+    for (; digits < 17; digits++) {
+        snprintf(number, sizeof number, "%.*e", digits - 1, v);
         if (strtod(number, NULL) == v)
             break;
     }
-    text_printf(out, "%s%s", number, strpbrk(number, ".e") == NULL ? ".0" : "");
+    snprintf(number, sizeof number, "%.*e", digits > 1 ? digits - 1 : 1, v);
+    char *e = strchr(number, 'e');
+    int exponent = atoi(e + 1);
+    if (size == 0 || (size >= 1e-3 && size < 1e7)) {
+        int decimals = digits - 1 - exponent;
+        text_printf(out, "%.*f", decimals > 1 ? decimals : 1, v);
+        return;
+    }
+    *e = '\0';
+    text_printf(out, "%sE%d", number, exponent);
 }
 
 static void print_bytes(struct text *out, struct bytes b)

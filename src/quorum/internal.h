@@ -150,7 +150,6 @@ MUST int framed_batch(const struct bytes *framed, uint32_t count, int64_t base_o
 /* ---- snapshot_file.c: names, writing, ending --------------------------------------------- */
 
 void metadata_snapshot_name(struct raft_snapshot_id id, char out[64]);
-bool metadata_snapshot_name_parse(struct str name, struct raft_snapshot_id *out);
 
 /* Those in a listing, sorted; the caller frees `out->files`. */
 void metadata_snapshot_files_of(const struct io_entries *entries, struct snapshot_files *out);

@@ -177,6 +177,10 @@ void quorum_format_default(struct io *io, const struct config *settings, const c
 MUST int quorum_own_voter(const struct config *settings, int32_t node_id, struct raft_voter *out,
                           struct fail *f);
 
+/* NNN-EEE.checkpoint: the end offset and epoch of a metadata snapshot by its file's name. False for another
+ * name. */
+bool metadata_snapshot_name_parse(struct str name, struct raft_snapshot_id *out);
+
 /* meta.properties of a directory. */
 struct meta_properties {
     char cluster_id[64];

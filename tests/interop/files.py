@@ -1,11 +1,13 @@
 """The files that the server leaves: Kafka's DumpLogSegments accepts each of them, after a clean stop and after kill -9,
 and real Kafka starts on a copy, finds everything, and has nothing to repair; then the server starts on what Kafka left."""
+import json
 import re
 import shutil
+import subprocess
 
 from checks import check, equal, offsets_contiguous, wait_for
-from scenario import scenario
-from server import KafkaServer, ServerError
+from scenario import Skip, scenario
+from server import KafkaServer, MillraceServer, ServerError
 
 DUMP = "org.apache.kafka.tools.DumpLogSegments"
 TROUBLE = re.compile(r"mismatch|non-consecutive|out of order|isvalid: false|exception|corrupt|could not|failed", re.IGNORECASE)
@@ -232,3 +234,39 @@ def kafka_takes_over(ctx):
         for topic, records in after["records"].items():
             offsets_contiguous(topic, records)
         back.stop()
+
+
+DUMPS = [  # options, which topics, which files
+    ((), "*", ["*.log", "*.index", "*.timeindex", "*.txnindex", "*.snapshot", "*.checkpoint"]),
+    (("--print-data-log",), "*", ["*.log", "*.checkpoint"]),
+    (("--print-data-log", "--skip-record-metadata"), "*", ["*.log"]),
+    (("--deep-iteration", "--max-bytes", "5000"), "*", ["*.log"]),
+    (("--cluster-metadata-decoder",), "__cluster_metadata-*", ["*.log", "*.checkpoint"]),
+    (("--offsets-decoder",), "__consumer_offsets-*", ["*.log"]),
+    (("--verify-index-only",), "*", ["*.index", "*.timeindex"]),
+    (("--index-sanity-check",), "*", ["*.index", "*.timeindex"]),
+]
+
+
+@scenario
+def dump_equals_kafkas(ctx):
+    """`millrace log dump` prints what Kafka's DumpLogSegments prints, line by line, of files of every kind."""
+    if MillraceServer.binary is None:
+        raise Skip("it needs the executable")
+    server = ctx.server()
+    fill(ctx, server, "first")
+    server.restart()
+    fill(ctx, server, "second")
+    server.stop()
+    for options, topics, patterns in DUMPS:
+        files = [f for d in server.log_dirs for p in sorted(d.glob(topics)) if not p.name.endswith("-delete")
+                 for pattern in patterns for f in sorted(p.glob(pattern))
+                 if not pattern.endswith("index") or f.with_suffix(".log").stat().st_size > 0]
+        check(f"files for {options}", files)
+        ours = subprocess.run([MillraceServer.binary, "log", "dump", *options, *files], capture_output=True, text=True, timeout=60)
+        equal(f"status of log dump {options}", (ours.returncode, re.findall("cannot|no batch", ours.stderr)), (0, []))
+        kafkas = ctx.tool(DUMP, *options, "--files", ",".join(map(str, files)))
+        equal(f"lines of log dump {options}", ours.stdout.splitlines(), kafkas.splitlines())
+        as_json = subprocess.run([MillraceServer.binary, "log", "dump", "--json", *options, *files], capture_output=True, text=True,
+                                 timeout=60)
+        check(f"JSON of log dump {options}", all(json.loads(line)["file"] for line in as_json.stdout.splitlines()))
