@@ -162,12 +162,20 @@ static void take_marker(struct dir_opening *x)
     }
 }
 
+/* A damaged recovery point or high watermark costs time only: all is read, and the logs tell their ends. Where logs
+ * begin nothing else tells: records that were deleted would be back. */
 static int take_checkpoint(struct dir_opening *x, int which)
 {
-    int rc = checkpoint_parse(text_str(&x->text), checkpoint_of(x->dir, which), x->fail);
+    struct fail why = {0};
 
-    if (rc < 0)
-        return fail_wrap(x->fail, "%s/%s", x->dir->path, checkpoint_names[which]);
+    if (checkpoint_parse(text_str(&x->text), checkpoint_of(x->dir, which), &why) == 0)
+        return 0;
+    if (which == LOG_START)
+        return fail_set(x->fail, why.error,
+                        "%s/%s: %s; it says which records were deleted: correct it, or remove it, and they are back",
+                        x->dir->path, checkpoint_names[which], why.text);
+    say(x->telemetry, LOG_WARN, "log", "%s/%s: %s; it is not used, and will be written anew", x->dir->path,
+        checkpoint_names[which], why.text);
     return 0;
 }
 
@@ -363,10 +371,10 @@ void log_dir_open(struct io *io, struct telemetry *t, const char *path, struct l
     x->dir = calloc(1, sizeof(*x->dir));
     ASSERT(x->dir != NULL);
     x->io = io;
-    x->telemetry = t;
     x->out = out;
     x->fail = fail == NULL ? &x->own_fail : fail;
     x->dir->path = str_dup(str_of(path));
+    x->telemetry = t;
     x->dir->home = io;
     x->dir->broker_epoch = -1;
     flow_start(&x->flow, dir_open_run, op);

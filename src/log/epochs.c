@@ -102,6 +102,13 @@ int32_t epochs_at(const struct epochs *e, int64_t offset)
     return low == 0 ? -1 : e->entries[low - 1].epoch;
 }
 
+bool epochs_contradict(const struct epochs *e, const struct batch *b)
+{
+    int32_t epoch = epochs_at(e, b->base_offset);
+
+    return epoch >= 0 && b->leader_epoch >= 0 && epoch != b->leader_epoch;
+}
+
 int64_t epochs_start(const struct epochs *e, int32_t epoch)
 {
     int64_t i = floor_epoch(e, epoch);

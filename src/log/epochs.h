@@ -39,6 +39,8 @@ void epochs_truncate(struct epochs *e, int64_t end);
 /* Entries below `start` become one that starts there. */
 void epochs_raise_start(struct epochs *e, int64_t start);
 void epochs_clear(struct epochs *e);
+/* They say another epoch for the batch than it has. */
+bool epochs_contradict(const struct epochs *e, const struct batch *b);
 
 int32_t epochs_latest(const struct epochs *e);
 int32_t epochs_at(const struct epochs *e, int64_t offset);

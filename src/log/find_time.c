@@ -21,6 +21,8 @@ struct finding {
     struct scan scan;
     struct batch batch;
     int rc;
+    struct time_place place;
+    bool placed;  /* it was held against its batch */
     int64_t from; /* offset where to begin in the segment */
 };
 
@@ -33,6 +35,8 @@ static void finding_begin(struct finding *x, struct op *op)
 
 static void finding_end(struct finding *x, int64_t result)
 {
+    if (x->held != NULL)
+        reindex_if_doubted(x->held);
     scan_deinit(&x->scan);
     segment_release(&x->held);
     /* Segments went or were replaced: some may not have been looked into. */
@@ -108,8 +112,31 @@ static bool next_is_wanted(const struct finding *x)
 
 static void scan_from_index(struct finding *x)
 {
-    scan_init(&x->scan, x->segment, index_find(x->segment, x->from), x->segment->size_bytes, false,
-              SCAN_WINDOW_BYTES);
+    scan_deinit(&x->scan);
+    scan_init(&x->scan, x->segment, 0, x->segment->size_bytes, false, SCAN_WINDOW_BYTES);
+    scan_jump(&x->scan, index_find(x->segment, x->from), 0);
+}
+
+static void take_place(struct finding *x)
+{
+    x->placed = x->place.offset < x->log->start; /* also when there is none */
+    x->from = x->place.offset > x->log->start ? x->place.offset : x->log->start;
+}
+
+/* The batch that the time index has sent us to, when `x->batch` is behind it or is it, is not as it says: then the
+ * scan begins anew, at the segment's beginning. */
+static bool place_is_wrong(struct finding *x)
+{
+    const struct batch *b = &x->batch;
+
+    if (x->placed || (x->rc == SCAN_BATCH && b->last_offset < x->place.offset))
+        return false;
+    x->placed = true;
+    if (x->rc == SCAN_BATCH && b->base_offset <= x->place.offset && b->max_timestamp_ms == x->place.timestamp_ms)
+        return false;
+    index_doubt_because(x->segment, "an entry of the time index fits no batch");
+    scan_from_index(x);
+    return true;
 }
 
 /* The largest timestamp of segments that lie wholly below the limit, or whose largest does. */
@@ -138,8 +165,8 @@ static void find_run(struct flow *f)
         if (finding_is_stale(x) || x->segment->max_timestamp_ms < x->timestamp_ms)
             continue;
         FLOW_TRY(f, "look into a time index",
-                 time_index_find(x->segment, x->timestamp_ms - 1, &f->op));
-        x->from = f->result > x->log->start ? f->result : x->log->start;
+                 time_index_find(x->segment, x->timestamp_ms - 1, &x->place, &f->op));
+        take_place(x);
         FLOW_TRY(f, "open a segment", segment_use(x->segment, &f->op));
         x->held = x->segment;
         while (!finding_is_stale(x) && !index_covers(x->segment, x->from))
@@ -147,12 +174,17 @@ static void find_run(struct flow *f)
         if (finding_is_stale(x))
             break;
         scan_from_index(x);
-        while ((x->rc = scan_next(&x->scan, &x->batch)) > 0) {
+        for (;;) {
+            x->rc = scan_next(&x->scan, &x->batch);
             if (x->rc == SCAN_FILL) {
                 FLOW_TRY(f, "read a segment", scan_fill(&x->scan, &f->op));
                 continue;
             }
-            if (x->batch.base_offset >= x->limit)
+            if (x->rc >= 0 && place_is_wrong(x))
+                continue;
+            if (x->rc == SCAN_BATCH && !x->placed)
+                continue; /* it lies before the place, where all is older */
+            if (x->rc != SCAN_BATCH || x->batch.base_offset >= x->limit)
                 break;
             x->rc = take_batch(x);
             if (x->rc != 0) {
@@ -164,6 +196,7 @@ static void find_run(struct flow *f)
             finding_end(x, x->rc);
             return;
         }
+        reindex_if_doubted(x->segment);
         scan_deinit(&x->scan);
         segment_release(&x->held);
     }

@@ -7,6 +7,7 @@
  * per batch, and the first batch of a segment never). Entries are written late: the newest are in
  * side[].pending, the others in the file, of which one chunk is kept in memory while it is read.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "log/head.h"
@@ -126,7 +127,7 @@ bool index_covers(const struct segment *s, int64_t offset)
     struct run pending = pending_of(s), chunk = chunk_of(s);
     uint64_t in_file = s->side[SIDE_INDEX].written_bytes / INDEX_ENTRY_BYTES;
 
-    if (in_file == 0)
+    if (in_file == 0 || s->index_doubted)
         return true;
     if (pending.count > 0 && entry_at(s, pending.entries, 0).offset <= offset)
         return true;
@@ -139,18 +140,28 @@ bool index_covers(const struct segment *s, int64_t offset)
     return entry_at(s, chunk.entries, chunk.count - 1).offset > offset;
 }
 
-uint64_t index_find(const struct segment *s, int64_t offset)
+/* The last of them that is not behind `offset`. */
+static struct index_place run_find(const struct segment *s, struct run run, int64_t offset)
 {
-    struct run pending = pending_of(s), chunk = chunk_of(s);
-    uint32_t n = count_upto(s, pending.entries, pending.count, offset);
+    uint32_t n = count_upto(s, run.entries, run.count, offset);
 
-    if (n > 0)
-        return entry_at(s, pending.entries, n - 1).position;
-    n = count_upto(s, chunk.entries, chunk.count, offset);
-    return n == 0 ? 0 : entry_at(s, chunk.entries, n - 1).position;
+    if (n == 0)
+        return (struct index_place){0, -1};
+    struct entry e = entry_at(s, run.entries, n - 1);
+    return (struct index_place){e.position, e.offset};
 }
 
-static uint64_t run_find_end(const struct segment *s, struct run run, uint64_t after,
+struct index_place index_find(const struct segment *s, int64_t offset)
+{
+    struct index_place place = {0, -1};
+
+    if (s->index_doubted)
+        return place;
+    place = run_find(s, pending_of(s), offset);
+    return place.last_offset >= 0 ? place : run_find(s, chunk_of(s), offset);
+}
+
+static struct index_place run_find_end(const struct segment *s, struct run run, uint64_t after,
                              uint64_t at_most, int64_t limit)
 {
     uint32_t n = count_upto(s, run.entries, run.count, limit - 1);
@@ -163,55 +174,69 @@ static uint64_t run_find_end(const struct segment *s, struct run run, uint64_t a
         else
             high = middle;
     }
-    if (low == 0)
-        return 0;
-    uint64_t position = entry_at(s, run.entries, low - 1).position;
-    return position > after ? position : 0;
+    struct entry e = low == 0 ? (struct entry){-1, 0} : entry_at(s, run.entries, low - 1);
+    return e.position > after ? (struct index_place){e.position, e.offset} : (struct index_place){0, -1};
 }
 
-uint64_t index_find_end(const struct segment *s, uint64_t after, uint64_t at_most, int64_t limit)
+struct index_place index_find_end(const struct segment *s, uint64_t after, uint64_t at_most, int64_t limit)
 {
-    uint64_t end = run_find_end(s, pending_of(s), after, at_most, limit);
+    struct index_place end = {0, -1};
 
-    if (end != 0)
+    if (s->index_doubted)
         return end;
-    return run_find_end(s, chunk_of(s), after, at_most, limit);
+    end = run_find_end(s, pending_of(s), after, at_most, limit);
+    return end.last_offset >= 0 ? end : run_find_end(s, chunk_of(s), after, at_most, limit);
 }
 
-/* ---- reading the files --------------------------------------------------------------------- */
+/* ---- indexes that are wrong ---------------------------------------------------------------- */
+
+void index_doubt_because(struct segment *s, const char *why)
+{
+    if (s->index_doubted || s->log == NULL)
+        return;
+    s->index_doubted = true;
+    free(s->chunk.bytes);
+    s->chunk = (struct index_chunk){0};
+    say(s->log->telemetry, LOG_WARN, "log",
+        "the indexes of %s are damaged: %s; nothing is lost, reads go through the segment until they are made again",
+        s->path, why);
+}
+
+void index_doubt(struct segment *s, uint64_t position, int64_t last_offset)
+{
+    char why[120];
+
+    snprintf(why, sizeof(why), "no batch that ends at offset %lld begins at byte %llu", (long long)last_offset,
+             (unsigned long long)position);
+    index_doubt_because(s, why);
+}
+
+void index_forget(struct segment *s)
+{
+    for (enum side side = SIDE_INDEX; side <= SIDE_TIME; side++) {
+        text_deinit(&s->side[side].pending);
+        s->side[side].reset = s->side[side].reset || s->side[side].written_bytes > 0;
+        s->side[side].written_bytes = 0;
+    }
+    s->last_time_entry_ms = -1;
+}
+
+/* ---- reading the file ---------------------------------------------------------------------- */
 
 /* Binary search in an index file by small reads, then one run of entries. */
 struct probe {
     struct flow flow;
     struct segment *segment;
     struct io_file *file;
-    int64_t sought; /* offset, or timestamp */
+    int64_t sought; /* offset */
     uint64_t low, high, middle;
     uint64_t entries;
-    uint8_t entry[TIME_ENTRY_BYTES];
+    uint8_t entry[INDEX_ENTRY_BYTES];
     uint8_t *bytes;
     uint32_t count;
-    int64_t result;
+    int64_t rc;
     char path[LOG_PATH_BYTES];
 };
-
-static struct probe *probe_new(struct segment *s, int64_t sought, void (*run)(struct flow *f),
-                               enum side side, struct op *op)
-{
-    struct probe *p = calloc(1, sizeof(*p));
-
-    ASSERT(p != NULL);
-    p->segment = s;
-    p->sought = sought;
-    p->entries =
-        s->side[side].written_bytes / (side == SIDE_INDEX ? INDEX_ENTRY_BYTES : TIME_ENTRY_BYTES);
-    log_file_path(s->log, s->base, side == SIDE_INDEX ? ".index" : ".timeindex", p->path);
-    s->users++; /* with its file closed this keeps the struct alone */
-    if (list_linked(&s->idle))
-        list_remove(&s->idle);
-    flow_start(&p->flow, run, op);
-    return p;
-}
 
 static void probe_end(struct probe *p, int64_t result)
 {
@@ -221,16 +246,47 @@ static void probe_end(struct probe *p, int64_t result)
     free(p);
 }
 
+/* What was read has the offset that it was read for between its ends, or the index's. */
+static bool chunk_is_around(const struct probe *p)
+{
+    if (p->low > 0 && entry_at(p->segment, p->bytes, 0).offset > p->sought)
+        return false;
+    return p->low + p->count == p->entries || entry_at(p->segment, p->bytes, p->count - 1).offset > p->sought;
+}
+
+/* Entries ascend and lie in the file. One that does not may never be used, and only make all reads slow. */
+static bool chunk_is_sound(const struct probe *p)
+{
+    const struct segment *s = p->segment;
+    struct entry last = {s->base - 1, 0};
+
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct entry e = entry_at(s, p->bytes, i);
+        if (e.offset <= last.offset || e.position <= last.position || e.position >= s->size_bytes)
+            return false;
+        last = e;
+    }
+    return true;
+}
+
 static void chunk_replace(struct probe *p)
 {
     struct segment *s = p->segment;
 
+    if (s->index_doubted)
+        return;
+    /* Who looks for an offset that lies outside would load it again and again. */
+    if (!chunk_is_sound(p) || !chunk_is_around(p)) {
+        index_doubt_because(s, "entries of the offset index do not ascend, or lie behind its end");
+        return;
+    }
     free(s->chunk.bytes);
     s->chunk = (struct index_chunk){p->bytes, (uint32_t)p->low, p->count};
     p->bytes = NULL;
 }
 
-/* Chunks are [k * CHUNK_ENTRIES, ...): find the last one whose first entry is <= sought. */
+/* Chunks are [k * CHUNK_ENTRIES, ...): find the last one whose first entry is <= sought. The first entry of the
+ * next one is read with it: it tells that an offset between the two is covered. */
 static void index_load_run(struct flow *f)
 {
     struct probe *p = container_of(f, struct probe, flow);
@@ -244,116 +300,48 @@ static void index_load_run(struct flow *f)
         FLOW_TRY(f, "probe an index",
                  io_read(p->file, p->middle * CHUNK_ENTRIES * INDEX_ENTRY_BYTES, p->entry,
                          INDEX_ENTRY_BYTES, &f->op));
+        if (f->result < INDEX_ENTRY_BYTES)
+            goto failed;
         if (p->segment->base + get_u32(p->entry) <= p->sought)
             p->low = p->middle;
         else
             p->high = p->middle - 1;
     }
     p->low *= CHUNK_ENTRIES;
-    p->count =
-        p->entries - p->low < CHUNK_ENTRIES ? (uint32_t)(p->entries - p->low) : CHUNK_ENTRIES;
-    p->bytes = malloc((size_t)CHUNK_ENTRIES * INDEX_ENTRY_BYTES);
+    p->count = p->entries - p->low <= CHUNK_ENTRIES ? (uint32_t)(p->entries - p->low) : CHUNK_ENTRIES + 1;
+    p->bytes = malloc((size_t)p->count * INDEX_ENTRY_BYTES);
     ASSERT(p->bytes != NULL);
     FLOW_TRY(f, "read an index",
              io_read(p->file, p->low * INDEX_ENTRY_BYTES, p->bytes, p->count * INDEX_ENTRY_BYTES,
                      &f->op));
-    p->count = (uint32_t)f->result / INDEX_ENTRY_BYTES;
+    if (f->result < (int64_t)p->count * INDEX_ENTRY_BYTES)
+        goto failed;
     FLOW_WAIT(f, "close an index", io_close(p->file, &f->op));
     chunk_replace(p);
-    FLOW_END(f);
-    probe_end(p, p->segment->chunk.count == 0 ? ERR_CORRUPT : 0);
+    probe_end(p, 0);
     return;
-failed:
-    probe_end(p, f->result);
+failed: /* a file that is gone or was cut is as one that is wrong */
+    p->rc = f->result;
+    if (p->file != NULL)
+        FLOW_WAIT(f, "close an index", io_close(p->file, &f->op));
+    FLOW_END(f);
+    if (p->rc >= 0 || p->rc == -ENOENT)
+        index_doubt_because(p->segment, p->rc < 0 ? "the offset index is gone" : "the offset index was cut");
+    probe_end(p, p->rc < 0 && p->rc != -ENOENT ? p->rc : 0);
 }
 
 void index_load(struct segment *s, int64_t offset, struct op *op)
 {
+    struct probe *p = calloc(1, sizeof(*p));
+
+    ASSERT(p != NULL);
     ASSERT(s->side[SIDE_INDEX].written_bytes >= INDEX_ENTRY_BYTES);
-    (void)probe_new(s, offset, index_load_run, SIDE_INDEX, op);
-}
-
-/* The last entry with a timestamp <= `sought` among those that wait in memory. */
-static int64_t time_find_pending(const struct segment *s, int64_t sought)
-{
-    const struct text *pending = &s->side[SIDE_TIME].pending;
-
-    for (size_t n = pending->n; n > 0; n -= TIME_ENTRY_BYTES) {
-        const uint8_t *e = (const uint8_t *)pending->p + n - TIME_ENTRY_BYTES;
-        if (get_i64(e) <= sought)
-            return s->base + get_u32(e + 8);
-    }
-    return -1;
-}
-
-static void time_find_run(struct flow *f)
-{
-    struct probe *p = container_of(f, struct probe, flow);
-    struct io *io = p->segment->io;
-
-    FLOW_BEGIN(f);
-    p->result = time_find_pending(p->segment, p->sought);
-    if (p->result >= 0 || p->entries == 0) {
-        FLOW_WAIT(f, "turn", io_yield(io, &f->op));
-    } else {
-        FLOW_TRY(f, "open a time index", io_open(io, p->path, IO_READ, &p->file, &f->op));
-        p->high = p->entries;
-        while (p->low < p->high) { /* below `low` all are <= sought */
-            p->middle = p->low + (p->high - p->low) / 2;
-            FLOW_TRY(
-                f, "probe a time index",
-                io_read(p->file, p->middle * TIME_ENTRY_BYTES, p->entry, TIME_ENTRY_BYTES, &f->op));
-            if (get_i64(p->entry) <= p->sought) {
-                p->low = p->middle + 1;
-                p->result = p->segment->base + get_u32(p->entry + 8);
-            } else {
-                p->high = p->middle;
-            }
-        }
-        FLOW_WAIT(f, "close a time index", io_close(p->file, &f->op));
-    }
-    FLOW_END(f);
-    probe_end(p, p->result < 0 ? p->segment->base : p->result);
-    return;
-failed:
-    probe_end(p, f->result);
-}
-
-void time_index_find(struct segment *s, int64_t timestamp_ms, struct op *op)
-{
-    (void)probe_new(s, timestamp_ms, time_find_run, SIDE_TIME, op);
-}
-
-/* A closed segment's last time index entry says its largest timestamp. */
-static void load_timestamps_run(struct flow *f)
-{
-    struct probe *p = container_of(f, struct probe, flow);
-    struct segment *s = p->segment;
-
-    FLOW_BEGIN(f);
-    if (s->timestamps_known || p->entries == 0) {
-        FLOW_WAIT(f, "turn", io_yield(s->io, &f->op));
-    } else {
-        FLOW_TRY(f, "open a time index", io_open(s->io, p->path, IO_READ, &p->file, &f->op));
-        FLOW_TRY(f, "read a time index",
-                 io_read(p->file, (p->entries - 1) * TIME_ENTRY_BYTES, p->entry, TIME_ENTRY_BYTES,
-                         &f->op));
-        if (get_i64(p->entry) > 0) { /* else zeros of an index that was never cut: nothing is known */
-            s->max_timestamp_ms = get_i64(p->entry);
-            s->max_timestamp_offset = s->base + get_u32(p->entry + 8);
-            s->last_time_entry_ms = s->max_timestamp_ms;
-        }
-        FLOW_WAIT(f, "close a time index", io_close(p->file, &f->op));
-    }
-    s->timestamps_known = true;
-    FLOW_END(f);
-    probe_end(p, 0);
-    return;
-failed:
-    probe_end(p, f->result);
-}
-
-void segment_load_timestamps(struct segment *s, struct op *op)
-{
-    (void)probe_new(s, 0, load_timestamps_run, SIDE_TIME, op);
+    p->segment = s;
+    p->sought = offset;
+    p->entries = s->side[SIDE_INDEX].written_bytes / INDEX_ENTRY_BYTES;
+    log_file_path(s->log, s->base, ".index", p->path);
+    s->users++; /* with its file closed this keeps the struct alone */
+    if (list_linked(&s->idle))
+        list_remove(&s->idle);
+    flow_start(&p->flow, index_load_run, op);
 }

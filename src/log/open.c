@@ -24,6 +24,7 @@ struct opening {
     bool fresh;   /* the directory was made */
     bool created; /* a segment was */
     bool rebuilds;
+    bool epochs_wrong; /* as the pass has found */
     bool has_metadata, has_epochs;
     int64_t recovery_point;
     int64_t snapshots_upto; /* snapshots above it are not to be believed */
@@ -183,6 +184,7 @@ static void plan(struct opening *x)
         }
     }
     x->pass.modes = x->modes;
+    x->pass.epochs_wrong = &x->epochs_wrong;
     x->pass.epochs = log->epochs.count == 0 && log->size_bytes > 0;
     x->snapshots_upto = first < log->segment_count ? log->segments[first]->base : log->end;
 }
@@ -239,6 +241,18 @@ static bool forget_old_recovery_point(struct opening *x)
     if (x->clean || x->recovery_point <= x->log->end || x->log->segment_count == 1)
         return false;
     x->recovery_point = 0;
+    return true;
+}
+
+/* Epochs that the batches contradict are learned from all of them. True when the plan has changed. */
+static bool forget_wrong_epochs(struct opening *x)
+{
+    if (!x->epochs_wrong)
+        return false;
+    x->epochs_wrong = false;
+    say(x->log->telemetry, LOG_WARN, "log", "%s/%s: it does not go with the batches, and is made again from them",
+        x->log->path, LOG_EPOCHS_NAME);
+    epochs_clear(&x->log->epochs);
     return true;
 }
 
@@ -327,11 +341,13 @@ static void read_batches_run(struct flow *f)
         FLOW_TRY(f, "read producers",
                  snapshot_restore(log, &x->entries, x->snapshots_upto, &f->op));
         x->pass.producers_from = f->result;
-        if (!pass_is_needed(x))
-            break;
-        FLOW_TRY(f, "read its batches", log_pass(log, &x->pass, x->fail, &f->op));
-        log->end = f->result;
-    } while (forget_old_recovery_point(x));
+        if (pass_is_needed(x)) {
+            FLOW_TRY(f, "read its batches", log_pass(log, &x->pass, x->fail, &f->op));
+            log->end = f->result;
+        }
+        if (!x->pass.epochs)
+            FLOW_TRY(f, "check leader epochs", log_check_epochs(log, &x->epochs_wrong, &f->op));
+    } while (forget_old_recovery_point(x) || forget_wrong_epochs(x));
     if (log->segment_count > 1 && log_last_segment(log)->size_bytes == 0)
         FLOW_TRY(f, "read its timestamps",
                  segment_load_timestamps(log->segments[log->segment_count - 2], &f->op));

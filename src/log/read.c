@@ -144,8 +144,9 @@ struct cold {
     uint32_t generation, layout;
     struct segment *segment, *held;
     struct scan scan;
-    struct batch batch;
+    struct batch batch, first;
     int rc;
+    int64_t after;                /* offset that the next batch of the segment must be above */
     uint64_t start, end, end_max; /* of what is given, in the file */
 };
 
@@ -207,33 +208,84 @@ static bool rest_is_wanted(const struct cold *c)
     return below <= c->r->limit && s->whole_bytes <= c->end_max;
 }
 
+/* The batches behind the furthest that an index knows to be wanted are looked at one by one. Its entry is held against
+ * the batch: else a position that is wrong would give what lies behind the limit, or half a batch. */
+static void jump(struct cold *c)
+{
+    struct index_place place = index_find_end(c->segment, c->end, c->end_max, c->r->limit);
+
+    c->scan.position = c->end;
+    if (place.last_offset >= 0 && place.position < c->segment->whole_bytes)
+        scan_jump(&c->scan, place, c->end);
+}
+
 /* The first batch is found: false when it is not to be given. */
 static bool take_first(struct cold *c)
 {
-    uint32_t n = (uint32_t)c->batch.bytes.n;
+    uint32_t n = (uint32_t)c->first.bytes.n;
 
-    if (c->batch.last_offset >= c->r->limit || (n > c->r->max_bytes && !c->r->first_whole))
+    if (c->first.last_offset >= c->r->limit || (n > c->r->max_bytes && !c->r->first_whole))
         return false;
-    c->start = c->scan.batch_position;
     c->end = c->start + n;
     c->end_max = c->start + c->r->max_bytes;
     if (rest_is_wanted(c)) {
         c->end = c->segment->whole_bytes;
         return true;
     }
-    uint64_t indexed = index_find_end(c->segment, c->end, c->end_max, c->r->limit);
-    if (indexed > c->end && indexed <= c->segment->whole_bytes)
-        c->end = indexed;
-    c->scan.position = c->end;
+    jump(c);
     return true;
 }
 
 static bool take_one_more(struct cold *c)
 {
+    c->end = c->scan.batch_position; /* up to here the index has vouched for, or the batches before have */
     if (c->batch.last_offset >= c->r->limit || c->scan.position > c->end_max)
         return false;
     c->end = c->scan.position;
     return true;
+}
+
+/* Where the next segment begins, or what is not in the file yet: all batches of the segment's file end below. */
+static int64_t offsets_end(const struct cold *c)
+{
+    const struct log *log = c->log;
+    uint32_t next = log_segment_index(log, c->segment->base) + 1;
+
+    return next < log->segment_count ? log->segments[next]->base : log->end;
+}
+
+/* A batch's offsets are not under its checksum: one that is elsewhere in the log would send its readers there. */
+static int check_offsets(struct cold *c)
+{
+    if (c->scan.batch_position == 0)
+        c->after = c->segment->base - 1; /* also when an index has been wrong */
+    if (c->batch.base_offset <= c->after || c->batch.last_offset >= offsets_end(c)) {
+        c->scan.position = c->scan.batch_position;
+        return ERR_CORRUPT;
+    }
+    c->after = c->batch.last_offset;
+    return SCAN_BATCH;
+}
+
+/* The first batch by the one behind it. Of those that follow, none is looked at that need not be. */
+static bool is_out_of_place(const struct cold *c)
+{
+    return c->rc == SCAN_BATCH && c->batch.base_offset <= c->first.last_offset;
+}
+
+/* Said once per segment: whoever reads it comes again and again. */
+static int64_t say_damage(struct cold *c, uint64_t position, int error)
+{
+    struct segment *s = c->segment;
+
+    if (!s->damage_said)
+        say(c->log->telemetry, LOG_ERROR, "log",
+            "%s: at byte %llu is no batch of offsets %lld to %lld: %s; reads of offset %lld fail, other partitions are "
+            "served. Stop the server and run `millrace log verify` to see all that is damaged",
+            s->path, (unsigned long long)position, (long long)s->base, (long long)offsets_end(c) - 1, error_text(error),
+            (long long)c->r->offset);
+    s->damage_said = true;
+    return error;
 }
 
 static int64_t give_file(struct cold *c)
@@ -262,6 +314,21 @@ static int64_t give_tail(struct cold *c)
     return c->out->total_bytes;
 }
 
+/* The file may be shorter than it was: sending from it would break the connection, and all else on it. */
+static int64_t finish(struct cold *c, int64_t file_bytes)
+{
+    if (is_stale(c))
+        return -ERANGE;
+    return (uint64_t)file_bytes < c->end ? say_damage(c, c->start, ERR_SHORT) : give_file(c);
+}
+
+static void search_begin(struct cold *c)
+{
+    c->after = c->segment->base - 1;
+    scan_init(&c->scan, c->segment, 0, c->segment->whole_bytes, false, HEADS_CHUNK_BYTES);
+    scan_jump(&c->scan, index_find(c->segment, c->r->offset), 0);
+}
+
 static void cold_run(struct flow *f)
 {
     struct cold *c = container_of(f, struct cold, flow);
@@ -277,18 +344,24 @@ static void cold_run(struct flow *f)
             cold_end(c, -ERANGE);
             return;
         }
-        scan_init(&c->scan, c->segment, index_find(c->segment, c->r->offset),
-                  c->segment->whole_bytes, false, HEADS_CHUNK_BYTES);
+        search_begin(c);
         while ((c->rc = scan_next(&c->scan, &c->batch)) > 0) {
             if (c->rc == SCAN_FILL)
-                FLOW_TRY(f, "read a segment", scan_fill(&c->scan, &f->op));
-            else if (c->batch.last_offset >= c->r->offset)
+                FLOW_WAIT(f, "read a segment", scan_fill(&c->scan, &f->op));
+            if (is_stale(c))
+                break;
+            if (c->rc == SCAN_FILL && f->result < 0)
+                c->rc = (int)f->result;
+            else if (c->rc == SCAN_BATCH)
+                c->rc = check_offsets(c);
+            if (c->rc < 0 || (c->rc == SCAN_BATCH && c->batch.last_offset >= c->r->offset))
                 break;
         }
         if (is_stale(c) || c->rc < 0) {
-            cold_end(c, c->rc < 0 ? c->rc : -ERANGE);
+            cold_end(c, is_stale(c) ? -ERANGE : say_damage(c, c->scan.position, c->rc));
             return;
         }
+        reindex_if_doubted(c->segment);
         if (c->rc == SCAN_BATCH)
             break;
         scan_deinit(&c->scan);
@@ -298,18 +371,30 @@ static void cold_run(struct flow *f)
         cold_end(c, give_tail(c));
         return;
     }
+    c->first = c->batch;
+    c->start = c->scan.batch_position;
+    while ((c->rc = scan_next(&c->scan, &c->batch)) == SCAN_FILL) {
+        FLOW_WAIT(f, "read a segment", scan_fill(&c->scan, &f->op));
+        if (f->result < 0)
+            break; /* that is for who reads there */
+    }
+    if (is_stale(c) || is_out_of_place(c)) {
+        cold_end(c, is_stale(c) ? -ERANGE : say_damage(c, c->start, ERR_CORRUPT));
+        return;
+    }
     if (!take_first(c)) {
         cold_end(c, 0);
         return;
     }
     while (c->end < c->segment->whole_bytes && (c->rc = scan_next(&c->scan, &c->batch)) > 0) {
         if (c->rc == SCAN_FILL)
-            FLOW_TRY(f, "read a segment", scan_fill(&c->scan, &f->op));
-        else if (!take_one_more(c))
-            break;
+            FLOW_WAIT(f, "read a segment", scan_fill(&c->scan, &f->op));
+        if (c->rc == SCAN_FILL ? f->result < 0 : !take_one_more(c))
+            break; /* what is wrong behind is said to who reads it */
     }
+    FLOW_TRY(f, "size", io_size(c->held->file, &f->op));
     FLOW_END(f);
-    cold_end(c, is_stale(c) ? -ERANGE : give_file(c));
+    cold_end(c, finish(c, f->result));
     return;
 failed:
     cold_end(c, f->result);

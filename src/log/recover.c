@@ -131,6 +131,9 @@ static bool take_batch(struct passing *p, enum pass_mode mode)
         what |= APPLY_INDEX;
     if ((p->pass.epochs || mode == PASS_REBUILD) && b->leader_epoch > epochs_latest(&log->epochs))
         what |= APPLY_EPOCHS;
+    else if (mode == PASS_REBUILD && !p->pass.epochs && p->pass.epochs_wrong != NULL &&
+             epochs_contradict(&log->epochs, b))
+        *p->pass.epochs_wrong = true;
     if (b->last_offset >= p->pass.producers_from)
         what |= APPLY_PRODUCERS;
     log_apply(log, p->segment, b, p->scan.batch_position, what);

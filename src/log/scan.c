@@ -18,7 +18,15 @@ void scan_init(struct scan *s, struct segment *segment, uint64_t position, uint6
                        .position = position,
                        .end = end,
                        .whole = whole,
-                       .chunk_bytes = chunk_bytes};
+                       .chunk_bytes = chunk_bytes,
+                       .indexed_offset = -1};
+}
+
+void scan_jump(struct scan *s, struct index_place place, uint64_t fallback)
+{
+    s->position = place.position;
+    s->indexed_offset = place.last_offset;
+    s->fallback = fallback;
 }
 
 void scan_deinit(struct scan *s)
@@ -74,7 +82,7 @@ static int short_rest(struct scan *s, uint64_t left, uint64_t have)
     return p[OLD_CRC_END] < BATCH_MAGIC ? old_message(s, left, have) : ERR_SHORT;
 }
 
-int scan_next(struct scan *s, struct batch *out)
+static int scan_step(struct scan *s, struct batch *out)
 {
     uint64_t left = s->end - s->position;
     uint64_t have = window_left(s);
@@ -103,6 +111,22 @@ int scan_next(struct scan *s, struct batch *out)
     s->position += (uint64_t)b.bytes.n;
     *out = b;
     return SCAN_BATCH;
+}
+
+int scan_next(struct scan *s, struct batch *out)
+{
+    uint64_t position = s->position;
+    int rc = position <= s->end ? scan_step(s, out) : ERR_CORRUPT;
+
+    if (s->indexed_offset < 0 || rc == SCAN_FILL)
+        return rc;
+    bool agrees = rc == SCAN_BATCH && out->last_offset == s->indexed_offset;
+    if (!agrees) {
+        index_doubt(s->segment, position, s->indexed_offset);
+        s->position = s->fallback;
+    }
+    s->indexed_offset = -1;
+    return agrees ? rc : scan_step(s, out);
 }
 
 static void scan_fill_done(struct op *op, int64_t result)

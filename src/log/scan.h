@@ -27,6 +27,8 @@ struct scan {
     uint32_t chunk_bytes;      /* to read at once */
     uint32_t want;             /* bytes at `position` that scan_next lacks */
     bool whole;                /* batches with all their bytes, else headers only */
+    int64_t indexed_offset;    /* that an index gives the batch at `position` as its last; -1: none does */
+    uint64_t fallback;         /* where to go on when that is wrong */
     struct op op;
     struct op *parent;
 };
@@ -34,6 +36,11 @@ struct scan {
 /* Batches in [position, end); `position` is where one starts. */
 void scan_init(struct scan *s, struct segment *segment, uint64_t position, uint64_t end,
                bool whole, uint32_t chunk_bytes);
+
+/* Go on at the place that an index gives. No index is believed: where no batch with that last offset begins
+ * there, the index is given up (index_doubt) and the scan goes on at `fallback`, where a batch begins that lies
+ * before all that is sought. So what is found is right, if later. */
+void scan_jump(struct scan *s, struct index_place place, uint64_t fallback);
 void scan_deinit(struct scan *s);
 
 /* SCAN_BATCH: `out`, valid until the next call. SCAN_FILL: call scan_fill, then again. SCAN_END.

@@ -314,6 +314,8 @@ static void segment_save_run(struct flow *f)
 
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(s->io, &f->op));
+    if (save->final && s->index_doubted)
+        index_forget(s);
     for (save->side = 0; save->side < SIDES; save->side++) {
         take_ready(save);
         if (!side_is_due(save))

@@ -81,6 +81,9 @@ struct segment {
     bool named;                   /* its name in the directory is durable */
     bool retired;                 /* retention has said why it goes */
     struct text snapshot;         /* producers as of its base, not yet in a file; may be empty */
+    bool index_doubted;           /* its indexes are not used until they are made again */
+    bool index_remade;            /* that is under way, or was in vain */
+    bool damage_said;
 
     enum file_state file_state;
     struct io_file *file;         /* of .log */
@@ -262,17 +265,40 @@ uint64_t index_entries(const struct segment *s, enum side side);
 /* True when what is in memory answers for `offset`; else index_load first. */
 bool index_covers(const struct segment *s, int64_t offset);
 void index_load(struct segment *s, int64_t offset, struct op *op);
-/* Position of a batch whose last offset is <= `offset`, or 0. */
-uint64_t index_find(const struct segment *s, int64_t offset);
-/* Largest known batch position in (after, at_most] before which all offsets are below `limit`;
- * 0 when none is known. */
-uint64_t index_find_end(const struct segment *s, uint64_t after, uint64_t at_most, int64_t limit);
+/* Where an index says that a batch begins, and ends. It is to be held against the segment: scan_jump. */
+struct index_place {
+    uint64_t position;
+    int64_t last_offset; /* -1: the beginning of the segment, which needs no index */
+};
+/* A batch whose last offset is <= `offset`, or the beginning. */
+struct index_place index_find(const struct segment *s, int64_t offset);
+/* The furthest batch known to begin in (after, at_most] before which all offsets are below `limit`;
+ * last_offset is -1 when none is known. */
+struct index_place index_find_end(const struct segment *s, uint64_t after, uint64_t at_most, int64_t limit);
+/* An entry of the offset index is wrong: say so, and use neither index of the segment any more. */
+void index_doubt(struct segment *s, uint64_t position, int64_t last_offset);
+/* As index_doubt, when a file is missing or too short, or an entry of the time index is wrong. */
+void index_doubt_because(struct segment *s, const char *why);
+/* Forget the entries of both indexes; nobody writes them meanwhile. Fewer are right, too. */
+void index_forget(struct segment *s);
 
-/* Offset from which to look for `timestamp_ms` (floor in the time index, else the base).
- * Completes with it. */
-void time_index_find(struct segment *s, int64_t timestamp_ms, struct op *op);
+/* ---- time_index.c -------------------------------------------------------------------------- */
+
+/* The batch from which to look for what is later than `timestamp_ms`: the last entry of the time index that is
+ * not later. It is to be held against that batch. */
+struct time_place {
+    int64_t timestamp_ms;
+    int64_t offset; /* -1: there is none */
+};
+/* Completes with 0. */
+void time_index_find(struct segment *s, int64_t timestamp_ms, struct time_place *out, struct op *op);
 /* Make max_timestamp known. Completes with 0. */
 void segment_load_timestamps(struct segment *s, struct op *op);
+
+/* ---- reindex.c ----------------------------------------------------------------------------- */
+
+/* Make doubted indexes again from the segment, aside. Begins at once, once; nothing to do: nothing. */
+void reindex_if_doubted(struct segment *s);
 
 /* ---- txn_index.c --------------------------------------------------------------------------- */
 
@@ -395,6 +421,12 @@ void log_check_last(struct log *log, struct op *op);
 /* Make the empty files of the only segment. */
 void segment_create_files(struct segment *s, struct op *op);
 
+/* ---- check_epochs.c ------------------------------------------------------------------------ */
+
+/* Hold the newest epochs against the batches where they start, and the last one. `*wrong` is set when they do not fit.
+ * Completes with 0. */
+void log_check_epochs(struct log *log, bool *wrong, struct op *op);
+
 /* ---- recover.c ----------------------------------------------------------------------------- */
 
 enum pass_mode { PASS_SKIP, PASS_READ, PASS_REBUILD };
@@ -405,6 +437,7 @@ struct pass {
     int64_t producers_from;      /* apply producers to batches that end at or above it */
     int64_t cut_from;            /* a bad batch in a segment at or above this base cuts the log */
     bool epochs;                 /* learn epochs also where nothing is rebuilt */
+    bool *epochs_wrong;          /* set when a batch that is rebuilt is of another epoch than they say; may be NULL */
 };
 /* Completes with the log's end. After a cut the segments behind it and their files are gone.
  * ERR_CORRUPT, ERR_VERSION; `fail` says where. */

@@ -171,8 +171,9 @@ static void take_kept(struct cutting *c)
 
 static void scan_from_index(struct cutting *c)
 {
-    c->position = index_find(c->segment, c->offset - 1);
-    scan_init(&c->scan, c->segment, c->position, c->segment->size_bytes, false, SCAN_WINDOW_BYTES);
+    c->position = 0;
+    scan_init(&c->scan, c->segment, 0, c->segment->size_bytes, false, SCAN_WINDOW_BYTES);
+    scan_jump(&c->scan, index_find(c->segment, c->offset - 1), 0);
 }
 
 static void cut_memory(struct cutting *c)
@@ -227,6 +228,10 @@ static void truncate_run(struct flow *f)
             take_kept(c);
         else
             break;
+    }
+    if (c->rc < 0) { /* batches that are to stay may lie behind it */
+        f->result = c->rc;
+        goto failed;
     }
     cut_memory(c);
     FLOW_TRY(f, "cut a segment", io_truncate(c->segment->file, c->position, &f->op));

@@ -446,9 +446,9 @@ TEST(log_dir, refuses_what_a_jvm_broker_refuses)
     disk_free(d);
 
     d = disk_new();
-    disk_put(d, "replication-offset-checkpoint", "0\n2\nt 0 1\n", 10);
+    disk_put(d, "log-start-offset-checkpoint", "0\n2\nt 0 1\n", 10);
     CHECK_EQ(lab_dir_open(&d->lab), ERR_CORRUPT);
-    CHECK(strstr(d->lab.fail.text, "replication-offset-checkpoint") != NULL);
+    CHECK(strstr(d->lab.fail.text, "log-start-offset-checkpoint") != NULL);
     disk_free(d);
 }
 
