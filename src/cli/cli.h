@@ -25,6 +25,7 @@ struct cli {
     struct text out, err; /* for standard output and error; main writes and ends them */
     /* Write both out and empty them. Negative: nobody reads them any more. NULL: they stay until the end. */
     int (*flush)(void *cli);
+    bool err_is_terminal; /* somebody watches: progress may be said there */
 };
 
 /* kafka-storage.sh: format, info, random-uuid, version-mapping, feature-dependencies. Completes
@@ -34,3 +35,7 @@ void storage_run(struct cli *c, struct op *op);
 /* `millrace log dump`, and kafka-dump-log.sh: print what files of a log directory hold, as Kafka's
  * DumpLogSegments. argv[0] is the tool's name. Completes with the exit status as inspect_dump. */
 void log_dump_run(struct cli *c, struct op *op);
+
+/* `millrace log verify`: check a log directory whose server is down. Completes with the exit status as
+ * inspect_verify. */
+void log_verify_run(struct cli *c, struct op *op);

@@ -28,7 +28,8 @@ struct inspect_output {
      * the work ends. NULL: they stay and grow. */
     int (*flush)(void *ctx);
     void *ctx;
-    bool closed; /* private: flush has failed */
+    bool progress; /* `err` is a terminal: say there how far the work is */
+    bool closed;   /* private: flush has failed */
 };
 
 /* How keys and values of records are printed. */
@@ -60,3 +61,17 @@ struct dump_options {
  * until then. */
 void inspect_dump(struct io *io, const struct dump_options *o, struct inspect_output *output,
                   struct op *op);
+
+struct verify_options {
+    const char *dir;   /* the log directory */
+    struct str topic;  /* only its partitions; null: all, and the metadata log */
+    bool deep;         /* records too: decompressed, read, and decoded where their topic is an internal one */
+};
+
+/* Check a log directory whose server is down, and write nothing: names, segments (lengths, magic, checksums, ascending
+ * offsets), indexes against them, transaction indexes, producer snapshots, leader epochs, checkpoints, topic ids,
+ * metadata snapshots. To `out`: a line for each trouble ("trouble FILE: ...") and each harmless oddity ("note FILE: ..."),
+ * with positions, offsets and what will happen; then a summary. Completes with the exit status: 0 no trouble, 1 trouble,
+ * 2 not checked (a server has the directory, it cannot be read); then `err` says why. */
+void inspect_verify(struct io *io, const struct verify_options *o, struct inspect_output *output,
+                    struct op *op);

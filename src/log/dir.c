@@ -41,8 +41,6 @@ static void dir_free(struct log_dir *dir)
 
 /* ---- names --------------------------------------------------------------------------------- */
 
-enum dir_kind { KIND_LIVE, KIND_DELETE, KIND_OTHER, KIND_BAD };
-
 /* Rule: interop 1.4: the partition is what follows the last '-'. */
 static bool split_name(struct str name, struct str *topic, int32_t *partition)
 {
@@ -70,24 +68,24 @@ static bool is_marked(struct str name, struct str ending)
     return name.p[name.n - ending.n - 33] == '.';
 }
 
-static enum dir_kind kind_of(struct str name, struct str *topic, int32_t *partition)
+enum log_dir_kind log_dir_kind(struct str name, struct str *topic, int32_t *partition)
 {
     if (is_marked(name, STR("-delete")))
-        return KIND_DELETE;
+        return LOG_DIR_DELETE;
     if (is_marked(name, STR("-stray")) || is_marked(name, STR("-future")))
-        return KIND_OTHER;
+        return LOG_DIR_OTHER;
     if (str_equal(name, STR("remote-log-index-cache")) || str_equal(name, STR(METADATA_DIR_NAME)))
-        return KIND_OTHER;
+        return LOG_DIR_OTHER;
     if (str_equal(name, STR(JOURNAL_FOLDER_NAME)))
-        return KIND_OTHER;
-    return split_name(name, topic, partition) ? KIND_LIVE : KIND_BAD;
+        return LOG_DIR_OTHER;
+    return split_name(name, topic, partition) ? LOG_DIR_LIVE : LOG_DIR_BAD;
 }
 
 bool log_dir_is_partition(struct str name, int32_t *partition)
 {
     struct str topic;
 
-    return kind_of(name, &topic, partition) == KIND_LIVE;
+    return log_dir_kind(name, &topic, partition) == LOG_DIR_LIVE;
 }
 
 bool partition_metadata_parse(struct str content, struct uuid *topic_id)
@@ -179,13 +177,13 @@ static int take_checkpoint(struct dir_opening *x, int which)
     return 0;
 }
 
-static bool is_found(struct dir_opening *x, enum dir_kind kind)
+static bool is_found(struct dir_opening *x, enum log_dir_kind kind)
 {
     const struct io_entry *e = &x->entries.entries[x->i];
     struct str topic;
     int32_t partition;
 
-    return e->is_dir && kind_of(str_of(e->name), &topic, &partition) == kind;
+    return e->is_dir && log_dir_kind(str_of(e->name), &topic, &partition) == kind;
 }
 
 static void take_found(struct dir_opening *x)
@@ -194,7 +192,7 @@ static void take_found(struct dir_opening *x)
     struct log_found *found = &x->dir->found[x->dir->found_count++];
     struct str topic = STR_NULL;
 
-    (void)kind_of(str_of(name), &topic, &found->partition);
+    (void)log_dir_kind(str_of(name), &topic, &found->partition);
     found->name = str_dup(str_of(name));
     found->topic = str_dup(topic);
     snprintf(x->path, sizeof(x->path), "%s/%s/%s", x->dir->path, name, LOG_METADATA_NAME);
@@ -255,14 +253,14 @@ static void look_run(struct flow *f)
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(x->io, &f->op));
     for (x->i = 0; x->i < x->entries.count; x->i++) {
-        if (is_found(x, KIND_BAD)) {
+        if (is_found(x, LOG_DIR_BAD)) {
             flow_done(f, bad_entry(x));
             return;
         }
-        if (is_found(x, KIND_DELETE))
+        if (is_found(x, LOG_DIR_DELETE))
             FLOW_TRY(f, "finish a deletion",
                      dir_remove(x->io, dir_path(x, x->entries.entries[x->i].name), &f->op));
-        if (!is_found(x, KIND_LIVE))
+        if (!is_found(x, LOG_DIR_LIVE))
             continue;
         take_found(x);
         FLOW_WAIT(f, "read partition.metadata",

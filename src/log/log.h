@@ -82,6 +82,15 @@ struct log_dir {
     bool has_failed; /* private: `failed` has been called; set and read atomically */
 };
 
+/* What a sub-directory of a log directory is, by its name (interop: 1.4). */
+enum log_dir_kind {
+    LOG_DIR_LIVE,   /* a partition: `topic` and `partition` are set */
+    LOG_DIR_DELETE, /* one that is being deleted */
+    LOG_DIR_OTHER,  /* a stray one, a future one, the metadata log, tiered storage's */
+    LOG_DIR_BAD,    /* none that Kafka knows: it does not start */
+};
+enum log_dir_kind log_dir_kind(struct str name, struct str *topic, int32_t *partition);
+
 /* Take the lock (-EAGAIN: another process has it), make the directory when it is missing, remember
  * and delete the clean marker, read checkpoints, bring what journals hold into the segments, list the
  * partitions, finish deletions (-delete directories) that were pending. A sub-directory that is no partition is an error, as in Kafka.

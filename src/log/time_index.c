@@ -66,6 +66,8 @@ static void find_run(struct flow *f)
     }
     FLOW_TRY(f, "open a time index", io_open(io, p->path, IO_READ, &p->file, &f->op));
     p->high = p->entries;
+    if (p->sought == INT64_MAX)
+        p->low = p->entries - 1; /* only the last one is wanted */
     while (p->low < p->high) { /* below `low` all are <= sought */
         p->middle = p->low + (p->high - p->low) / 2;
         FLOW_TRY(

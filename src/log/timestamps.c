@@ -8,9 +8,10 @@
 /* Behind the last entry's batch only so much is looked at: batches that are all older may fill the segment. */
 #define BEHIND_BYTES_MAX (4U << 20)
 
+#define HEADS_BYTES (16U << 10)
+
 struct loading {
     struct flow flow;
-    struct log *log;
     struct segment *segment, *held;
     struct time_place place;
     struct scan scan;
@@ -33,7 +34,7 @@ static void begin(struct loading *x)
     struct segment *s = x->segment;
 
     scan_deinit(&x->scan);
-    scan_init(&x->scan, s, 0, s->size_bytes, false, SCAN_WINDOW_BYTES);
+    scan_init(&x->scan, s, 0, s->size_bytes, false, HEADS_BYTES);
     x->max_ms = x->max_offset = -1;
     x->found_at = 0;
     if (s->index_doubted)
@@ -83,6 +84,10 @@ static void note(struct loading *x)
 
     if (x->place.offset >= 0 && x->max_ms > x->place.timestamp_ms)
         index_doubt_because(s, "the last entry of the time index is not its largest");
+    if (x->rc < 0 && x->place.timestamp_ms > x->max_ms) {
+        x->max_ms = x->place.timestamp_ms; /* what is damaged before it is said by who reads there */
+        x->max_offset = x->place.offset;
+    }
     s->max_timestamp_ms = s->last_time_entry_ms = x->max_ms;
     s->max_timestamp_offset = x->max_offset;
     s->timestamps_known = true;
@@ -108,9 +113,9 @@ static void load_run(struct flow *f)
             break;
     }
     FLOW_END(f);
-    if (!s->timestamps_known && x->rc >= 0)
+    if (!s->timestamps_known)
         note(x);
-    loading_end(x, s->log == NULL ? 0 : x->rc < 0 ? x->rc : 0);
+    loading_end(x, 0);
     return;
 failed:
     loading_end(x, f->result);

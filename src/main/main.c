@@ -22,6 +22,8 @@ static const char usage[] =
     "\n"
     "  log dump [OPTION]... FILE...\n"
     "      Print segments, indexes, snapshots and checkpoints; the output of kafka-dump-log.sh.\n"
+    "  log verify [--topic TOPIC] [--deep] DIR\n"
+    "      Check a log directory whose server is down.\n"
     "\n"
     "  settings [WORD]\n"
     "      List the settings that act, with what they do; all whose name has WORD in it.\n"

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "io_epoll/io_epoll.h"
@@ -37,7 +38,7 @@ static void start(struct io *io, void *arg)
 static int flush(void *cli)
 {
     struct cli *c = cli;
-    size_t n = fwrite(c->out.p, 1, c->out.n, stdout);
+    size_t n = c->out.n == 0 ? 0 : fwrite(c->out.p, 1, c->out.n, stdout);
     bool failed = n < c->out.n || fflush(stdout) != 0;
 
     if (c->err.n > 0)
@@ -51,7 +52,7 @@ static int tool_main(int argc, char **argv, void (*run)(struct cli *c, struct op
 {
     struct tool t = {
         .run = run,
-        .cli = {.argc = argc, .argv = argv, .look = settings_look, .flush = flush},
+        .cli = {.argc = argc, .argv = argv, .look = settings_look, .flush = flush, .err_is_terminal = isatty(STDERR_FILENO) == 1},
         .exit_code = 1,
     };
     int rc = io_epoll_new(1, NULL, &t.world);
@@ -80,8 +81,10 @@ int log_dump_main(int argc, char **argv)
 
 static const char log_usage[] =
     "usage: millrace log dump [OPTION]... FILE...\n"
+    "       millrace log verify [--topic TOPIC] [--deep] DIR\n"
     "\n"
     "  dump    print what the files of a log directory hold: segments, indexes, snapshots, checkpoints\n"
+    "  verify  check a log directory whose server is down, and write nothing\n"
     "\n"
     "`millrace log COMMAND --help` says more.\n";
 
@@ -89,6 +92,8 @@ int log_main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "dump") == 0)
         return log_dump_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "verify") == 0)
+        return tool_main(argc - 1, argv + 1, log_verify_run);
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         fputs(log_usage, stdout);
         return 0;

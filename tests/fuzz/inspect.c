@@ -1,10 +1,11 @@
-/* Foreign bytes as each file that `log dump` prints, by the name that the first byte chooses; the second one
- * chooses decoder and options. */
+/* Foreign bytes as each file that `log dump` prints and `log verify` checks, by the name that the first byte chooses;
+ * the second one chooses decoder and options. */
 #include "inspect/inspect.h"
 #include "io_epoll/io_epoll.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -31,7 +32,7 @@ struct wait {
 
 static void wait_done(struct op *op, int64_t result)
 {
-    ASSERT(result == 0 || result == 1);
+    ASSERT(result == 0 || result == 1 || result == 2);
     container_of(op, struct wait, op)->done = true;
 }
 
@@ -42,6 +43,41 @@ static int flush(void *ctx)
     text_clear(o->out);
     text_clear(o->err);
     return 0;
+}
+
+static void run_until(struct io_epoll_world *world, struct wait *w)
+{
+    while (!w->done)
+        io_epoll_turn(world, 1000000);
+}
+
+/* The bytes are one file of a partition, and a segment lies beside it; or of the log directory itself. */
+static void verify(struct io_epoll_world *world, const char *dir, const char *name, const uint8_t *p, size_t n,
+                   struct inspect_output *output)
+{
+    static const char *const partitions[] = {"__cluster_metadata-0", "__consumer_offsets-0", "t-0"};
+    struct verify_options o = {.dir = dir, .topic = STR_NULL, .deep = true};
+    char path[200];
+
+    for (size_t i = 0; i < array_count(partitions); i++) {
+        bool segment = name[0] == '0';
+        snprintf(path, sizeof(path), "%s/%s", dir, partitions[i]);
+        mkdir(path, 0755);
+        snprintf(path, sizeof(path), "%s/%s/%020d%s", dir, partitions[i], 0, segment ? name + 1 : ".log");
+        put(path, p, n);
+        snprintf(path, sizeof(path), "%s/%s/%s", dir, partitions[i], segment ? "quorum-state" : name);
+        put(path, p, n);
+    }
+    struct wait w = {0};
+    op_init(&w.op, wait_done);
+    inspect_verify(io_epoll_shard(world, 0), &o, output, &w.op);
+    run_until(world, &w);
+    for (size_t i = 0; i < array_count(partitions); i++) {
+        snprintf(path, sizeof(path), "%s/%s/%020d%s", dir, partitions[i], 0, name[0] == '0' ? name + 1 : ".log");
+        unlink(path);
+        snprintf(path, sizeof(path), "%s/%s/%s", dir, partitions[i], name[0] == '0' ? "quorum-state" : name);
+        unlink(path);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -77,11 +113,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     };
     op_init(&w.op, wait_done);
     inspect_dump(io_epoll_shard(world, 0), &o, &output, &w.op);
-    while (!w.done)
-        io_epoll_turn(world, 1000000);
+    run_until(world, &w);
+    unlink(log);
+    verify(world, dir, name, data + 2, size - 2, &output);
     text_deinit(&out);
     text_deinit(&err);
     unlink(path);
-    unlink(log);
     return 0;
 }

@@ -78,12 +78,6 @@ void rig_shell(struct rig *r, const char *format, ...)
     text_deinit(&command);
 }
 
-struct wait {
-    struct op op;
-    bool done;
-    int64_t status;
-};
-
 static void wait_done(struct op *op, int64_t result)
 {
     struct wait *w = container_of(op, struct wait, op);
@@ -92,7 +86,14 @@ static void wait_done(struct op *op, int64_t result)
     w->status = result;
 }
 
-static int64_t wait_end(struct rig *r, struct wait *w)
+struct op *wait_begin(struct wait *w)
+{
+    *w = (struct wait){0};
+    op_init(&w->op, wait_done);
+    return &w->op;
+}
+
+int64_t wait_end(struct rig *r, struct wait *w)
 {
     CHECK(!w->done);
     for (int i = 0; i < 100000 && !w->done; i++)
@@ -105,7 +106,7 @@ int64_t rig_dump_status(struct rig *r, const struct dump_options *o, const char 
                         uint32_t count)
 {
     struct dump_options options = *o;
-    struct wait w = {0};
+    struct wait w;
 
     options.files = files;
     options.file_count = count;
@@ -113,8 +114,7 @@ int64_t rig_dump_status(struct rig *r, const struct dump_options *o, const char 
         options.max_bytes = UINT64_MAX;
     text_clear(&r->out);
     text_clear(&r->err);
-    op_init(&w.op, wait_done);
-    inspect_dump(io_epoll_shard(r->world, 0), &options, &r->output, &w.op);
+    inspect_dump(io_epoll_shard(r->world, 0), &options, &r->output, wait_begin(&w));
     return wait_end(r, &w);
 }
 
@@ -157,6 +157,25 @@ struct str rig_dump(struct rig *r, const struct dump_options *o, const char *fil
     mask(r, &r->out);
     for (uint32_t i = 0; i < count; i++)
         text_deinit(&names[i]);
+    return text_str(&r->out);
+}
+
+struct str rig_verify(struct rig *r, bool deep, const char *topic)
+{
+    struct text dir = {0};
+    struct wait w;
+
+    text_printf(&dir, "%s/data", r->dir);
+    struct verify_options o = {.dir = dir.p, .topic = str_of(topic), .deep = deep};
+    text_clear(&r->out);
+    text_clear(&r->err);
+    inspect_verify(io_epoll_shard(r->world, 0), &o, &r->output, wait_begin(&w));
+    int64_t status = wait_end(r, &w);
+    text_deinit(&dir);
+    if (r->err.n > 0)
+        text_printf(&r->out, "--\n%s", r->err.p);
+    text_printf(&r->out, "status %d\n", (int)status);
+    mask(r, &r->out);
     return text_str(&r->out);
 }
 

@@ -11,6 +11,14 @@ struct rig {
     struct inspect_output output;
 };
 
+struct wait {
+    struct op op;
+    bool done;
+    int64_t status;
+};
+struct op *wait_begin(struct wait *w);
+int64_t wait_end(struct rig *r, struct wait *w); /* what the operation ends with */
+
 void rig_begin(struct rig *r);
 void rig_end(struct rig *r); /* and removes the directory */
 
@@ -25,6 +33,9 @@ void rig_shell(struct rig *r, const char *format, ...) PRINTF(2, 3); /* in the d
 struct str rig_dump(struct rig *r, const struct dump_options *o, const char *files);
 int64_t rig_dump_status(struct rig *r, const struct dump_options *o, const char *const *files,
                         uint32_t count);
+
+/* Verify DIR/data. As rig_dump. */
+struct str rig_verify(struct rig *r, bool deep, const char *topic);
 
 /* Append a batch of `count` records, offsets from `base` on, to `out`. */
 void rig_batch(struct text *out, int64_t base, int32_t count, int64_t timestamp_ms);
