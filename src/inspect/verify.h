@@ -44,6 +44,7 @@ struct verify {
     struct io_entries root, entries;
     uint32_t i, j;
     bool clean;
+    bool journalled; /* a folder of journals holds records that the segments lack */
     struct checkpoint recovery_point, log_start, high_watermark;
     struct verify_log log;
     struct text small;

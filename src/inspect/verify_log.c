@@ -157,10 +157,10 @@ static void check_offsets(struct verify *v)
     if (recovery > log->end)
         verify_trouble(v, "the log ends at %" PRId64 ", but had been synced up to %" PRId64
                        " (recovery-point-offset-checkpoint): records are lost", log->end, recovery);
-    if (mark > log->end)
+    if (mark > log->end && !v->journalled)
         verify_trouble(v, "the log ends at %" PRId64 ", but its high watermark was %" PRId64
                        " (replication-offset-checkpoint): records are lost", log->end, mark);
-    if (start > log->end)
+    if (start > log->end && !v->journalled)
         verify_trouble(v, "the log ends at %" PRId64 ", below its start %" PRId64
                        " (log-start-offset-checkpoint): the next start drops all of it", log->end, start);
 }

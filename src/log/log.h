@@ -86,7 +86,7 @@ struct log_dir {
 enum log_dir_kind {
     LOG_DIR_LIVE,   /* a partition: `topic` and `partition` are set */
     LOG_DIR_DELETE, /* one that is being deleted */
-    LOG_DIR_OTHER,  /* a stray one, a future one, the metadata log, tiered storage's */
+    LOG_DIR_OTHER,  /* a stray one, a future one, the metadata log, the journals, tiered storage's */
     LOG_DIR_BAD,    /* none that Kafka knows: it does not start */
 };
 enum log_dir_kind log_dir_kind(struct str name, struct str *topic, int32_t *partition);
