@@ -69,12 +69,13 @@ static struct request *next_request(const struct session *s)
 }
 
 static void begin(struct request *r);
+static void tell_when_rested(struct broker_shard *shard);
 
 /* A connection is not read while one of its requests waits for its turn, so that the memory of what
  * it has sent is bounded. */
 static void pause_or_read(struct session *s)
 {
-    bool pause = next_request(s) != NULL || s->frame_bytes >= FRAME_BYTES_MAX;
+    bool pause = s->shard->resting || next_request(s) != NULL || s->frame_bytes >= FRAME_BYTES_MAX;
 
     if (pause == s->paused || s->closed)
         return;
@@ -91,7 +92,7 @@ static void begin_more(struct session *s)
     if (s->beginning)
         return;
     s->beginning = true;
-    while (conn_is_open(s->conn) && (next = next_request(s)) != NULL && may_begin(s, next))
+    while (!s->shard->resting && conn_is_open(s->conn) && (next = next_request(s)) != NULL && may_begin(s, next))
         begin(next);
     s->beginning = false;
     pause_or_read(s);
@@ -105,6 +106,7 @@ void session_answered(struct request *r, struct answer *a)
     s->frame_bytes -= (uint64_t)r->frame.bytes.n;
     conn_answer(&r->frame, a);
     begin_more(s);
+    tell_when_rested(s->shard);
 }
 
 /* ---- frames ---------------------------------------------------------------------------------- */
@@ -300,6 +302,58 @@ static const struct conn_handler session_handler = {
 void session_close(struct session *s, const char *why)
 {
     conn_close(s->conn, why);
+}
+
+/* ---- the end of all -------------------------------------------------------------------------- */
+
+/* How long a stop waits for answers that are under way. */
+#define REST_MS 1000
+
+/* What ends by itself soon. A fetch, or who waits for a group, may take long, and loses nothing by asking again. */
+static bool is_worth_waiting(const struct request *r)
+{
+    return r->begun && (r->key == API_PRODUCE || r->api->cancel == NULL);
+}
+
+static bool is_at_rest(const struct broker_shard *shard)
+{
+    LIST_EACH(it, &shard->sessions) {
+        LIST_EACH(node, &container_of(it, struct session, node)->requests) {
+            if (is_worth_waiting(container_of(node, struct request, node)))
+                return false;
+        }
+    }
+    return true;
+}
+
+static void rested(struct broker_shard *shard)
+{
+    struct op *op = shard->rested;
+
+    shard->rested = NULL;
+    io_timer_clear(&shard->rest_limit);
+    io_complete(shard->io, op, 0);
+}
+
+static void tell_when_rested(struct broker_shard *shard)
+{
+    if (shard->rested != NULL && is_at_rest(shard))
+        rested(shard);
+}
+
+static void rest_is_over(struct io_timer *t)
+{
+    rested(container_of(t, struct broker_shard, rest_limit));
+}
+
+void sessions_rest(struct broker_shard *shard, struct op *op)
+{
+    shard->resting = true;
+    LIST_EACH(it, &shard->sessions)
+        pause_or_read(container_of(it, struct session, node));
+    shard->rested = op;
+    io_timer_set(shard->io, &shard->rest_limit, io_now_ns(shard->io) + REST_MS * INT64_C(1000000), rest_is_over);
+    tell_when_rested(shard);
 }
 
 void sessions_close(struct broker_shard *shard, struct op *op)

@@ -42,6 +42,10 @@ void session_answered(struct request *r, struct answer *a);
 const struct principal *session_principal(const struct session *s);
 struct str session_host(const struct session *s);
 const struct broker_listener *session_listener(const struct session *s);
+/* No request of the shard begins any more. Completes when what has begun, and ends by itself, is answered, or after a
+ * second: an idempotent producer that loses the answers to several batches cannot send them again to a broker that
+ * starts anew, because a snapshot knows only the last one (as Kafka's). */
+void sessions_rest(struct broker_shard *shard, struct op *op);
 /* Close all sessions of a shard; completes when the last one is gone. */
 void sessions_close(struct broker_shard *shard, struct op *op);
 

@@ -49,6 +49,9 @@ struct broker_shard {
     uint32_t partitions_at_start;   /* for the line that says so */
     uint32_t held_count;            /* requests whose spans are not yet released, and guests that are
                                        being counted */
+    bool resting;                   /* the broker stops: no request begins any more */
+    struct op *rested;              /* waits for answers that are under way */
+    struct io_timer rest_limit;
     struct op *sessions_closed;     /* waits for the last session's end */
     int64_t accept_due_ns;          /* monotonic: max.connection.creation.rate, see accept.c */
 };

@@ -1,6 +1,6 @@
-/* Stop: no new connections ► leave the cluster ► connections closed ► coordinators closed ► no more compaction,
- * checks of old segments and checkpoints ► logs closed ► quorum closed ► last checkpoints ► clean markers. Any trouble on the
- * way, and no directory is marked clean.
+/* Stop: no new connections, no new requests ► leave the cluster ► connections closed ► coordinators closed ► no more
+ * compaction, checks of old segments and checkpoints ► logs closed ► quorum closed ► last checkpoints ► clean markers. Any
+ * trouble on the way, and no directory is marked clean.
  */
 #include "broker/start.h"
 
@@ -58,6 +58,11 @@ static void stop_listening(struct broker_shard *shard, void *ctx, struct op *op)
     c->at = shard->listeners.next;
     c->waiter = op;
     close_listeners_from(c);
+}
+
+static void rest_sessions(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    sessions_rest(shard, op);
 }
 
 static void stop_sessions(struct broker_shard *shard, void *ctx, struct op *op)
@@ -134,6 +139,8 @@ static void stop_run(struct flow *f)
     FLOW_BEGIN(f);
     if (l->has_listeners)
         FLOW_WAIT(f, "stop listening", everywhere(b, stop_listening, NULL, &f->op));
+    if (l->running && !b->failed)
+        FLOW_WAIT(f, "answer what has begun", everywhere(b, rest_sessions, NULL, &f->op));
     if (b->node != NULL) {
         FLOW_WAIT(f, "leave the cluster", node_leave(b->node, l->running && !b->failed, &f->op));
         l->broker_epoch = node_broker_epoch(b->node);
