@@ -186,7 +186,9 @@ void log_set_settings(struct log *log, const struct log_settings *settings)
 {
     log->settings = *settings;
     log->producers.expiration_ms = settings->producer_expiration_ms;
-    if (!log->closing && worker_has_work(log)) /* it may not be journalled any more */
+    /* It may not be journalled any more. An epoch that was noted is no reason to wake: it waits for its first batch,
+     * so that a start does not sync a file of each partition. */
+    if (!log->closing && log->drained < log->end && worker_has_work(log))
         worker_wake(log);
 }
 
