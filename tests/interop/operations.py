@@ -97,7 +97,7 @@ def journal_is_drained_offline(ctx):
         sent += 1
 
     send()
-    wait_for("two chunks", lambda: len(list(journal.glob("0.0*"))) >= 2)
+    wait_for("two chunks", lambda: len(list(journal.glob("[0-9]*.0*"))) >= 2)
     send()
     refused(ctx, ["storage", "drain", directory], "is in use by another process")
     for _ in range(20):
