@@ -31,14 +31,22 @@ int32_t *view_ids(struct request *r, const int32_t *ids, int32_t count)
     return copy;
 }
 
-int32_t *view_offline(struct request *r, const int32_t *ids, int32_t count, int32_t *offline_count)
+static bool replica_is_offline(const struct request *r, const struct image_partition *p, int32_t replica)
 {
-    int32_t *offline = arena_take_array(&r->arena, (size_t)count, sizeof *offline);
+    int32_t id = p->replicas[replica];
+
+    return !view_is_alive(r, id) ||
+           !image_broker_has_online(image_broker_find(r->shard->image, id), p->directories[replica]);
+}
+
+int32_t *view_offline(struct request *r, const struct image_partition *p, int32_t *offline_count)
+{
+    int32_t *offline = arena_take_array(&r->arena, (size_t)p->replica_count, sizeof *offline);
 
     *offline_count = 0;
-    for (int32_t i = 0; i < count; i++) {
-        if (!view_is_alive(r, ids[i]))
-            offline[(*offline_count)++] = ids[i];
+    for (int32_t i = 0; i < p->replica_count; i++) {
+        if (replica_is_offline(r, p, i))
+            offline[(*offline_count)++] = p->replicas[i];
     }
     return offline;
 }

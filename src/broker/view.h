@@ -11,8 +11,8 @@ bool view_is_alive(const struct request *r, int32_t broker_id);
 
 /* Copies for an answer, from the request's arena (the image may be replaced before it is encoded). */
 int32_t *view_ids(struct request *r, const int32_t *ids, int32_t count);
-/* Those of `ids` that are not alive. */
-int32_t *view_offline(struct request *r, const int32_t *ids, int32_t count, int32_t *offline_count);
+/* Replicas of the partition that nobody can reach: their broker is not alive, or the directory has failed. */
+int32_t *view_offline(struct request *r, const struct image_partition *p, int32_t *offline_count);
 
 /* Error of a partition as Metadata tells it: LEADER_NOT_AVAILABLE, or LISTENER_NOT_FOUND where the leader has no
  * such listener. */

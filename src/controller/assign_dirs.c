@@ -67,6 +67,35 @@ static void assign_topic(struct decision *d, int32_t broker, struct uuid directo
     }
 }
 
+/* ---- what follows -------------------------------------------------------------------------------
+ */
+
+/* A broker tells of a directory that has failed since only so that its replicas leave it; one that lies in a good
+ * directory may lead, where nobody did because its directory was not known, or lost. */
+static enum kerr settle(struct decision *d, const struct assign_replicas_to_dirs_request *m)
+{
+    const struct image_broker *b;
+    struct uuid *lost =
+        arena_take_array(&d->c->scratch, (size_t)m->directories_count, sizeof(*lost));
+    int32_t lost_count = 0;
+    enum kerr error = decision_commit(d); /* what follows starts from the new directories */
+
+    if (error != KERR_NONE)
+        return error;
+    decision_cut(d, 0);
+    b = image_broker_find(d->image, m->broker_id);
+    for (int32_t i = 0; i < m->directories_count; i++) {
+        if (!image_broker_has_online(b, m->directories[i].id))
+            lost[lost_count++] = m->directories[i].id;
+    }
+    if (lost_count > 0)
+        decide_partition_changes(
+            d, &(struct broker_change){m->broker_id, NO_LEADER, NO_LEADER, lost, lost_count});
+    if (lost_count < m->directories_count && broker_is_active(d->image, m->broker_id))
+        decide_partition_changes(d, &(struct broker_change){NO_LEADER, m->broker_id, NO_LEADER});
+    return KERR_NONE;
+}
+
 enum kerr decide_assign_replicas_to_dirs(struct decision *d, const void *request, void *response)
 {
     const struct assign_replicas_to_dirs_request *m = request;
@@ -95,5 +124,5 @@ enum kerr decide_assign_replicas_to_dirs(struct decision *d, const void *request
             assign_topic(d, m->broker_id, from->id, &from->topics[t], &to->topics[t]);
         }
     }
-    return KERR_NONE;
+    return settle(d, m);
 }

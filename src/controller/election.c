@@ -63,24 +63,6 @@ struct change {
     bool unclean; /* the leader may lack records */
 };
 
-static const struct uuid directory_lost = {{[15] = 2}};
-
-/* Directories 0 to 99 are reserved: not yet known ones may be anywhere, lost ones are nowhere. */
-static bool directory_is_online(const struct image_broker *b, struct uuid directory)
-{
-    bool reserved = true;
-
-    for (size_t i = 0; i < sizeof(directory.b) - 1; i++)
-        reserved &= directory.b[i] == 0;
-    if (reserved && directory.b[15] < 100)
-        return !uuid_equal(directory, directory_lost);
-    for (int32_t i = 0; i < b->directory_count; i++) {
-        if (uuid_equal(b->directories[i], directory))
-            return true;
-    }
-    return false;
-}
-
 static bool in_list(const struct uuid *list, int32_t count, struct uuid id)
 {
     for (int32_t i = 0; i < count; i++) {
@@ -118,7 +100,7 @@ static bool may_lead(const struct change *c, int32_t id)
         return false;
     for (int32_t i = 0; i < p->replica_count; i++) {
         if (p->replicas[i] == id)
-            return directory_is_online(b, p->directories[i]);
+            return image_broker_has_online(b, p->directories[i]);
     }
     return false;
 }

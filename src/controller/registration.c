@@ -22,17 +22,15 @@ static bool has_directory(const struct image_broker *b, struct uuid id)
     return false;
 }
 
-/* A directory is locked by its process. Whoever names the same ones as the registered incarnation
- * proves that that one is dead. */
+/* A directory is locked by its process. Whoever names one of the registered incarnation's proves that that one is dead;
+ * the others may have failed, before or since. */
 static bool proves_death(const struct broker_registration_request *m, const struct image_broker *b)
 {
-    if (m->log_dirs_count == 0 || m->log_dirs_count != b->directory_count)
-        return false;
     for (int32_t i = 0; i < m->log_dirs_count; i++) {
-        if (!has_directory(b, m->log_dirs[i]))
-            return false;
+        if (has_directory(b, m->log_dirs[i]))
+            return true;
     }
-    return true;
+    return false;
 }
 
 static bool is_reserved(struct uuid id)

@@ -145,6 +145,28 @@ const struct image_broker *image_broker_find(const struct image *i, int32_t id)
     return s == NULL ? NULL : &container_of(s, struct broker_item, shared)->broker;
 }
 
+static const struct uuid directory_lost = {{[15] = 2}};
+
+static bool is_reserved(struct uuid directory)
+{
+    for (size_t i = 0; i < sizeof(directory.b) - 1; i++) {
+        if (directory.b[i] != 0)
+            return false;
+    }
+    return directory.b[15] < 100;
+}
+
+bool image_broker_has_online(const struct image_broker *b, struct uuid directory)
+{
+    if (is_reserved(directory))
+        return !uuid_equal(directory, directory_lost);
+    for (int32_t i = 0; i < b->directory_count; i++) {
+        if (uuid_equal(b->directories[i], directory))
+            return true;
+    }
+    return false;
+}
+
 uint32_t image_controller_count(const struct image *i)
 {
     return sorted_count(&i->visible.controllers);

@@ -100,6 +100,10 @@ uint32_t image_broker_count(const struct image *i);
 const struct image_broker *image_broker_at(const struct image *i,
                                            uint32_t index); /* sorted by id */
 const struct image_broker *image_broker_find(const struct image *i, int32_t id);
+/* Whether a replica that metadata places into `directory` can be reached there: the broker has registered it, and it
+ * has not failed since. Ids below 100 are reserved: of a replica that is not assigned yet it is presumed, a lost one
+ * is nowhere (KIP-858). */
+bool image_broker_has_online(const struct image_broker *b, struct uuid directory);
 uint32_t image_controller_count(const struct image *i);
 const struct image_controller *image_controller_at(const struct image *i, uint32_t index);
 const struct image_controller *image_controller_find(const struct image *i, int32_t id);

@@ -31,8 +31,7 @@ static void answer_partition(struct request *r, const struct image_partition *p,
     out->eligible_leader_replicas_count = p->elr_count;
     out->last_known_elr = view_ids(r, p->last_elr, p->last_elr_count);
     out->last_known_elr_count = p->last_elr_count;
-    out->offline_replicas =
-        view_offline(r, p->replicas, p->replica_count, &out->offline_replicas_count);
+    out->offline_replicas = view_offline(r, p, &out->offline_replicas_count);
 }
 
 static void set_cursor(struct paging *page, struct str topic, int32_t partition)

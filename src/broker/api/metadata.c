@@ -49,8 +49,7 @@ static void answer_partition(struct request *r, const struct image_partition *p,
     out->replica_nodes_count = p->replica_count;
     out->isr_nodes = view_ids(r, p->isr, p->isr_count);
     out->isr_nodes_count = p->isr_count;
-    out->offline_replicas =
-        view_offline(r, p->replicas, p->replica_count, &out->offline_replicas_count);
+    out->offline_replicas = view_offline(r, p, &out->offline_replicas_count);
 }
 
 static void answer_topic(struct request *r, const struct image_topic *topic,
