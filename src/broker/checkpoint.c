@@ -173,25 +173,38 @@ static void write_dir(struct checkpoints *c)
                        c->wanted[MARKS] ? &lines->high_watermark : NULL, &c->flow.op);
 }
 
+/* Whoever waits looks at the directory that matters to him. */
+static void note_result(struct checkpoints *c)
+{
+    const struct broker_shard *home = &c->broker->shards[0];
+    int error = (int)c->flow.result;
+    struct fail why;
+
+    if (error >= 0)
+        return;
+    fail_set(&why, error, "cannot write its checkpoints: %s", error_text(error));
+    log_dir_fail(c->broker->dirs[c->dir], home->io, home->telemetry, &why);
+}
+
 static void write_run(struct flow *f)
 {
     struct checkpoints *c = container_of(f, struct checkpoints, flow);
     struct broker *b = c->broker;
-    struct fail why;
 
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "gather", gather(c));
-    for (c->dir = 0; c->dir < b->dir_count; c->dir++)
-        FLOW_TRY(f, "write", write_dir(c));
-    for (c->dir = 0; c->wanted[CLEANED] && c->dir < b->dir_count; c->dir++)
-        FLOW_TRY(f, "write", log_dir_checkpoint_cleaner(b->dirs[c->dir], &c->lines[c->dir].cleaner, &f->op));
+    for (c->dir = 0; c->dir < b->dir_count; c->dir++) {
+        if (!log_dir_is_online(b->dirs[c->dir]))
+            continue;
+        FLOW_WAIT(f, "write", write_dir(c));
+        note_result(c);
+        if (!c->wanted[CLEANED] || !log_dir_is_online(b->dirs[c->dir]))
+            continue;
+        FLOW_WAIT(f, "write", log_dir_checkpoint_cleaner(b->dirs[c->dir], &c->lines[c->dir].cleaner, &f->op));
+        note_result(c);
+    }
     FLOW_END(f);
     flow_done(f, 0);
-    return;
-failed:
-    fail_set(&why, (int)f->result, "cannot write its checkpoints: %s", error_text((int)f->result));
-    log_dir_fail(b->dirs[c->dir], b->shards[0].io, b->shards[0].telemetry, &why);
-    flow_done(f, f->result);
 }
 
 /* Everything that is due, and what was asked for: who asks while it is under way waits for the next one, which

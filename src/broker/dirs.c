@@ -82,37 +82,43 @@ static void add_directory_id(struct life *l)
     meta_properties_print(m, io_wall_ms(io), &l->text);
 }
 
-/* ---- a directory fails while running --------------------------------------------------------- */
+/* ---- a directory that cannot be used ---------------------------------------------------------- */
 
-struct dir_failure {
-    struct io_message message;
-    struct broker *broker;
-    struct fail why;
-};
-
-static void dir_failed_home(struct io *io, struct io_message *m)
+/* The disk is to blame, not who set up the node: then it starts without this directory, as long as another one holds
+ * the metadata log. */
+static bool can_start_without(const struct life *l, int64_t result)
 {
-    struct dir_failure *d = container_of(m, struct dir_failure, message);
-
-    if (d->broker->node != NULL)
-        node_give_up(d->broker->node, &d->why);
-    else
-        broker_fail(d->broker, &d->why);
-    free(d);
+    if (l->dir == l->broker->metadata_dir)
+        return false;
+    switch (result) {
+    case -EAGAIN:       /* another process has it */
+    case -EINVAL:       /* something in it does not belong there */
+    case -ENAMETOOLONG:
+    case ERR_LIMIT:     /* meta.properties is no such file */
+        return false;
+    default:
+        return true;
+    }
 }
 
-/* On the shard where it happened. The process stops: going on without one of several directories is
- * not served yet. */
-static void dir_failed(struct log_dir *dir, struct io *io, const struct fail *why, void *ctx)
+/* It is not among the broker's directories any more. */
+static void leave_out(struct life *l)
 {
-    struct broker *b = ctx;
-    struct dir_failure *d = calloc(1, sizeof *d);
+    struct broker *b = l->broker;
+    uint32_t after = b->dir_count - l->dir - 1;
 
-    ASSERT(d != NULL);
-    d->broker = b;
-    d->why = *why;
-    d->message.run = dir_failed_home;
-    io_post(io, 0, &d->message);
+    say(b->shards[0].telemetry, LOG_ERROR, "broker",
+        "log directory %s is offline: %s; its partitions are not served: check the disk, then restart",
+        b->paths[l->dir], l->fail->text);
+    *l->fail = (struct fail){0};
+    b->missing[b->missing_count++] = b->paths[l->dir];
+    memmove(b->paths + l->dir, b->paths + l->dir + 1, after * sizeof *b->paths);
+    memmove(l->meta + l->dir, l->meta + l->dir + 1, after * sizeof *l->meta);
+    memmove(l->formatted + l->dir, l->formatted + l->dir + 1, after * sizeof *l->formatted);
+    b->dirs[l->dir] = NULL;
+    b->dir_count--;
+    if (b->metadata_dir > l->dir)
+        b->metadata_dir--;
 }
 
 /* ---- the flows ------------------------------------------------------------------------------- */
@@ -126,25 +132,39 @@ static void read_meta(struct life *l)
                   META_PROPERTIES_MAX, &l->text, &l->part.op);
 }
 
+static int64_t read_failed(struct life *l)
+{
+    return fail_set(l->fail, (int)l->part.result, "cannot read %s: %s", l->path,
+                    error_text((int)l->part.result));
+}
+
 static void identify_run(struct flow *f)
 {
     struct life *l = container_of(f, struct life, part);
     const struct broker *b = l->broker;
 
     FLOW_BEGIN(f);
-    for (l->dir = 0; l->dir < b->dir_count; l->dir++) {
-        if (l->formatted[l->dir])
+    FLOW_WAIT(f, "turn", io_yield(b->shards[0].io, &f->op));
+    l->dir = 0;
+    while (l->dir < b->dir_count) {
+        if (l->formatted[l->dir]) {
+            l->dir++;
             continue;
+        }
         FLOW_WAIT(f, "read meta.properties", read_meta(l));
-        if (f->result == -ENOENT && !l->formatting)
+        if (f->result == -ENOENT && !l->formatting) {
+            l->dir++;
             continue;
-        if (f->result < 0)
-            fail_set(l->fail, (int)f->result, "cannot read %s: %s", l->path,
-                     error_text((int)f->result));
-        else
+        }
+        if (f->result < 0 && read_failed(l) < 0 && can_start_without(l, f->result)) {
+            leave_out(l);
+            continue;
+        }
+        if (f->result >= 0)
             f->result = check_meta(l);
         if (f->result < 0)
             goto failed;
+        l->dir++;
     }
     FLOW_END(f);
     flow_done(f, 0);
@@ -153,7 +173,8 @@ failed:
     flow_done(f, f->result);
 }
 
-/* Read every directory's meta.properties; where none is there, it is simply not formatted. */
+/* Read every directory's meta.properties; where none is there, it is simply not formatted. Where it cannot be read the
+ * directory is left out. */
 static void identify(struct life *l, struct op *op)
 {
     flow_start(&l->part, identify_run, op);
@@ -167,12 +188,36 @@ static void open_dir(struct life *l, struct op *op)
                  l->fail, op);
 }
 
-static void opened_dir(struct life *l)
+/* Lock it, look into it; give it an id if it has none. */
+static void open_run(struct flow *f)
 {
-    struct log_dir *dir = l->broker->dirs[l->dir];
+    struct life *l = container_of(f, struct life, part);
+    struct broker *b = l->broker;
 
-    dir->failed = dir_failed;
-    dir->failed_ctx = l->broker;
+    FLOW_BEGIN(f);
+    FLOW_TRY(f, "open a log directory", open_dir(l, &f->op));
+    if (uuid_is_zero(l->meta[l->dir].directory_id)) {
+        add_directory_id(l);
+        FLOW_WAIT(f, "write meta.properties",
+                  file_replace(b->shards[0].io, b->paths[l->dir], META_PROPERTIES,
+                               bytes_of_str(text_str(&l->text)), &f->op));
+        if (f->result < 0) {
+            fail_set(l->fail, (int)f->result, "cannot write %s/%s: %s", b->paths[l->dir], META_PROPERTIES,
+                     error_text((int)f->result));
+            FLOW_WAIT(f, "close it", log_dir_close(b->dirs[l->dir], false, -1, &f->op));
+            b->dirs[l->dir] = NULL;
+            f->result = l->fail->error;
+            goto failed;
+        }
+    }
+    FLOW_END(f);
+    b->dirs[l->dir]->directory_id = l->meta[l->dir].directory_id;
+    b->dirs[l->dir]->failed = dir_failed;
+    b->dirs[l->dir]->failed_ctx = b;
+    flow_done(f, 0);
+    return;
+failed:
+    flow_done(f, f->result);
 }
 
 static void dirs_run(struct flow *f)
@@ -191,16 +236,15 @@ static void dirs_run(struct flow *f)
         FLOW_TRY(f, "format", begin_format(l));
         FLOW_TRY(f, "look at the directories", identify(l, &f->op));
     }
-    for (l->dir = 0; l->dir < b->dir_count; l->dir++) {
-        FLOW_TRY(f, "open a log directory", open_dir(l, &f->op));
-        opened_dir(l);
-        if (uuid_is_zero(l->meta[l->dir].directory_id)) {
-            add_directory_id(l);
-            FLOW_TRY(f, "write meta.properties",
-                     file_replace(b->shards[0].io, b->paths[l->dir], META_PROPERTIES,
-                                  bytes_of_str(text_str(&l->text)), &f->op));
-        }
-        b->dirs[l->dir]->directory_id = l->meta[l->dir].directory_id;
+    l->dir = 0;
+    while (l->dir < b->dir_count) {
+        FLOW_WAIT(f, "open a log directory", flow_start(&l->part, open_run, &f->op));
+        if (f->result >= 0)
+            l->dir++;
+        else if (can_start_without(l, f->result))
+            leave_out(l);
+        else
+            goto failed;
     }
     FLOW_END(f);
     flow_done(f, 0);

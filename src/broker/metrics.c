@@ -18,7 +18,7 @@ struct metrics {
     struct telemetry *telemetry;
     struct counter *requests[API_KEYS_MAX];
     struct histogram *times[API_KEYS_MAX];
-    struct gauge *connections, *broker_state, *partitions, *leaders;
+    struct gauge *connections, *broker_state, *partitions, *leaders, *offline;
     struct gauge *memory[LEDGER_USES], *memory_limit, *memory_waiting;
     struct map topics;
 };
@@ -49,6 +49,8 @@ struct metrics *metrics_new(struct telemetry *t)
                                     "Partitions that this broker holds.");
     m->leaders = telemetry_gauge(t, "kafka_server_replicamanager_leadercount", "",
                                  "Partitions that this broker leads.");
+    m->offline = telemetry_gauge(t, "kafka_server_replicamanager_offlinereplicacount", "",
+                                 "Partitions that lie in a log directory that has failed.");
     for (int i = 0; i < LEDGER_USES; i++)
         m->memory[i] = telemetry_gauge(t, "millrace_memory_used_bytes", memory_labels[i],
                                        "Memory that is counted, by what it is for.");
@@ -215,6 +217,32 @@ static void gather_replica(void *ctx, struct replica *r)
     shard->metrics->leaders->value += replica_replication(r)->role == REPLICATION_LEADER ? 1 : 0;
 }
 
+static void gather_dir(struct telemetry *t, const char *path, bool offline)
+{
+    struct text labels = {0};
+
+    telemetry_label(&labels, "logDirectory", str_of(path));
+    telemetry_gauge(t, "kafka_log_logmanager_logdirectoryoffline", labels.p, "1: the log directory has failed.")->value =
+        offline ? 1 : 0;
+    text_deinit(&labels);
+}
+
+/* On the home shard. */
+static void gather_dirs(const struct broker *b)
+{
+    struct telemetry *t = b->shards[0].telemetry;
+    int64_t offline = b->missing_count;
+
+    for (uint32_t d = 0; d < b->dir_count; d++) {
+        gather_dir(t, b->paths[d], !log_dir_is_online(b->dirs[d]));
+        offline += log_dir_is_online(b->dirs[d]) ? 0 : 1;
+    }
+    for (uint32_t d = 0; d < b->missing_count; d++)
+        gather_dir(t, b->missing[d], true);
+    telemetry_gauge(t, "kafka_log_logmanager_offlinelogdirectorycount", "", "Log directories that have failed.")->value =
+        offline;
+}
+
 static struct gauge *uncleanable_in(struct broker_shard *shard, const struct log_dir *dir)
 {
     struct text labels = {0};
@@ -251,5 +279,8 @@ void metrics_gather(struct broker_shard *shard)
     m->memory_waiting->value = 0;
     LIST_EACH(it, &shard->ledger.waiting)
         m->memory_waiting->value++;
+    m->offline->value = replicas_offline(shard->replicas);
+    if (shard->index == 0)
+        gather_dirs(shard->broker);
     replicas_each(shard->replicas, gather_replica, shard);
 }

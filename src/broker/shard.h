@@ -65,8 +65,10 @@ struct broker {
     char cluster_id[64];
     struct node *node;              /* home shard only */
     char **paths;                   /* of the log directories */
-    struct log_dir **dirs;          /* NULL where it is not open */
+    struct log_dir **dirs;          /* NULL where it is not open yet */
     uint32_t dir_count, metadata_dir;
+    char **missing;                 /* paths of those that could not be opened at the start: offline */
+    uint32_t missing_count;
     struct listener *controller_listeners;
     struct listener *listeners;     /* bound, real ports; broker and controller ones */
     uint32_t listener_count;

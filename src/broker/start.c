@@ -27,7 +27,8 @@ static int take_dirs(struct broker *b, struct fail *f)
 
     b->paths = calloc(LOG_DIRS_MAX + 1, sizeof *b->paths); /* and metadata.log.dir */
     b->dirs = calloc(LOG_DIRS_MAX + 1, sizeof *b->dirs);
-    ASSERT(b->paths != NULL && b->dirs != NULL);
+    b->missing = calloc(LOG_DIRS_MAX + 1, sizeof *b->missing);
+    ASSERT(b->paths != NULL && b->dirs != NULL && b->missing != NULL);
     while (str_cut(&rest, ',', &part)) {
         if (b->dir_count == LOG_DIRS_MAX)
             return fail_set(f, ERR_LIMIT, "log.dirs names more than %d directories", LOG_DIRS_MAX);
@@ -101,6 +102,39 @@ static void replica_committed(void *ctx, struct replica *r)
     groups_committed(shard->groups, r);
 }
 
+/* A replica lies elsewhere than the metadata says: home tells the controller. */
+struct placing {
+    struct io_message message;
+    struct broker *broker;
+    struct uuid topic_id, directory;
+    int32_t partition;
+};
+
+static void placed_home(struct io *io, struct io_message *m)
+{
+    struct placing *p = container_of(m, struct placing, message);
+
+    if (p->broker->node != NULL && !p->broker->life->stopping)
+        node_assign(p->broker->node, p->topic_id, p->partition, p->directory);
+    free(p);
+}
+
+static void replica_placed(void *ctx, struct replica *r, struct uuid directory)
+{
+    struct broker_shard *shard = ctx;
+    struct placing *p = calloc(1, sizeof *p);
+
+    ASSERT(p != NULL);
+    *p = (struct placing){
+        .message.run = placed_home,
+        .broker = shard->broker,
+        .topic_id = replica_topic_id(r),
+        .directory = directory,
+        .partition = replica_partition(r),
+    };
+    io_post(shard->io, 0, &p->message);
+}
+
 static void make_replicas(struct broker *b)
 {
     for (uint32_t i = 0; i < b->shard_count; i++) {
@@ -110,11 +144,13 @@ static void make_replicas(struct broker *b)
             .telemetry = s->telemetry,
             .dirs = b->dirs,
             .dir_count = b->dir_count,
+            .dirs_missing = b->missing_count > 0,
             .memory = &s->log_memory,
             .broker = s->settings,
             .node_id = b->node_id,
             .leading = replica_leads,
             .committed = replica_committed,
+            .placed = replica_placed,
             .ctx = s,
         };
         s->replicas = replicas_new(&o);
@@ -143,6 +179,8 @@ static void node_state(void *ctx, enum broker_state state)
 
 static int64_t previous_epoch(const struct broker *b)
 {
+    if (b->missing_count > 0)
+        return -1;
     for (uint32_t d = 1; d < b->dir_count; d++) {
         if (b->dirs[d]->broker_epoch != b->dirs[0]->broker_epoch)
             return -1;

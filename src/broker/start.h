@@ -24,14 +24,21 @@ struct life {
     struct retention *retention;
     struct checkpoint_lines *lines; /* one per directory, of the end */
     bool has_listeners, running;
+    bool clean;                     /* the directory that is being closed */
+    bool stopping;                  /* the logs are being closed: nobody is told of failures any more */
     int64_t trouble;                /* first of a stop: no directory is marked clean then */
+    int64_t offline;                /* the same of directories: each is marked clean for itself */
     int64_t broker_epoch;
 };
 
 #define LOG_DIRS_MAX 64
 
-/* dirs.c: format what is empty where that is wanted, see that all agree, take the locks. */
+/* dirs.c: format what is empty where that is wanted, see that all agree, take the locks. One that cannot be opened is
+ * offline (broker->missing), unless it holds the metadata log. */
 void start_dirs(struct life *l, struct op *op);
+/* Every directory's `failed`, with the broker: its replicas go offline on all shards, and the controller is told. Where
+ * it holds the metadata log, the broker cannot go on. */
+void dir_failed(struct log_dir *dir, struct io *io, const struct fail *why, void *ctx);
 /* listen.c: bind every listener on every shard; nobody is let in yet. */
 void start_listeners(struct life *l, struct op *op);
 /* Home shard: the broker cannot go on. */

@@ -1,6 +1,6 @@
 /* Stop: no new connections, no new requests ► leave the cluster ► connections closed ► coordinators closed ► no more
- * compaction, checks of old segments and checkpoints ► logs closed ► quorum closed ► last checkpoints ► clean markers. Any
- * trouble on the way, and no directory is marked clean.
+ * compaction, checks of old segments and checkpoints ► logs closed ► quorum closed ► last checkpoints ► clean markers. A
+ * directory that has failed is not marked clean; after any other trouble on the way none is.
  */
 #include "broker/start.h"
 
@@ -96,6 +96,17 @@ static void note_trouble(struct life *l)
         l->trouble = l->flow.result;
 }
 
+static void note_offline(struct life *l)
+{
+    if (l->flow.result < 0 && l->offline == 0)
+        l->offline = l->flow.result;
+}
+
+static bool is_clean(const struct life *l)
+{
+    return l->running && l->trouble == 0 && log_dir_is_online(l->broker->dirs[l->dir]);
+}
+
 static void broker_free(struct broker *b)
 {
     struct life *l = b->life;
@@ -116,7 +127,10 @@ static void broker_free(struct broker *b)
     connections_deinit(b);
     for (uint32_t d = 0; d < b->dir_count; d++)
         free(b->paths[d]);
+    for (uint32_t d = 0; d < b->missing_count; d++)
+        free(b->missing[d]);
     free(b->paths);
+    free(b->missing);
     free(b->dirs);
     free(b->listeners);
     free(b->advertised);
@@ -145,6 +159,7 @@ static void stop_run(struct flow *f)
         FLOW_WAIT(f, "leave the cluster", node_leave(b->node, l->running && !b->failed, &f->op));
         l->broker_epoch = node_broker_epoch(b->node);
     }
+    l->stopping = true;
     FLOW_WAIT(f, "close connections", everywhere(b, stop_sessions, NULL, &f->op));
     FLOW_WAIT(f, "stop the coordinators", everywhere(b, stop_groups, NULL, &f->op));
     if (l->running)
@@ -168,26 +183,32 @@ static void stop_run(struct flow *f)
     for (l->dir = 0; l->dir < b->dir_count; l->dir++) {
         if (b->dirs[l->dir] == NULL)
             continue;
-        if (l->running && l->trouble == 0) {
+        l->clean = is_clean(l);
+        if (!log_dir_is_online(b->dirs[l->dir]) && l->offline == 0)
+            l->offline = ERR_OFFLINE;
+        if (l->clean) {
             FLOW_WAIT(f, "write checkpoints",
                       log_dir_checkpoint(b->dirs[l->dir], &l->lines[l->dir].recovery_point,
                                          &l->lines[l->dir].log_start,
                                          &l->lines[l->dir].high_watermark, &f->op));
-            note_trouble(l);
+            note_offline(l);
+            l->clean = f->result >= 0;
+        }
+        if (l->clean) {
             FLOW_WAIT(f, "write the cleaner's checkpoint",
                       log_dir_checkpoint_cleaner(b->dirs[l->dir], &l->lines[l->dir].cleaner, &f->op));
-            note_trouble(l);
+            note_offline(l);
+            l->clean = f->result >= 0;
         }
         checkpoint_lines_free(&l->lines[l->dir]);
         FLOW_WAIT(f, "close the directory",
-                  log_dir_close(b->dirs[l->dir], l->running && l->trouble == 0, l->broker_epoch,
-                                &f->op));
-        note_trouble(l);
+                  log_dir_close(b->dirs[l->dir], l->clean, l->broker_epoch, &f->op));
+        note_offline(l);
     }
     FLOW_WAIT(f, "stop the shards", everywhere(b, stop_shard, NULL, &f->op));
     FLOW_END(f);
     struct op *parent = f->parent;
-    int64_t result = l->trouble;
+    int64_t result = l->trouble < 0 ? l->trouble : l->offline;
     broker_free(b);
     parent->done(parent, result);
 }

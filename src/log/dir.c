@@ -521,12 +521,22 @@ void log_dir_close(struct log_dir *dir, bool clean, int64_t broker_epoch, struct
     ASSERT(x != NULL);
     x->dir = dir;
     x->io = dir->home;
-    x->clean = clean && !__atomic_load_n(&dir->has_failed, __ATOMIC_ACQUIRE);
+    x->clean = clean && log_dir_is_online(dir);
     n = snprintf(x->text, sizeof(x->text), "{\"version\":0,\"brokerEpoch\":%lld}",
                  (long long)broker_epoch);
     x->piece = (struct bytes){(const uint8_t *)x->text, n};
     snprintf(x->path, sizeof(x->path), "%s/%s", dir->path, MARKER_NAME);
     flow_start(&x->flow, dir_close_run, op);
+}
+
+uint32_t log_dir_partitions(struct log_dir *dir, int more)
+{
+    return __atomic_add_fetch(&dir->partitions, (uint32_t)more, __ATOMIC_RELAXED);
+}
+
+bool log_dir_is_online(const struct log_dir *dir)
+{
+    return !__atomic_load_n(&dir->has_failed, __ATOMIC_ACQUIRE);
 }
 
 void log_dir_fail(struct log_dir *dir, struct io *io, struct telemetry *t, const struct fail *why)

@@ -35,7 +35,7 @@ void log_fail(struct log *log, int64_t error, const char *what)
 
 bool log_is_failed(struct log *log)
 {
-    if (!log->failed && __atomic_load_n(&log->dir->has_failed, __ATOMIC_ACQUIRE))
+    if (!log->failed && !log_dir_is_online(log->dir))
         log_fail(log, ERR_OFFLINE, "use it");
     return log->failed;
 }

@@ -80,6 +80,7 @@ struct log_dir {
     void (*failed)(struct log_dir *dir, struct io *io, const struct fail *why, void *ctx);
     void *failed_ctx;
     bool has_failed; /* private: `failed` has been called; set and read atomically */
+    uint32_t partitions; /* private, atomic: see log_dir_partitions */
 };
 
 /* What a sub-directory of a log directory is, by its name (interop: 1.4). */
@@ -112,6 +113,13 @@ void log_dir_checkpoint_cleaner(struct log_dir *dir, const struct checkpoint *cl
 /* A write or sync in the directory has failed: it is offline from now on (L6), on every shard. Says so, with
  * `why`, and calls `failed`, the first time. */
 void log_dir_fail(struct log_dir *dir, struct io *io, struct telemetry *t, const struct fail *why);
+
+/* False once log_dir_fail was called, by whatever shard. */
+bool log_dir_is_online(const struct log_dir *dir);
+
+/* How many partitions the shards have placed into it, `more` counted in (1, 0, -1): a new one goes where the fewest
+ * are. */
+uint32_t log_dir_partitions(struct log_dir *dir, int more);
 
 /* All its logs are closed. With `clean` the marker is written last, with `broker_epoch`. */
 void log_dir_close(struct log_dir *dir, bool clean, int64_t broker_epoch, struct op *op);

@@ -64,6 +64,15 @@ struct node {
     struct op resting;
     bool quiet;                    /* at rest, or only waiting for the publication under way */
 
+    uint32_t offline_told;         /* failed directories that the controller has heard of */
+    struct io_timer offline_limit; /* log.dir.failure.timeout.ms */
+
+    /* assign.c */
+    struct map assignments;        /* by partition */
+    struct list unassigned;        /* the same, oldest first */
+    struct assign_call *assigning; /* what is with the controller; NULL none */
+    struct io_timer assign_again;
+
     struct io_timer tick;          /* of the controller */
     struct op *closing;            /* node_close's */
     struct op quorum_closed;
@@ -92,6 +101,21 @@ void membership_advance(struct node *n);
 void membership_fail(struct node *n);
 /* The last publication has ended. */
 void membership_rest(struct node *n);
+
+/* From here on (3.7-IV2) metadata knows directories. */
+#define METADATA_VERSION_DIRECTORIES 17
+
+/* offline.c: how many log directories have failed; the controller has heard of so many. */
+uint32_t offline_count(const struct node *n);
+void offline_told(struct node *n, uint32_t count);
+
+/* assign.c */
+void assign_init(struct node *n);
+/* Tell the controller what waits to be told, if it can be. */
+void assign_advance(struct node *n);
+/* Nothing is told any more. */
+void assign_stop(struct node *n);
+void assign_deinit(struct node *n);
 
 /* node.c */
 void node_fail(struct node *n, const struct fail *why);

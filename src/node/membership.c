@@ -28,6 +28,7 @@ struct membership_call {
     struct node *node;
     struct arena arena;
     struct controller_call call;
+    uint32_t offline; /* log directories that a heartbeat says have failed */
     union {
         struct broker_registration_request registration;
         struct broker_heartbeat_request heartbeat;
@@ -139,10 +140,11 @@ static void fill_dirs(struct membership_call *c)
     const struct node_options *o = &c->node->options;
     struct broker_registration_request *m = &c->request.registration;
 
-    m->log_dirs_count = (int32_t)o->dir_count;
     m->log_dirs = arena_take_array(&c->arena, o->dir_count, sizeof *m->log_dirs);
-    for (uint32_t i = 0; i < o->dir_count; i++)
-        m->log_dirs[i] = o->dirs[i]->directory_id;
+    for (uint32_t i = 0; i < o->dir_count; i++) {
+        if (log_dir_is_online(o->dirs[i]))
+            m->log_dirs[m->log_dirs_count++] = o->dirs[i]->directory_id;
+    }
 }
 
 static void registered(struct controller_call *call, enum kerr error)
@@ -156,6 +158,7 @@ static void registered(struct controller_call *call, enum kerr error)
     if (error == KERR_NONE) {
         n->broker_epoch = c->response.registration.broker_epoch;
         io_timer_clear(&n->register_limit);
+        assign_advance(n);
     } else if (!kerr_is_retriable((int16_t)error) && error != KERR_NOT_CONTROLLER) {
         fail_set(&why, -EINVAL,
                  "the controller refuses to register this broker: %s; another broker may have its "
@@ -294,6 +297,8 @@ static void rest(struct op *op, int64_t result)
 
     n->quiet = true;
     io_timer_clear(&n->tick);
+    io_timer_clear(&n->offline_limit);
+    assign_stop(n);
     if (n->controller != NULL && controller_is_active(n->controller))
         controller_resign(n->controller);
     publisher_answer_all(n);
@@ -323,6 +328,8 @@ static void beat(struct controller_call *call, enum kerr error)
         say(n->telemetry, LOG_WARN, "node",
             "the controller does not take this broker's heartbeat: %s",
             kerr_name(error == KERR_NONE ? a->error_code : (int16_t)error));
+    if (ok)
+        offline_told(n, c->offline);
     call_free(c);
     if (n->state == BROKER_SHUTTING_DOWN)
         return;
@@ -335,12 +342,27 @@ static void beat(struct controller_call *call, enum kerr error)
     }
     if (n->state == BROKER_RECOVERY && unfenced)
         n->unfenced = true;
-    if (n->state == BROKER_RUNNING || !ok)
+    if (ok && n->offline_told < offline_count(n)) /* one failed meanwhile */
+        membership_advance(n);
+    else if (n->state == BROKER_RUNNING || !ok)
         pulse_in(n, n->state == BROKER_RUNNING
                         ? config_i64(n->options.settings, BROKER_BROKER_HEARTBEAT_INTERVAL_MS)
                         : STARTING_PULSE_MS);
     else
         membership_advance(n);
+}
+
+static void fill_offline(struct membership_call *c)
+{
+    const struct node_options *o = &c->node->options;
+    struct broker_heartbeat_request *m = &c->request.heartbeat;
+
+    m->offline_log_dirs = arena_take_array(&c->arena, o->dir_count, sizeof *m->offline_log_dirs);
+    for (uint32_t i = 0; i < o->dir_count; i++) {
+        if (!log_dir_is_online(o->dirs[i]))
+            m->offline_log_dirs[m->offline_log_dirs_count++] = o->dirs[i]->directory_id;
+    }
+    c->offline = (uint32_t)m->offline_log_dirs_count;
 }
 
 static void send_heartbeat(struct node *n)
@@ -356,6 +378,7 @@ static void send_heartbeat(struct node *n)
     m->current_metadata_offset = n->published == NULL ? -1 : image_offset(n->published);
     m->want_fence = n->published == NULL;
     m->want_shut_down = n->left != NULL;
+    fill_offline(c);
     call_send(c);
 }
 
@@ -442,6 +465,8 @@ void membership_fail(struct node *n)
 {
     io_timer_clear(&n->pulse);
     io_timer_clear(&n->register_limit);
+    io_timer_clear(&n->offline_limit);
+    assign_stop(n);
     if (n->state == BROKER_PENDING_CONTROLLED_SHUTDOWN)
         left(n);
 }

@@ -248,6 +248,7 @@ void node_start(const struct node_options *o, struct node **out, struct fail *f,
     n->loaded = image_empty();
     n->incarnation = uuid_random(io_prng(n->io));
     list_init(&n->answered);
+    assign_init(n);
     *out = n;
     n->opening = true;
     op_init(&n->opened, opened);
@@ -367,6 +368,7 @@ static void node_free(struct node *n)
     image_unref(n->loaded);
     image_unref(n->published);
     text_deinit(&n->bootstrap);
+    assign_deinit(n);
     if (n->controller != NULL)
         controller_free(n->controller);
     free(n);

@@ -79,6 +79,15 @@ struct producer_id_block {
 };
 void node_allocate_producer_ids(struct node *n, struct producer_id_block *out, struct op *op);
 
+/* A log directory other than the metadata log's has failed (log_dir_is_online): the controller is told at once by a
+ * heartbeat, and moves the leaderships of its replicas (KIP-858). Where it cannot be told within
+ * log.dir.failure.timeout.ms the node fails. Home shard. */
+void node_dir_failed(struct node *n);
+
+/* A replica of this broker lies in `directory`, while the metadata names another one or none: tell the controller by
+ * AssignReplicasToDirs, until it has taken it. What is said last of a partition holds. Home shard. */
+void node_assign(struct node *n, struct uuid topic_id, int32_t partition, struct uuid directory);
+
 /* The node cannot go on, because something that it stands on has failed (a log directory): its
  * start ends with `why`, or else `fatal` is called. */
 void node_give_up(struct node *n, const struct fail *why);

@@ -14,6 +14,8 @@ struct apply {
     struct replicas *rs;
     const struct image *image;
     bool removes_only;
+    bool first;                /* no image was applied before */
+    bool closes;               /* replicas_close */
     struct list going, coming; /* struct work that has not begun */
     bool gone;                 /* all that goes is gone */
     uint32_t running;
@@ -25,6 +27,11 @@ struct apply {
 const struct image *work_image(const struct work *w)
 {
     return w->apply->image;
+}
+
+bool work_is_first(const struct work *w)
+{
+    return w->apply->first;
 }
 
 struct replicas *work_set(const struct work *w)
@@ -66,9 +73,18 @@ static void finish(struct apply *a)
     struct op *waiter = a->waiter;
     int64_t result = a->result;
 
+    if (a->closes && rs->burials > 0) {
+        rs->buried = a;
+        return;
+    }
     rs->applying = false;
     free(a);
     waiter->done(waiter, result);
+}
+
+void apply_go_on(struct apply *a)
+{
+    finish(a);
 }
 
 static void start_more(struct apply *a)
@@ -226,7 +242,7 @@ static void strays_find(struct apply *a)
         const struct image_topic *topic = image_topic_by_id(a->image, e->found->topic_id);
         bool ours = topic != NULL && e->found->partition < topic->partition_count &&
                     is_ours(rs, topic, e->found->partition);
-        if (e->settled)
+        if (e->settled || !log_dir_is_online(e->dir))
             continue;
         if (!ours)
             add_work(a, WORK_STRAY, NULL)->existing = e;
@@ -237,6 +253,7 @@ static void strays_find(struct apply *a)
 
 static void find_and_begin(struct apply *a, const struct image *before)
 {
+    a->first = before == NULL;
     if (before == NULL) {
         const struct image *empty = image_empty();
         image_topics_changed(empty, a->image, topic_changed, a);
@@ -271,7 +288,7 @@ void replicas_close(struct replicas *rs, struct op *op)
 {
     struct apply *a = apply_new(rs, NULL, op);
 
-    a->result = rs->trouble;
+    a->closes = true;
     image_unref(rs->image);
     rs->image = NULL;
     MAP_EACH(node, &rs->by_id)

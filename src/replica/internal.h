@@ -10,8 +10,9 @@ struct replica {
     struct uuid topic_id;
     int32_t partition;
     uint32_t holds;              /* replica_hold, +1 while it is in the set */
-    struct log *log;             /* NULL while it is opened, and once it is closed or deleted */
-    struct log_dir *dir;
+    struct log *log;             /* NULL while it is opened or offline, and once it is closed or deleted */
+    struct log_dir *dir;         /* NULL: in a directory that is not there */
+    bool offline;                /* its directory has failed, or may be one that is not there: no log until a restart */
     struct replication replication;
     struct config *settings;
     struct validate_rules rules; /* of `settings`, for replica_validate_rules */
@@ -45,13 +46,14 @@ struct replicas {
     const struct config *broker;
     const struct image *image;   /* applied last; NULL before the first */
     struct map by_id;            /* struct replica */
-    uint32_t *per_dir;           /* replicas in each directory */
     struct existing *existing;   /* those that hash to this shard */
     uint32_t existing_count;
     struct map existing_by_id;
     bool applying;               /* one at a time */
     bool passes_stopped;
-    int64_t trouble;             /* of a log that could not be opened: its directory is not clean */
+    uint32_t offline_count;
+    uint32_t burials;            /* logs of failed directories that are being closed */
+    struct apply *buried;        /* replicas_close, waiting for them */
 };
 
 bool replica_leads(const struct replica *r);
@@ -97,6 +99,9 @@ struct work {
 void work_start(struct work *w);
 void work_finished(struct work *w, int64_t result);
 const struct image *work_image(const struct work *w);
+bool work_is_first(const struct work *w); /* of the set's first image: what it names may lie there already */
+/* replicas_close may end: the last burial is over. */
+void apply_go_on(struct apply *a);
 struct replicas *work_set(const struct work *w);
 
 /* Also one whose log is not open (yet). */
@@ -108,3 +113,16 @@ void existing_settle(struct replicas *rs, struct existing *e);
 
 /* Take the settings and the role that metadata gives; who waits is told. */
 void replica_take_role(struct replica *r, const struct image_topic *topic);
+/* Coordinators of internal topics are told when leadership begins, ends, or begins anew in another epoch. */
+void replica_tell_leading(struct replica *r, bool leads);
+
+/* place.c: choose the directory of a replica that is to be opened. Afterwards it is offline where that one has failed,
+ * or may be one that is not there. */
+void replica_place(struct work *w, const struct image_partition *p);
+void replica_unplace(struct replica *r);
+/* It lies in its directory now: tell who asked, where the metadata says something else. */
+void replica_tell_placed(struct replica *r, const struct image_partition *p);
+
+/* offline.c: from now on there is no log. One that is open is closed aside; whoever waits is told
+ * KAFKA_STORAGE_ERROR. */
+void replica_go_offline(struct replica *r);

@@ -36,6 +36,7 @@ void replica_release(struct replica *r)
 struct str replica_topic(const struct replica *r) { return str_of(r->topic); }
 struct uuid replica_topic_id(const struct replica *r) { return r->topic_id; }
 int32_t replica_partition(const struct replica *r) { return r->partition; }
+const struct log_dir *replica_dir(const struct replica *r) { return r->dir; }
 struct log *replica_log(const struct replica *r) { return r->log; }
 const struct config *replica_settings(const struct replica *r) { return r->settings; }
 
@@ -86,7 +87,7 @@ enum kerr replica_append(struct replica *r, const struct batch *batch, int16_t a
     struct log_appended appended;
 
     if (r->log == NULL)
-        return KERR_NOT_LEADER_OR_FOLLOWER;
+        return r->offline ? KERR_KAFKA_STORAGE_ERROR : KERR_NOT_LEADER_OR_FOLLOWER;
     enum kerr error = replication_can_append(&r->replication, acks);
     if (error != KERR_NONE)
         return error;

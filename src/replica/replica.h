@@ -30,6 +30,7 @@ struct replicas_options {
     struct telemetry *telemetry;
     struct log_dir **dirs;      /* open; shared by the shards, read only; outlive the set */
     uint32_t dir_count;
+    bool dirs_missing;          /* besides these there are some that could not be opened */
     struct log_memory *memory;  /* the shard's */
     const struct config *broker;/* static broker settings (immutable) */
     int32_t node_id;
@@ -38,6 +39,8 @@ struct replicas_options {
     void (*leading)(void *ctx, struct replica *r, bool leads);
     /* The high watermark of a replica that leads an internal topic moved. */
     void (*committed)(void *ctx, struct replica *r);
+    /* A replica lies in `directory`, and metadata names another one. */
+    void (*placed)(void *ctx, struct replica *r, struct uuid directory);
     void *ctx;
 };
 struct replicas *replicas_new(const struct replicas_options *o);
@@ -54,12 +57,12 @@ void replicas_remove(struct replicas *rs, const struct image *before, const stru
 
 /* Make the shard's replicas what `after` says: all of replicas_remove, then open logs (existing
  * directories found by topic id, else placed into the directory that metadata names, or the one
- * with the fewest partitions), lead, follow, take settings. Completes when done; with the first
- * trouble, and then the rest is done all the same. */
+ * with the fewest partitions), lead, follow, take settings. A log that cannot be opened takes its directory offline.
+ * Completes when done; with the first trouble, and then the rest is done all the same. */
 void replicas_apply(struct replicas *rs, const struct image *before, const struct image *after,
                     struct op *op);
-/* Close all logs cleanly (waiters are answered NOT_LEADER_OR_FOLLOWER). Completes with 0 when every
- * directory may be marked clean; not after a log could not be opened. */
+/* Close all logs cleanly (waiters are answered NOT_LEADER_OR_FOLLOWER). A directory that is online afterwards may be
+ * marked clean. */
 void replicas_close(struct replicas *rs, struct op *op);
 void replicas_free(struct replicas *rs);
 
@@ -70,7 +73,14 @@ void replicas_checkpoint(const struct replicas *rs, const struct log_dir *dir, b
                          struct checkpoint *recovery_point, struct checkpoint *log_start,
                          struct checkpoint *high_watermark);
 
+/* The directory has failed (log_dir_is_online): its replicas go offline, each until a restart. */
+void replicas_dir_failed(struct replicas *rs, const struct log_dir *dir);
+
+/* NULL when there is none, or it has no log: replica_absence says why. */
 struct replica *replica_find(const struct replicas *rs, struct uuid topic_id, int32_t partition);
+/* KAFKA_STORAGE_ERROR when its directory has failed, NOT_LEADER_OR_FOLLOWER when it is not here (yet). */
+enum kerr replica_absence(const struct replicas *rs, struct uuid topic_id, int32_t partition);
+uint32_t replicas_offline(const struct replicas *rs); /* how many have no log because of a directory */
 uint32_t replicas_count(const struct replicas *rs);
 void replicas_each(struct replicas *rs, void (*each)(void *ctx, struct replica *r), void *ctx);
 
@@ -85,6 +95,7 @@ void replica_release(struct replica *r);
 struct str replica_topic(const struct replica *r);
 struct uuid replica_topic_id(const struct replica *r);
 int32_t replica_partition(const struct replica *r);
+const struct log_dir *replica_dir(const struct replica *r); /* while it has a log */
 struct log *replica_log(const struct replica *r); /* NULL once it is being closed or deleted */
 const struct replication *replica_replication(const struct replica *r);
 const struct config *replica_settings(const struct replica *r); /* topic settings in force */

@@ -77,8 +77,6 @@ struct replicas *replicas_new(const struct replicas_options *o)
     ASSERT(rs != NULL);
     rs->options = *o;
     rs->broker = o->broker;
-    rs->per_dir = calloc(o->dir_count, sizeof *rs->per_dir);
-    ASSERT(rs->per_dir != NULL);
     map_init(&rs->by_id, key_equal);
     map_init(&rs->existing_by_id, existing_equal);
     existing_gather(rs);
@@ -89,10 +87,10 @@ void replicas_free(struct replicas *rs)
 {
     ASSERT(rs->by_id.count == 0);
     ASSERT(!rs->applying);
+    ASSERT(rs->burials == 0);
     map_deinit(&rs->by_id);
     map_deinit(&rs->existing_by_id);
     free(rs->existing);
-    free(rs->per_dir);
     free(rs);
 }
 
@@ -109,6 +107,18 @@ struct replica *replica_find(const struct replicas *rs, struct uuid topic_id, in
     struct replica *r = replica_lookup(rs, topic_id, partition);
 
     return r == NULL || r->log == NULL ? NULL : r; /* one that is being opened is not there yet */
+}
+
+enum kerr replica_absence(const struct replicas *rs, struct uuid topic_id, int32_t partition)
+{
+    const struct replica *r = replica_lookup(rs, topic_id, partition);
+
+    return r != NULL && r->offline ? KERR_KAFKA_STORAGE_ERROR : KERR_NOT_LEADER_OR_FOLLOWER;
+}
+
+uint32_t replicas_offline(const struct replicas *rs)
+{
+    return rs->offline_count;
 }
 
 uint32_t replicas_count(const struct replicas *rs)

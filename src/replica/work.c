@@ -4,55 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- where a partition lives ---------------------------------------------------------------- */
-
-static struct log_dir *dir_named(const struct replicas *rs, const struct image_partition *p)
-{
-    for (int32_t i = 0; p->directories != NULL && i < p->replica_count; i++) {
-        if (p->replicas[i] != rs->options.node_id)
-            continue;
-        for (uint32_t d = 0; d < rs->options.dir_count; d++) {
-            if (uuid_equal(rs->options.dirs[d]->directory_id, p->directories[i]))
-                return rs->options.dirs[d];
-        }
-    }
-    return NULL;
-}
-
-/* Shards count for themselves, so each begins with another directory. */
-static struct log_dir *dir_emptiest(const struct replicas *rs)
-{
-    uint32_t count = rs->options.dir_count;
-    uint32_t first = io_shard(rs->options.io) % count, best = first;
-
-    for (uint32_t i = 1; i < count; i++) {
-        uint32_t d = (first + i) % count;
-        if (rs->per_dir[d] < rs->per_dir[best])
-            best = d;
-    }
-    return rs->options.dirs[best];
-}
-
-/* Where it is; else where the metadata wants it; else where the fewest are. */
-static void place(struct work *w, const struct image_partition *p)
-{
-    struct replica *r = w->replica;
-    struct replicas *rs = r->set;
-
-    w->existing = existing_find(rs, r->topic_id, r->partition);
-    r->dir = w->existing != NULL ? w->existing->dir : dir_named(rs, p);
-    if (r->dir == NULL)
-        r->dir = dir_emptiest(rs);
-    for (uint32_t d = 0; d < rs->options.dir_count; d++)
-        rs->per_dir[d] += rs->options.dirs[d] == r->dir ? 1 : 0;
-}
-
-static void unplace(struct replica *r)
-{
-    for (uint32_t d = 0; d < r->set->options.dir_count; d++)
-        r->set->per_dir[d] -= r->set->options.dirs[d] == r->dir ? 1 : 0;
-}
-
 /* ---- open ----------------------------------------------------------------------------------- */
 
 static void set_settings(struct replica *r, struct config *settings)
@@ -83,8 +34,10 @@ static void prepare_open(struct work *w)
     struct replicas *rs = r->set;
     const struct image_topic *topic = image_topic_by_id(work_image(w), r->topic_id);
 
-    place(w, &topic->partitions[r->partition]);
+    replica_place(w, &topic->partitions[r->partition]);
     set_settings(r, settings_of(rs, topic));
+    if (r->offline)
+        return;
     w->open = (struct log_open){
         .io = rs->options.io,
         .telemetry = rs->options.telemetry,
@@ -117,13 +70,12 @@ static void opened(struct work *w)
     if (mark > log_stable(r->log))
         mark = log_stable(r->log);
     replication_init(&r->replication, r->set->options.node_id, mark);
+    replica_tell_placed(r, image_partition_find(work_image(w), r->topic_id, r->partition));
 }
 
 /* ---- take a role ---------------------------------------------------------------------------- */
 
-/* Coordinators of internal topics are told when leadership begins, ends, or begins anew in
- * another epoch. */
-static void tell_leading(struct replica *r, bool leads)
+void replica_tell_leading(struct replica *r, bool leads)
 {
     if (!r->internal || r->set->options.leading == NULL)
         return;
@@ -160,12 +112,12 @@ void replica_take_role(struct replica *r, const struct image_topic *topic)
     if (out.role_changed)
         waits_fail(r, KERR_NOT_LEADER_OR_FOLLOWER);
     if (out.became_follower)
-        tell_leading(r, false);
+        replica_tell_leading(r, false);
     waits_advance(r, out.high_watermark_moved);
     if (!out.became_leader)
         return;
     log_note_epoch(r->log, r->replication.leader_epoch);
-    tell_leading(r, true);
+    replica_tell_leading(r, true);
 }
 
 /* What the image of the work says. */
@@ -180,7 +132,8 @@ static void take_role(struct work *w)
 static void forget(struct replica *r)
 {
     map_remove(&r->set->by_id, &r->node);
-    unplace(r);
+    replica_unplace(r);
+    r->set->offline_count -= r->offline ? 1 : 0;
     replica_release(r); /* the set's hold; the work has its own */
 }
 
@@ -189,7 +142,7 @@ static struct log *withdraw(struct replica *r)
 {
     struct log *log = r->log;
 
-    tell_leading(r, false);
+    replica_tell_leading(r, false);
     r->log = NULL;
     waits_fail(r, KERR_NOT_LEADER_OR_FOLLOWER);
     forget(r);
@@ -237,6 +190,19 @@ static void prepare_stray(struct work *w)
 
 /* ---- the flows ------------------------------------------------------------------------------ */
 
+/* A directory whose logs cannot be read is not trusted with any. */
+static void not_opened(struct work *w)
+{
+    struct replica *r = w->replica;
+    const struct replicas_options *o = &r->set->options;
+    struct fail why = {0};
+
+    fail_set(&why, (int)w->flow.result, "cannot open %s-%d: %s", r->topic, r->partition,
+             w->fail.error < 0 ? w->fail.text : error_text((int)w->flow.result));
+    log_dir_fail(r->dir, o->io, o->telemetry, &why);
+    replica_go_offline(r);
+}
+
 static void open_run(struct flow *f)
 {
     struct work *w = container_of(f, struct work, flow);
@@ -244,20 +210,21 @@ static void open_run(struct flow *f)
 
     FLOW_BEGIN(f);
     prepare_open(w);
-    FLOW_TRY(f, "open the log", log_open(&w->open, &w->log, &w->fail, &f->op));
-    opened(w);
-    take_role(w);
+    if (r->offline) {
+        FLOW_WAIT(f, "turn", io_yield(r->set->options.io, &f->op));
+    } else {
+        FLOW_WAIT(f, "open the log", log_open(&w->open, &w->log, &w->fail, &f->op));
+        if (f->result < 0) {
+            not_opened(w);
+        } else {
+            opened(w);
+            take_role(w);
+            if (!log_dir_is_online(r->dir)) /* it has failed meanwhile: those that were open know it */
+                replica_go_offline(r);
+        }
+    }
     FLOW_END(f);
     work_finished(w, 0);
-    return;
-failed:
-    say(r->set->options.telemetry, LOG_ERROR, "replica", "cannot open %s-%d in %s: %s", r->topic,
-        r->partition, r->dir->path,
-        w->fail.error < 0 ? w->fail.text : error_text((int)f->result));
-    r->set->trouble = f->result;
-    if (r->log == NULL)
-        forget(r);
-    work_finished(w, f->result);
 }
 
 static void change_run(struct flow *f)
@@ -265,38 +232,50 @@ static void change_run(struct flow *f)
     struct work *w = container_of(f, struct work, flow);
 
     FLOW_BEGIN(f);
-    take_role(w);
+    if (!w->replica->offline)
+        take_role(w);
     FLOW_WAIT(f, "turn", io_yield(work_set(w)->options.io, &f->op));
     FLOW_END(f);
     work_finished(w, 0);
 }
 
+/* What fails here has taken the directory offline, and is its trouble alone. */
 static void delete_run(struct flow *f)
 {
     struct work *w = container_of(f, struct work, flow);
 
     FLOW_BEGIN(f);
     w->log = withdraw(w->replica);
-    FLOW_TRY(f, "delete the log", log_delete(w->log, &f->op));
+    if (w->log != NULL)
+        FLOW_WAIT(f, "delete the log", log_delete(w->log, &f->op));
+    else
+        FLOW_WAIT(f, "turn", io_yield(work_set(w)->options.io, &f->op));
     FLOW_END(f);
     work_finished(w, 0);
-    return;
-failed:
-    work_finished(w, f->result);
 }
 
+/* As with a deletion. */
 static void close_run(struct flow *f)
 {
     struct work *w = container_of(f, struct work, flow);
 
     FLOW_BEGIN(f);
     w->log = withdraw(w->replica);
-    FLOW_TRY(f, "close the log", log_close(w->log, &f->op));
+    if (w->log != NULL)
+        FLOW_WAIT(f, "close the log", log_close(w->log, &f->op));
+    else
+        FLOW_WAIT(f, "turn", io_yield(work_set(w)->options.io, &f->op));
     FLOW_END(f);
     work_finished(w, 0);
-    return;
-failed:
-    work_finished(w, f->result);
+}
+
+static void not_set_aside(struct work *w)
+{
+    const struct replicas_options *o = &work_set(w)->options;
+    struct fail why = {0};
+
+    fail_set(&why, (int)w->flow.result, "cannot set %s aside: %s", w->from, error_text((int)w->flow.result));
+    log_dir_fail(w->existing->dir, o->io, o->telemetry, &why);
 }
 
 static void stray_run(struct flow *f)
@@ -313,9 +292,8 @@ static void stray_run(struct flow *f)
     work_finished(w, 0);
     return;
 failed:
-    say(work_set(w)->options.telemetry, LOG_ERROR, "replica", "cannot set %s aside: %s", w->from,
-        error_text((int)f->result));
-    work_finished(w, f->result);
+    not_set_aside(w);
+    work_finished(w, 0);
 }
 
 void work_start(struct work *w)

@@ -54,6 +54,7 @@ MUTANTS = {
     "BROKER_DELETES_BEFORE_DURABLE": ("DeleteRecords is answered before the start is durable", SIM),
     "BROKER_READS_PAST_WATERMARK": ("readers see what is not durable yet", SIM),
     "BROKER_PUBLISH_AT_ONCE": ("a shard opens a directory that another has yet to set aside", SIM),
+    "BROKER_FAILED_DIR_GOES_ON": ("nobody hears of a log directory that has failed", "tests/unit_broker"),
     "NETWORK_UNORDERED": ("answers leave as they come", SIM),
     "COORDINATOR_FORGETS_THE_LAST": ("a coordinator loads all but the last batch", SIM),
     "ANSWER_BEFORE_COMMIT": ("a commit is answered before it is durable", SIM),

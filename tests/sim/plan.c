@@ -26,7 +26,7 @@ static void draw_settings(struct prng *g, struct plan *p)
                    "controller.quorum.voters=1@broker:9093\n"
                    "offsets.topic.replication.factor=1\nauto.create.topics.enable=false\n"
                    "group.min.session.timeout.ms=100\n");
-    text_printf(t, "log.dirs=/data/a%s\n", p->dirs == 2 ? ",/data/b" : "");
+    text_printf(t, "log.dirs=/data/a%s%s\n", p->dirs > 1 ? ",/data/b" : "", p->dirs > 2 ? ",/data/c" : "");
     text_printf(t, "millrace.durability=%s\n", p->durable ? "durable" : "relaxed");
     text_printf(t, "log.index.interval.bytes=%u\n", (unsigned)between(g, 0, 3) * 300);
     text_printf(t, "log.index.size.max.bytes=%u\n",
@@ -169,7 +169,7 @@ void plan_draw(uint64_t seed, struct plan *out)
 
     prng_init(&g, seed ^ 0x706c616e);
     p.shards = 1 + (uint32_t)prng_below(&g, SIM_SHARDS_MAX);
-    p.dirs = one_in(&g, 4) ? 2 : 1;
+    p.dirs = one_in(&g, 3) ? 2 + (uint32_t)prng_below(&g, 2) : 1;
     p.durable = !one_in(&g, 3);
     p.disk_trouble = disk_fails(&p.weather) || one_in(&g, 6);
     p.topics = 1 + (uint32_t)prng_below(&g, TOPICS_AT_START_MAX);

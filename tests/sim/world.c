@@ -26,6 +26,8 @@ struct node_life {
     int64_t began_ns;
     uint64_t faults_before; /* injected into the disk before this life */
     int64_t failed_io_ns;   /* since when a failed write or sync is known; 0 = none */
+    uint32_t dirs_offline;  /* log directories of which it has said that they are */
+    int64_t headless_ns;    /* since when it has said so of the metadata log's; 0 = not */
 };
 
 /* ---- words ---------------------------------------------------------------------------------------- */
@@ -66,6 +68,12 @@ static void sink_write(struct telemetry_sink *sink, enum log_level level, const 
     struct node_life *l = container_of(sink, struct node_life, sink);
     struct world *w = l->world;
 
+    if (level == LOG_ERROR && strstr(line, " is offline: ") != NULL)
+        l->dirs_offline++;
+    if (level == LOG_ERROR && strstr(line, "/data/a is offline: ") != NULL && l->headless_ns == 0)
+        l->headless_ns = world_now_ns(w);
+    if (w->trace == NULL)
+        return;
     fprintf(w->trace, "%11" PRId64 ".%03d us  life %u %s %s: %s\n", world_now_ns(w) / 1000,
             (int)(world_now_ns(w) % 1000), l->number, log_level_name(level), room, line);
 }
@@ -239,11 +247,11 @@ void world_start_node(struct world *w)
     l->began_ns = world_now_ns(w);
     l->starting = true;
     l->faults_before = disk_faults(w);
-    l->sink = (struct telemetry_sink){.write = sink_write, .level = LOG_DEBUG};
+    l->sink = (struct telemetry_sink){.write = sink_write, .level = w->trace == NULL ? LOG_ERROR : LOG_DEBUG};
     l->options = (struct broker_options){
         .shards = l->doors,
         .shard_count = w->plan.shards,
-        .sink = w->trace == NULL ? NULL : &l->sink,
+        .sink = &l->sink,
         .settings = w->settings,
         .format_empty = true,
         .software_version = STR("simulated"),
@@ -282,7 +290,8 @@ bool world_is_calm(const struct world *w)
            world_is_ready(w);
 }
 
-/* Whoever lost bytes may not go on as if nothing was (design: it is final and never retried). */
+/* Whoever lost bytes may not go on as if nothing was (design: it is final and never retried). Where there are several
+ * directories the node goes on without the one. */
 void world_check_failed_io(struct world *w)
 {
     struct node_life *l = w->life;
@@ -291,13 +300,15 @@ void world_check_failed_io(struct world *w)
         return;
     if (l->failed_io_ns == 0)
         l->failed_io_ns = world_now_ns(w);
-    if (world_now_ns(w) - l->failed_io_ns > 1000 * MS)
+    if (world_now_ns(w) - l->failed_io_ns > 1000 * MS && (w->plan.dirs == 1 || l->dirs_offline == 0))
         broken(w, "a write or a sync failed a second ago, and the node goes on");
+    if (l->headless_ns != 0 && world_now_ns(w) - l->headless_ns > 1000 * MS)
+        broken(w, "the metadata log's directory is offline, and the node goes on");
 }
 
 bool world_met_disk_faults(const struct world *w)
 {
-    return sim_node_is_up(w->node) && disk_faults(w) != w->life->faults_before;
+    return sim_node_is_up(w->node) && (disk_faults(w) != w->life->faults_before || w->life->dirs_offline > 0);
 }
 
 static bool has_marker(const struct world *w, const char *dir)
@@ -312,7 +323,7 @@ static bool has_marker(const struct world *w, const char *dir)
     return rc == 0;
 }
 
-static const char *const dirs[] = {"/data/a", "/data/b"};
+static const char *const dirs[] = {"/data/a", "/data/b", "/data/c"};
 
 void world_check_clean(struct world *w)
 {

@@ -15,11 +15,13 @@ struct delete_item {
     const struct delete_records_request_topics_partitions *asked;
     struct delete_records_response_topics_partitions *answer;
     struct uuid topic_id;
+    const struct log_dir *dir; /* where it was raised */
 };
 
 /* What is made durable at home, for all items. */
 struct saving {
     struct op op;
+    const struct scatter *raised;
     struct scatter_part *part;
     int64_t result;
 };
@@ -29,12 +31,15 @@ static void item_run(struct scatter_part *part, struct delete_item *item)
     struct replica *r = replica_find(part->shard->replicas, item->topic_id,
                                      item->asked->partition_index);
     int64_t low_watermark;
-    enum kerr error = r == NULL ? KERR_NOT_LEADER_OR_FOLLOWER
+    enum kerr error = r == NULL ? replica_absence(part->shard->replicas, item->topic_id,
+                                                  item->asked->partition_index)
                                 : replica_delete_records(r, item->asked->offset, &low_watermark);
 
     item->answer->error_code = (int16_t)error;
-    if (error == KERR_NONE)
-        item->answer->low_watermark = low_watermark;
+    if (error != KERR_NONE)
+        return;
+    item->answer->low_watermark = low_watermark;
+    item->dir = replica_dir(r);
 }
 
 static void part_raise(struct scatter_part *part)
@@ -64,26 +69,24 @@ static void part_save(struct scatter_part *part)
     checkpoints_save_starts(part->shard->broker->checkpoints, &s->op);
 }
 
-/* Trouble: the starts are raised, and may be found lower after a restart; who hears of it asks again. */
-static void refuse_raised(struct delete_records_response *a)
+/* Trouble: the start is raised, and may be found lower after a restart; who hears of it asks again. */
+static void item_check(const struct delete_item *item, int64_t result)
 {
-    for (int32_t i = 0; i < a->topics_count; i++) {
-        for (int32_t j = 0; j < a->topics[i].partitions_count; j++) {
-            struct delete_records_response_topics_partitions *p = &a->topics[i].partitions[j];
-            if (p->error_code != KERR_NONE)
-                continue;
-            p->error_code = KERR_KAFKA_STORAGE_ERROR;
-            p->low_watermark = -1;
-        }
-    }
+    if (item->answer->error_code != KERR_NONE || (result >= 0 && log_dir_is_online(item->dir)))
+        return;
+    item->answer->error_code = KERR_KAFKA_STORAGE_ERROR;
+    item->answer->low_watermark = -1;
 }
 
 static void joined_saved(struct scatter *s)
 {
     const struct saving *saving = s->state;
 
-    if (saving->result < 0)
-        refuse_raised(s->request->response);
+    for (uint32_t i = 0; i < s->home->broker->shard_count; i++) {
+        const struct scatter_part *part = &saving->raised->parts[i];
+        for (uint32_t n = 0; n < part->count; n++)
+            item_check(part->items[n], saving->result);
+    }
     request_answer(s->request);
 }
 
@@ -111,6 +114,7 @@ static void joined_raised(struct scatter *raised)
     }
     struct scatter *s = scatter_new(r, part_save, joined_saved);
     struct saving *saving = arena_take(&r->arena, sizeof *saving);
+    saving->raised = raised;
     s->state = saving;
     scatter_add(s, 0, saving);
     scatter_run(s);

@@ -163,8 +163,9 @@ static void item_read(struct fetch_item *item)
     const struct request *r = item->part->scatter->request;
     struct log *log = replica_log(item->replica);
 
-    if (log == NULL) { /* it was closed or deleted while it was read */
-        item_fail(item, KERR_NOT_LEADER_OR_FOLLOWER);
+    if (log == NULL) { /* it was closed or deleted while it was read, or its directory has failed */
+        item_fail(item, replica_absence(item->part->shard->replicas, item->topic_id,
+                                        item->asked->partition));
         part_read_ended(item->part);
         return;
     }
@@ -253,8 +254,9 @@ static void item_begin(struct scatter_part *part, struct fetch_item *item)
     struct fetch_part *p = part->state;
     struct replica *replica = replica_find(part->shard->replicas, item->topic_id,
                                            item->asked->partition);
-    enum kerr error =
-        replica == NULL ? KERR_NOT_LEADER_OR_FOLLOWER : item_check(part, item, replica);
+    enum kerr error = replica == NULL ? replica_absence(part->shard->replicas, item->topic_id,
+                                                        item->asked->partition)
+                                      : item_check(part, item, replica);
 
     item->part = part;
     /* Those of the pass before lie in memory that is gone. */

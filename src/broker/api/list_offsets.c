@@ -102,7 +102,8 @@ static void item_run(struct scatter_part *part, struct offset_item *item)
 {
     struct replica *r = replica_find(part->shard->replicas, item->topic_id,
                                      item->asked->partition_index);
-    enum kerr error = r == NULL ? KERR_NOT_LEADER_OR_FOLLOWER
+    enum kerr error = r == NULL ? replica_absence(part->shard->replicas, item->topic_id,
+                                                  item->asked->partition_index)
                                 : replication_check_leader(replica_replication(r),
                                                            item->asked->current_leader_epoch);
 

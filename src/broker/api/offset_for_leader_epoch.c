@@ -14,7 +14,8 @@ struct epoch_item {
 static void item_run(struct scatter_part *part, struct epoch_item *item)
 {
     struct replica *r = replica_find(part->shard->replicas, item->topic_id, item->asked->partition);
-    enum kerr error = r == NULL ? KERR_NOT_LEADER_OR_FOLLOWER
+    enum kerr error = r == NULL ? replica_absence(part->shard->replicas, item->topic_id,
+                                                  item->asked->partition)
                                 : replication_check_leader(replica_replication(r),
                                                            item->asked->current_leader_epoch);
 

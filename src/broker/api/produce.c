@@ -124,8 +124,9 @@ static void item_run(struct scatter_part *part, struct produce_item *item)
     int16_t acks = produce_of(part->scatter->request)->acks;
 
     item->part = part;
-    if (r == NULL) { /* the image is ahead of this shard's replicas, or the replica is elsewhere */
-        a->error_code = KERR_NOT_LEADER_OR_FOLLOWER;
+    if (r == NULL) { /* the image is ahead of this shard's replicas, or the replica is elsewhere, or offline */
+        a->error_code =
+            (int16_t)replica_absence(part->shard->replicas, item->topic_id, item->asked->index);
         return;
     }
     a->error_code = (int16_t)item_append(part, item, r, &appended);

@@ -570,29 +570,34 @@ TEST(apply, one_partition_in_two_directories_is_refused)
 
 /* ---- trouble -------------------------------------------------------------------------------- */
 
-TEST(apply, log_that_cannot_be_opened_is_said_and_forgotten)
+TEST(apply, log_that_cannot_be_opened_takes_its_directory_offline)
 {
     struct lab lab;
     struct text text = {0};
 
-    begin(&lab, 1);
+    begin(&lab, 2);
     meta_topic(&lab, "good", 1, 1);
     meta_topic(&lab, "orders", 2, 1);
+    put_partition(&lab, "/data1/good-0", 1);
     put_partition(&lab, "/data0/orders-0", 2);
     CHECK_EQ(sim_disk_mkdir(lab.node, "/data0/orders-0/00000000000000000000.log"), 0);
-    CHECK(lab_start(&lab) < 0);
-    CHECK(strstr(lab.said.p, "cannot open orders-0 in /data0: ") != NULL);
+    CHECK_EQ(lab_start(&lab), 0);
+    CHECK(strstr(lab.said.p, "log directory /data0 is offline: cannot open orders-0: ") != NULL);
     CHECK(lab_find(&lab, 2, 0) == NULL);
-    CHECK_EQ(replicas_count(lab.sets[0]), 1);
-    if (!lab.dir_failed)
-        lab_put(&lab, lab_get(&lab, 1, 0), "a");
-    meta_config(&lab, "orders", "max.message.bytes", "77"); /* tried again */
-    CHECK(lab_apply(&lab) < 0);
+    CHECK_EQ(replica_absence(lab.sets[0], topic_id(2), 0), KERR_KAFKA_STORAGE_ERROR);
+    CHECK_EQ(replica_absence(lab.sets[0], topic_id(3), 0), KERR_NOT_LEADER_OR_FOLLOWER);
+    CHECK_EQ(replicas_offline(lab.sets[0]), 1);
+    lab_put(&lab, lab_get(&lab, 1, 0), "a");
+    meta_config(&lab, "orders", "max.message.bytes", "77"); /* it stays as it is */
+    CHECK_EQ(lab_apply(&lab), 0);
     meta_remove(&lab, 2);
     CHECK_EQ(lab_apply(&lab), 0);
-    CHECK(lab_stop(&lab) < 0); /* not clean, so that the next start looks */
+    CHECK_EQ(replicas_offline(lab.sets[0]), 0);
+    CHECK_EQ(lab_stop(&lab), ERR_OFFLINE);
     CHECK_EQ(lab_start(&lab), 0);
-    CHECK(!lab.dirs[0]->clean);
+    CHECK(!lab.dirs[0]->clean); /* so that this start has looked at every log there */
+    CHECK(lab.dirs[1]->clean);
+    CHECK_TEXT(lab_read(&lab, lab_get(&lab, 1, 0), &text), "0:a ");
     CHECK_EQ(lab_stop(&lab), 0);
     end(&lab, &text);
 }
@@ -606,8 +611,8 @@ static int64_t live(struct lab *lab)
     if (lab->sets[0] == NULL)
         return result;
     for (uint8_t id = 1; result == 0 && id < 4; id++) {
-        struct replica *r = lab_get(lab, id, 0);
-        if (lab_append(r, "a", -1, &a) != KERR_NONE)
+        struct replica *r = lab_find(lab, id, 0);
+        if (r == NULL || lab_append(r, "a", -1, &a) != KERR_NONE)
             result = -EIO;
         lab_pass(lab, 200 * MS);
         meta_remove(lab, id);

@@ -123,7 +123,7 @@ static bool live(struct life *x, struct promise *promises)
     if (lab_start(&x->lab) < 0)
         return false;
     check_content(x);
-    for (int i = 0; i < 12 && sim_node_is_up(x->lab.node) && !x->lab.dir_failed; i++) {
+    for (int i = 0; i < 12 && sim_node_is_up(x->lab.node) && lab_online(&x->lab) > 0; i++) {
         append_some(x, promises, &count);
         lab_pass(&x->lab, (int64_t)prng_below(x->g, 30 * MS));
         if (prng_below(x->g, 3) > 0)
@@ -139,7 +139,7 @@ static void end_of_life(struct life *x, bool good, struct promise *promises)
 {
     bool up = sim_node_is_up(x->lab.node);
 
-    if (up && good && !x->lab.dir_failed && prng_below(x->g, 3) > 0) {
+    if (up && good && lab_online(&x->lab) > 0 && prng_below(x->g, 3) > 0) {
         (void)lab_stop(&x->lab);
     } else if (up && prng_below(x->g, 2) == 0) {
         sim_node_power_cut(x->lab.node);

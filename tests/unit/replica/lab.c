@@ -62,6 +62,7 @@ void lab_deinit(struct lab *lab)
     image_unref(lab->image);
     text_deinit(&lab->said);
     text_deinit(&lab->told);
+    text_deinit(&lab->placed);
 }
 
 static void wait_done(struct op *op, int64_t result)
@@ -109,9 +110,49 @@ static void committed(void *ctx, struct replica *r)
                 (int)replica_high_watermark(r));
 }
 
+static void placed(void *ctx, struct replica *r, struct uuid directory)
+{
+    struct lab *lab = ctx;
+
+    text_printf(&lab->placed, "%.*s-%d in %d; ", STR_ARG(replica_topic(r)), replica_partition(r),
+                directory.b[3] != 0 ? directory.b[3] - 200 : -directory.b[15]);
+}
+
+/* As a broker does it: each shard hears of it by a message. */
+struct news {
+    struct io_message message;
+    struct lab *lab;
+    const struct log_dir *dir;
+};
+
+static void news_arrived(struct io *io, struct io_message *m)
+{
+    struct news *news = container_of(m, struct news, message);
+
+    if (news->lab->sets[io_shard(io)] != NULL)
+        replicas_dir_failed(news->lab->sets[io_shard(io)], news->dir);
+    free(news);
+}
+
 static void dir_failed(struct log_dir *dir, struct io *io, const struct fail *why, void *ctx)
 {
-    ((struct lab *)ctx)->dir_failed = true;
+    struct lab *lab = ctx;
+
+    lab->dir_failed = true;
+    for (uint32_t i = 0; i < lab->shard_count; i++) {
+        struct news *news = calloc(1, sizeof *news);
+        *news = (struct news){.message.run = news_arrived, .lab = lab, .dir = dir};
+        io_post(io, i, &news->message);
+    }
+}
+
+uint32_t lab_online(const struct lab *lab)
+{
+    uint32_t n = 0;
+
+    for (uint32_t d = 0; d < lab->dir_count; d++)
+        n += log_dir_is_online(lab->dirs[d]) ? 1 : 0;
+    return n;
 }
 
 static int64_t open_dirs(struct lab *lab)
@@ -148,11 +189,13 @@ int64_t lab_start(struct lab *lab)
             .telemetry = lab->telemetry,
             .dirs = lab->dirs,
             .dir_count = lab->dir_count,
+            .dirs_missing = lab->dirs_missing,
             .memory = &lab->memory[i],
             .broker = lab->broker,
             .node_id = ME,
             .leading = leading,
             .committed = committed,
+            .placed = placed,
             .ctx = lab,
         };
         lab->memory[i] = (struct log_memory){.limit_bytes = 16 << 20};
@@ -223,11 +266,15 @@ int64_t lab_stop(struct lab *lab)
     }
     int64_t result = close_sets(lab);
     for (uint32_t d = 0; d < lab->dir_count; d++) {
-        log_dir_checkpoint(lab->dirs[d], &lines[d][0], &lines[d][1], &lines[d][2],
-                           wait_begin(&w));
-        if (wait_end(lab, &w) < 0 && result == 0)
-            result = w.result;
-        log_dir_close(lab->dirs[d], result == 0, 7, wait_begin(&w));
+        bool online = log_dir_is_online(lab->dirs[d]);
+        if (online) {
+            log_dir_checkpoint(lab->dirs[d], &lines[d][0], &lines[d][1], &lines[d][2],
+                               wait_begin(&w));
+            online = wait_end(lab, &w) >= 0;
+        }
+        if (!online && result == 0)
+            result = ERR_OFFLINE;
+        log_dir_close(lab->dirs[d], online, 7, wait_begin(&w));
         if (wait_end(lab, &w) < 0 && result == 0)
             result = w.result;
         lab->dirs[d] = NULL;

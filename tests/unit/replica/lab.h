@@ -26,7 +26,9 @@ struct lab {
     struct image *image;               /* the newest metadata: what records were applied to */
     struct image *applied;             /* what the replicas were told last; NULL */
     struct text told;                  /* of internal topics: "leads __x-0 epoch end ", ... */
-    bool dir_failed;
+    struct text placed;                /* "orders-0 in 1; ": told by a replica in /data1; -2 = lost */
+    bool dirs_missing;                 /* for replicas_new: before the start */
+    bool dir_failed;                   /* one or more */
     struct fail fail;
 };
 
@@ -38,6 +40,7 @@ void lab_deinit(struct lab *lab);
 /* Start the process if need be; open the directories, make the sets, apply lab->image. A result
  * below 0 is the first trouble. */
 int64_t lab_start(struct lab *lab);
+uint32_t lab_online(const struct lab *lab); /* directories that have not failed */
 /* Apply lab->image: first trouble. On all shards: remove, then apply. */
 int64_t lab_apply(struct lab *lab);
 /* As a broker stops: checkpoints, logs, directories; `clean` as the outcome allows. */

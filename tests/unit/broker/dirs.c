@@ -1,0 +1,212 @@
+/* A broker with two log directories, of which the second one fails. The first holds the metadata log. */
+#include "lab.h"
+
+#include <stdio.h>
+
+#include "protocol/fetch.h"
+#include "protocol/metadata.h"
+#include "protocol/produce.h"
+
+#define PARTITIONS 4
+
+static void begin(struct lab *lab, uint64_t seed, uint32_t shards)
+{
+    lab_init(lab, seed, NULL, shards);
+    lab_set(lab, "log.dirs", "/data/a,/data/b");
+    lab_set(lab, "metadata.max.idle.interval.ms", "3600000"); /* nothing is written but what the test asks for */
+    lab_set(lab, "replica.high.watermark.checkpoint.interval.ms", "3600000");
+    lab_set(lab, "log.flush.offset.checkpoint.interval.ms", "3600000");
+}
+
+/* 'a' or 'b', where the partition's directory is; 0 nowhere. */
+static char dir_of(struct lab *lab, const char *topic, int32_t partition)
+{
+    for (char d = 'a'; d <= 'b'; d++) {
+        struct text content = {0};
+        char path[80];
+        snprintf(path, sizeof path, "/data/%c/%s-%d/partition.metadata", d, topic, partition);
+        int rc = sim_disk_get(lab->node, path, &content);
+        text_deinit(&content);
+        if (rc == 0)
+            return d;
+    }
+    return 0;
+}
+
+static bool is_marked(struct lab *lab, char dir)
+{
+    struct text content = {0};
+    char path[80];
+
+    snprintf(path, sizeof path, "/data/%c/.kafka_cleanshutdown", dir);
+    int rc = sim_disk_get(lab->node, path, &content);
+    text_deinit(&content);
+    return rc == 0;
+}
+
+static enum kerr produce(struct client *c, struct uuid topic, int32_t partition)
+{
+    const void *m = produce_of(&c->arena, topic, partition, -1, batch_of(&c->arena, 2));
+    const struct produce_response *a = client_ask(c, API_PRODUCE, PRODUCE_VERSION, m);
+
+    return (enum kerr)a->responses[0].partition_responses[0].error_code;
+}
+
+static const struct metadata_response_topics_partitions *look(struct client *c, const char *topic,
+                                                              int32_t partition)
+{
+    struct metadata_request_topics t;
+    struct metadata_request m;
+
+    metadata_request_init(&m);
+    metadata_request_topics_init(&t);
+    t.name = str_of(topic);
+    m.topics = &t;
+    m.topics_count = 1;
+    const struct metadata_response *a = client_ask(c, API_METADATA, 12, &m);
+    CHECK_EQ(a->topics[0].error_code, KERR_NONE);
+    for (int32_t i = 0; i < a->topics[0].partitions_count; i++) {
+        if (a->topics[0].partitions[i].partition_index == partition)
+            return &a->topics[0].partitions[i];
+    }
+    check_fail(__FILE__, __LINE__, "%s has no partition %d", topic, partition);
+}
+
+/* Make the disk fail at the write of a partition in the second directory. */
+static void fail_second(struct lab *lab, struct client *c, struct uuid topic, const char *name)
+{
+    int32_t p = 0;
+
+    while (dir_of(lab, name, p) != 'b')
+        p++;
+    lab_pass(lab, SEC); /* all is quiet */
+    sim_fail_at(lab->node, 1, -EIO);
+    CHECK_EQ(produce(c, topic, p), KERR_KAFKA_STORAGE_ERROR);
+}
+
+static void until_leader_is(struct lab *lab, struct client *c, const char *topic, int32_t partition, int32_t leader)
+{
+    for (int i = 0; look(c, topic, partition)->leader_id != leader; i++) {
+        CHECK(i < 100);
+        lab_pass(lab, 10 * MS);
+    }
+}
+
+TEST(broker_dirs, one_that_fails_leaves_the_other_serving)
+{
+    for (uint32_t shards = 1; shards <= 3; shards++) {
+        struct lab lab;
+        struct client c;
+        struct text page = {0};
+
+        begin(&lab, shards, shards);
+        CHECK_EQ(lab_start(&lab), 0);
+        client_open(&lab, &c, 9092);
+        struct uuid topic = lab_topic(&lab, &c, "t", PARTITIONS);
+        for (int32_t p = 0; p < PARTITIONS; p++)
+            CHECK_EQ(produce(&c, topic, p), KERR_NONE);
+        fail_second(&lab, &c, topic, "t");
+        for (int32_t p = 0; p < PARTITIONS; p++) {
+            bool well = dir_of(&lab, "t", p) == 'a';
+            until_leader_is(&lab, &c, "t", p, well ? 1 : -1);
+            const struct metadata_response_topics_partitions *m = look(&c, "t", p);
+            CHECK_EQ(m->error_code, well ? KERR_NONE : KERR_LEADER_NOT_AVAILABLE);
+            CHECK_EQ(m->offline_replicas_count, well ? 0 : 1);
+            CHECK_EQ(produce(&c, topic, p), well ? KERR_NONE : KERR_KAFKA_STORAGE_ERROR);
+        }
+        struct uuid later = lab_topic(&lab, &c, "later", PARTITIONS);
+        for (int32_t p = 0; p < PARTITIONS; p++) {
+            CHECK_EQ(produce(&c, later, p), KERR_NONE);
+            CHECK_EQ(dir_of(&lab, "later", p), 'a');
+        }
+        lab_metrics(&lab, &page);
+        CHECK(strstr(page.p, "\nkafka_log_logmanager_offlinelogdirectorycount 1\n") != NULL);
+        CHECK(strstr(page.p, "kafka_log_logmanager_logdirectoryoffline{logDirectory=\"/data/b\"} 1\n") != NULL);
+        CHECK(strstr(page.p, "\nkafka_server_replicamanager_offlinereplicacount 2\n") != NULL);
+        CHECK_EQ(lab.fatal.error, 0);
+        CHECK_EQ(lab_stop(&lab), ERR_OFFLINE);
+        CHECK(is_marked(&lab, 'a'));
+        CHECK(!is_marked(&lab, 'b'));
+        client_close(&c);
+
+        CHECK_EQ(lab_start(&lab), 0); /* the disk is well again: nothing is lost */
+        client_open(&lab, &c, 9092);
+        for (int32_t p = 0; p < PARTITIONS; p++) {
+            const void *m = fetch_of(&c.arena, topic, p, 0, 1, 0);
+            CHECK(records_in(fetched(client_ask(&c, API_FETCH, FETCH_VERSION, m))->records) >= 2);
+            CHECK_EQ(produce(&c, topic, p), KERR_NONE);
+            CHECK_EQ(produce(&c, later, p), KERR_NONE);
+        }
+        CHECK_EQ(lab_stop(&lab), 0);
+        client_close(&c);
+        text_deinit(&page);
+        lab_deinit(&lab);
+    }
+}
+
+TEST(broker_dirs, without_the_metadata_log_the_node_ends)
+{
+    struct lab lab;
+    struct client c;
+
+    begin(&lab, 4, 2);
+    lab_set(&lab, "metadata.log.dir", "/data/b");
+    CHECK_EQ(lab_start(&lab), 0);
+    client_open(&lab, &c, 9092);
+    lab_topic(&lab, &c, "t", PARTITIONS);
+    lab_pass(&lab, SEC);
+    sim_fail_at(lab.node, 1, -EIO);
+    lab_topic_later(&c, "u", 1); /* written to the metadata log first */
+    UNTIL(&lab, lab.fatal.error < 0);
+    CHECK(strstr(lab.fatal.text, "/data/b is offline") != NULL);
+    CHECK(strstr(lab.fatal.text, "it holds the metadata log") != NULL);
+    CHECK(lab_stop(&lab) < 0);
+    client_close(&c);
+    lab_deinit(&lab);
+}
+
+static void put(struct lab *lab, const char *path, const char *content)
+{
+    CHECK_EQ(sim_disk_put(lab->node, path, bytes_of_str(str_of(content))), 0);
+}
+
+/* Its checkpoint makes no sense, as a Kafka broker would say too: the node starts without it. */
+TEST(broker_dirs, one_that_cannot_be_opened_is_done_without)
+{
+    struct lab lab;
+    struct client c;
+
+    begin(&lab, 5, 2);
+    CHECK_EQ(lab_start(&lab), 0);
+    client_open(&lab, &c, 9092);
+    struct uuid topic = lab_topic(&lab, &c, "t", PARTITIONS);
+    for (int32_t p = 0; p < PARTITIONS; p++)
+        CHECK_EQ(produce(&c, topic, p), KERR_NONE);
+    CHECK_EQ(lab_stop(&lab), 0);
+    client_close(&c);
+    put(&lab, "/data/b/recovery-point-offset-checkpoint", "rubbish\n");
+
+    CHECK_EQ(lab_start(&lab), 0);
+    CHECK(strstr(lab.said.p, "log directory /data/b is offline: ") != NULL);
+    CHECK(strstr(lab.said.p, "recovery-point-offset-checkpoint") != NULL);
+    client_open(&lab, &c, 9092);
+    for (int32_t p = 0; p < PARTITIONS; p++) {
+        bool well = dir_of(&lab, "t", p) == 'a';
+        until_leader_is(&lab, &c, "t", p, well ? 1 : -1);
+        CHECK_EQ(produce(&c, topic, p), well ? KERR_NONE : KERR_KAFKA_STORAGE_ERROR);
+    }
+    CHECK_EQ(lab_stop(&lab), 0);
+    client_close(&c);
+    put(&lab, "/data/b/recovery-point-offset-checkpoint", "0\n0\n");
+
+    CHECK_EQ(lab_start(&lab), 0);
+    client_open(&lab, &c, 9092);
+    for (int32_t p = 0; p < PARTITIONS; p++) {
+        until_leader_is(&lab, &c, "t", p, 1);
+        const void *m = fetch_of(&c.arena, topic, p, 0, 1, 0);
+        CHECK(records_in(fetched(client_ask(&c, API_FETCH, FETCH_VERSION, m))->records) >= 2);
+    }
+    CHECK_EQ(lab_stop(&lab), 0);
+    client_close(&c);
+    lab_deinit(&lab);
+}
