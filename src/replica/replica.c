@@ -36,7 +36,6 @@ void replica_release(struct replica *r)
 struct str replica_topic(const struct replica *r) { return str_of(r->topic); }
 struct uuid replica_topic_id(const struct replica *r) { return r->topic_id; }
 int32_t replica_partition(const struct replica *r) { return r->partition; }
-const struct log_dir *replica_dir(const struct replica *r) { return r->dir; }
 struct log *replica_log(const struct replica *r) { return r->log; }
 const struct config *replica_settings(const struct replica *r) { return r->settings; }
 

@@ -123,7 +123,6 @@ void cleaner_stop(struct cleaner *c, struct op *op);
 void replicas_cleaner_checkpoint(const struct replicas *rs, const struct log_dir *dir, struct checkpoint *cleaner);
 /* Its log could not be read by the cleaner, which has said so; it is left alone until the next start. */
 bool replica_is_uncleanable(const struct replica *r);
-const struct log_dir *replica_dir(const struct replica *r);
 
 /* Raise the start of a partition for a client (DeleteRecords): records below `offset` are no longer served.
  * `*low_watermark` is the start then; it is durable with the directory's log-start checkpoint, which the caller

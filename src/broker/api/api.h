@@ -13,6 +13,7 @@ void delete_topics_handle(struct request *r);
 void describe_cluster_handle(struct request *r);
 void describe_configs_handle(struct request *r);
 void describe_groups_handle(struct request *r);
+void describe_log_dirs_handle(struct request *r);
 void describe_quorum_handle(struct request *r);
 void describe_topic_partitions_handle(struct request *r);
 void fetch_handle(struct request *r);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "protocol/describe_log_dirs.h"
 #include "protocol/fetch.h"
 #include "protocol/metadata.h"
 #include "protocol/produce.h"
@@ -89,6 +90,103 @@ static void until_leader_is(struct lab *lab, struct client *c, const char *topic
     for (int i = 0; look(c, topic, partition)->leader_id != leader; i++) {
         CHECK(i < 100);
         lab_pass(lab, 10 * MS);
+    }
+}
+
+/* "a: t[0:71+0 2:71+0 ] " of each directory: partition:size+lag; "offline" where it has failed. */
+static struct str describe(struct client *c, const struct describe_log_dirs_request *m, struct text *out)
+{
+    const struct describe_log_dirs_response *a = client_ask(c, API_DESCRIBE_LOG_DIRS, 4, m);
+
+    text_clear(out);
+    CHECK_EQ(a->error_code, KERR_NONE);
+    for (int32_t i = 0; i < a->results_count; i++) {
+        const struct describe_log_dirs_response_results *d = &a->results[i];
+        text_printf(out, "%.*s: ", STR_ARG(d->log_dir));
+        if (d->error_code != KERR_NONE) {
+            CHECK_EQ(d->error_code, KERR_KAFKA_STORAGE_ERROR);
+            CHECK_EQ(d->total_bytes, -1);
+            text_printf(out, "offline ");
+            continue;
+        }
+        CHECK(d->total_bytes > 0);
+        CHECK(d->usable_bytes > 0 && d->usable_bytes <= d->total_bytes);
+        for (int32_t t = 0; t < d->topics_count; t++) {
+            text_printf(out, "%.*s[", STR_ARG(d->topics[t].name));
+            for (int32_t p = 0; p < d->topics[t].partitions_count; p++) {
+                const struct describe_log_dirs_response_results_topics_partitions *x = &d->topics[t].partitions[p];
+                text_printf(out, "%d:%d+%d%s ", x->partition_index, (int)x->partition_size, (int)x->offset_lag,
+                            x->is_future_key ? "future" : "");
+            }
+            text_printf(out, "] ");
+        }
+    }
+    return text_str(out);
+}
+
+TEST(broker_dirs, what_lies_in_each_is_described)
+{
+    for (uint32_t shards = 1; shards <= 3; shards += 2) {
+        struct lab lab;
+        struct client c;
+        struct text text = {0};
+        int32_t partitions[] = {1, 3, 3, 77};
+        struct describe_log_dirs_request_topics asked[2];
+        struct describe_log_dirs_request all, some;
+
+        begin(&lab, 6, shards);
+        CHECK_EQ(lab_start(&lab), 0);
+        client_open(&lab, &c, 9092);
+        describe_log_dirs_request_init(&all);
+        all.topics_count = -1;
+        CHECK_TEXT(describe(&c, &all, &text), "/data/a: /data/b: ");
+        struct uuid topic = lab_topic(&lab, &c, "t", PARTITIONS);
+        lab_topic(&lab, &c, "u", 1);
+        CHECK_EQ(produce(&c, topic, 1), KERR_NONE);
+        struct text expected = {0};
+        for (char d = 'a'; d <= 'b'; d++) {
+            text_printf(&expected, "/data/%c: t[", d);
+            for (int32_t p = 0; p < PARTITIONS; p++) {
+                if (dir_of(&lab, "t", p) == d)
+                    text_printf(&expected, "%d:%d+0 ", p, p == 1 ? (int)batch_of(&c.arena, 2).n : 0);
+            }
+            text_printf(&expected, "] %s", dir_of(&lab, "u", 0) == d ? "u[0:0+0 ] " : "");
+        }
+        CHECK_TEXT(describe(&c, &all, &text), expected.p);
+
+        describe_log_dirs_request_init(&some);
+        some.topics = asked;
+        some.topics_count = 2;
+        for (int i = 0; i < 2; i++)
+            describe_log_dirs_request_topics_init(&asked[i]);
+        asked[0].topic = STR("t");
+        asked[0].partitions = partitions;
+        asked[0].partitions_count = array_count(partitions);
+        asked[1].topic = STR("nobody knows it");
+        asked[1].partitions = partitions;
+        asked[1].partitions_count = 1;
+        text_clear(&expected);
+        for (char d = 'a'; d <= 'b'; d++) {
+            text_printf(&expected, "/data/%c: ", d);
+            if (dir_of(&lab, "t", 1) == d || dir_of(&lab, "t", 3) == d)
+                text_printf(&expected, "t[");
+            if (dir_of(&lab, "t", 1) == d)
+                text_printf(&expected, "1:%d+0 ", (int)batch_of(&c.arena, 2).n);
+            if (dir_of(&lab, "t", 3) == d)
+                text_printf(&expected, "3:0+0 ");
+            if (dir_of(&lab, "t", 1) == d || dir_of(&lab, "t", 3) == d)
+                text_printf(&expected, "] ");
+        }
+        CHECK_TEXT(describe(&c, &some, &text), expected.p);
+
+        fail_second(&lab, &c, topic, "t");
+        CHECK(strstr(describe(&c, &all, &text).p, "/data/b: offline ") != NULL);
+        CHECK(str_starts(text_str(&text), STR("/data/a: t[")));
+        CHECK_EQ(lab_stop(&lab), ERR_OFFLINE);
+        client_close(&c);
+        text_deinit(&text);
+        text_deinit(&expected);
+        lab_deinit(&lab);
     }
 }
 
@@ -190,6 +288,12 @@ TEST(broker_dirs, one_that_cannot_be_opened_is_done_without)
     CHECK(strstr(lab.said.p, "log directory /data/b is offline: ") != NULL);
     CHECK(strstr(lab.said.p, "recovery-point-offset-checkpoint") != NULL);
     client_open(&lab, &c, 9092);
+    struct describe_log_dirs_request all;
+    struct text text = {0};
+    describe_log_dirs_request_init(&all);
+    all.topics_count = -1;
+    CHECK(strstr(describe(&c, &all, &text).p, "/data/b: offline ") != NULL);
+    text_deinit(&text);
     for (int32_t p = 0; p < PARTITIONS; p++) {
         bool well = dir_of(&lab, "t", p) == 'a';
         until_leader_is(&lab, &c, "t", p, well ? 1 : -1);
