@@ -14,6 +14,7 @@
 #include "broker/metrics.h"
 #include "broker/publish.h"
 #include "broker/settings.h"
+#include "broker/space.h"
 
 /* ---- from settings --------------------------------------------------------------------------- */
 
@@ -302,11 +303,14 @@ static void start_run(struct flow *f)
     FLOW_TRY(f, "open the log directories", start_dirs(l, &f->op));
     make_replicas(b);
     FLOW_TRY(f, "listen", start_listeners(l, &f->op));
+    l->space = space_watch_new(b);
+    FLOW_TRY(f, "look at the space", space_watch_look(l->space, &f->op));
     FLOW_TRY(f, "join the cluster", begin_node(l));
     b->checkpoints = checkpoints_start(b); /* requests may ask it for a write */
     FLOW_TRY(f, "accept", everywhere(b, accept_all, NULL, &f->op));
     l->retention = retention_start(b);
     FLOW_TRY(f, "start the cleaners", cleaning_start(b, &f->op));
+    space_watch_begin(l->space);
     l->running = true;
     FLOW_END(f);
     io_timer_clear(&l->start_limit);

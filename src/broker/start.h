@@ -22,6 +22,7 @@ struct life {
     struct io_timer start_limit;    /* server.max.startup.time.ms */
     struct node_options node_options;
     struct retention *retention;
+    struct space_watch *space;
     struct checkpoint_lines *lines; /* one per directory, of the end */
     bool has_listeners, running;
     bool clean;                     /* the directory that is being closed */

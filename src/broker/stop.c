@@ -12,6 +12,7 @@
 #include "broker/groups.h"
 #include "broker/memory.h"
 #include "broker/metrics.h"
+#include "broker/space.h"
 
 /* ---- per shard ------------------------------------------------------------------------------- */
 
@@ -151,6 +152,8 @@ static void stop_run(struct flow *f)
     struct broker *b = l->broker;
 
     FLOW_BEGIN(f);
+    if (l->space != NULL)
+        FLOW_WAIT(f, "stop looking at the space", space_watch_stop(l->space, &f->op));
     if (l->has_listeners)
         FLOW_WAIT(f, "stop listening", everywhere(b, stop_listening, NULL, &f->op));
     if (l->running && !b->failed)

@@ -375,6 +375,7 @@ void log_dir_open(struct io *io, struct telemetry *t, const char *path, struct l
     x->telemetry = t;
     x->dir->home = io;
     x->dir->broker_epoch = -1;
+    x->dir->room = INT64_MAX;
     flow_start(&x->flow, dir_open_run, op);
 }
 
@@ -532,6 +533,26 @@ void log_dir_close(struct log_dir *dir, bool clean, int64_t broker_epoch, struct
 uint32_t log_dir_partitions(struct log_dir *dir, int more)
 {
     return __atomic_add_fetch(&dir->partitions, (uint32_t)more, __ATOMIC_RELAXED);
+}
+
+void log_dir_set_room(struct log_dir *dir, int64_t bytes)
+{
+    __atomic_store_n(&dir->room, bytes, __ATOMIC_RELAXED);
+}
+
+int64_t log_dir_room(const struct log_dir *dir)
+{
+    return __atomic_load_n(&dir->room, __ATOMIC_RELAXED);
+}
+
+bool log_dir_take_room(struct log_dir *dir, int64_t bytes)
+{
+    if (log_dir_room(dir) == INT64_MAX)
+        return true;
+    if (__atomic_sub_fetch(&dir->room, bytes, __ATOMIC_RELAXED) >= 0)
+        return true;
+    (void)__atomic_add_fetch(&dir->room, bytes, __ATOMIC_RELAXED);
+    return false;
 }
 
 bool log_dir_is_online(const struct log_dir *dir)

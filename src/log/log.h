@@ -81,6 +81,7 @@ struct log_dir {
     void *failed_ctx;
     bool has_failed; /* private: `failed` has been called; set and read atomically */
     uint32_t partitions; /* private, atomic: see log_dir_partitions */
+    int64_t room;        /* private, atomic: see log_dir_set_room */
 };
 
 /* What a sub-directory of a log directory is, by its name (interop: 1.4). */
@@ -116,6 +117,12 @@ void log_dir_fail(struct log_dir *dir, struct io *io, struct telemetry *t, const
 
 /* False once log_dir_fail was called, by whatever shard. */
 bool log_dir_is_online(const struct log_dir *dir);
+
+/* So many bytes may be appended to the directory's logs from now on, by any shard; log_append refuses what is more, with
+ * KAFKA_STORAGE_ERROR, before anything is changed. INT64_MAX, as after the opening: without a limit. Batches that have
+ * their offsets already are taken in any case: who sent them has admitted them. */
+void log_dir_set_room(struct log_dir *dir, int64_t bytes);
+int64_t log_dir_room(const struct log_dir *dir); /* what is left of it */
 
 /* How many partitions the shards have placed into it, `more` counted in (1, 0, -1): a new one goes where the fewest
  * are. */
@@ -257,7 +264,7 @@ struct log_appended {
  * Kafka's ProducerAppendInfo: 45, 47, 48, 52), offsets assigned, leader epoch stamped, copied to the
  * tail. A synchronous step: accepted or refused. Acknowledge when log_stable passes last_offset.
  * Besides: KERR_RECORD_LIST_TOO_LARGE for a batch that no segment can hold, KERR_KAFKA_STORAGE_ERROR
- * when the directory is offline. */
+ * when the directory is offline or has no room. */
 enum kerr log_append(struct log *log, const struct batch *batch, int32_t leader_epoch,
                      int64_t now_ms, struct log_appended *out);
 

@@ -263,6 +263,41 @@ TEST(broker_dirs, without_the_metadata_log_the_node_ends)
     lab_deinit(&lab);
 }
 
+/* A disk that is nearly full refuses records before they are written, and takes them when there is room again. */
+TEST(broker_dirs, full_disk_refuses_records_until_there_is_room)
+{
+    struct lab lab;
+    struct client c;
+
+    begin(&lab, 8, 2);
+    lab_set(&lab, "millrace.log.dir.free.bytes.min", "1000000");
+    CHECK_EQ(lab_start(&lab), 0);
+    client_open(&lab, &c, 9092);
+    struct uuid topic = lab_topic(&lab, &c, "t", PARTITIONS);
+    for (int32_t p = 0; p < PARTITIONS; p++)
+        CHECK_EQ(produce(&c, topic, p), KERR_NONE);
+    sim_disk_limit(lab.node, 8000000); /* the floor is a sixteenth of that */
+    lab_pass(&lab, 3 * SEC);
+    CHECK_EQ(produce(&c, topic, 0), KERR_NONE);
+    CHECK_TEXT(text_str(&lab.said), "");
+    sim_disk_limit(lab.node, 1000);
+    lab_pass(&lab, 3 * SEC);
+    for (int round = 0; round < 3; round++) {
+        lab_pass(&lab, 3 * SEC);
+        bool full = round != 1;
+        for (int32_t p = 0; p < PARTITIONS; p++)
+            CHECK_EQ(produce(&c, topic, p), full ? KERR_KAFKA_STORAGE_ERROR : KERR_NONE);
+        sim_disk_limit(lab.node, full ? 8000000 : 1000);
+    }
+    CHECK(strstr(lab.said.p, "log directory /data/b has ") != NULL);
+    CHECK(strstr(lab.said.p, "records are refused") != NULL);
+    CHECK_EQ(lab.fatal.error, 0);
+    lab_pass(&lab, 3 * SEC);
+    CHECK_EQ(lab_stop(&lab), 0); /* no write has failed */
+    client_close(&c);
+    lab_deinit(&lab);
+}
+
 static void put(struct lab *lab, const char *path, const char *content)
 {
     CHECK_EQ(sim_disk_put(lab->node, path, bytes_of_str(str_of(content))), 0);
