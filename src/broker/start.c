@@ -103,39 +103,6 @@ static void replica_committed(void *ctx, struct replica *r)
     groups_committed(shard->groups, r);
 }
 
-/* A replica lies elsewhere than the metadata says: home tells the controller. */
-struct placing {
-    struct io_message message;
-    struct broker *broker;
-    struct uuid topic_id, directory;
-    int32_t partition;
-};
-
-static void placed_home(struct io *io, struct io_message *m)
-{
-    struct placing *p = container_of(m, struct placing, message);
-
-    if (p->broker->node != NULL && !p->broker->life->stopping)
-        node_assign(p->broker->node, p->topic_id, p->partition, p->directory);
-    free(p);
-}
-
-static void replica_placed(void *ctx, struct replica *r, struct uuid directory)
-{
-    struct broker_shard *shard = ctx;
-    struct placing *p = calloc(1, sizeof *p);
-
-    ASSERT(p != NULL);
-    *p = (struct placing){
-        .message.run = placed_home,
-        .broker = shard->broker,
-        .topic_id = replica_topic_id(r),
-        .directory = directory,
-        .partition = replica_partition(r),
-    };
-    io_post(shard->io, 0, &p->message);
-}
-
 static void make_replicas(struct broker *b)
 {
     for (uint32_t i = 0; i < b->shard_count; i++) {
@@ -152,6 +119,7 @@ static void make_replicas(struct broker *b)
             .leading = replica_leads,
             .committed = replica_committed,
             .placed = replica_placed,
+            .save_starts = replica_save_starts,
             .ctx = s,
         };
         s->replicas = replicas_new(&o);

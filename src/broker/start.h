@@ -40,6 +40,9 @@ void start_dirs(struct life *l, struct op *op);
 /* Every directory's `failed`, with the broker: its replicas go offline on all shards, and the controller is told. Where
  * it holds the metadata log, the broker cannot go on. */
 void dir_failed(struct log_dir *dir, struct io *io, const struct fail *why, void *ctx);
+/* placing.c: callbacks of a shard's replicas, with the shard. */
+void replica_placed(void *ctx, struct replica *r, struct uuid directory);
+void replica_save_starts(void *ctx, struct op *op);
 /* listen.c: bind every listener on every shard; nobody is let in yet. */
 void start_listeners(struct life *l, struct op *op);
 /* Home shard: the broker cannot go on. */

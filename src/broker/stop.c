@@ -171,6 +171,7 @@ static void stop_run(struct flow *f)
         FLOW_WAIT(f, "stop retention", retention_stop(l->retention, &f->op));
     if (b->checkpoints != NULL)
         FLOW_WAIT(f, "stop checkpoints", checkpoints_stop(b->checkpoints, &f->op));
+    b->checkpoints = NULL; /* moves that are under way ask for it */
     l->lines = calloc(b->dir_count + 1, sizeof *l->lines);
     ASSERT(l->lines != NULL);
     if (b->shards[0].replicas != NULL) {

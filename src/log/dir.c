@@ -72,8 +72,12 @@ enum log_dir_kind log_dir_kind(struct str name, struct str *topic, int32_t *part
 {
     if (is_marked(name, STR("-delete")))
         return LOG_DIR_DELETE;
-    if (is_marked(name, STR("-stray")) || is_marked(name, STR("-future")))
+    if (is_marked(name, STR("-stray")))
         return LOG_DIR_OTHER;
+    if (is_marked(name, STR("-future"))) {
+        name.n -= STR("-future").n + 33;
+        return split_name(name, topic, partition) ? LOG_DIR_FUTURE : LOG_DIR_OTHER;
+    }
     if (str_equal(name, STR("remote-log-index-cache")) || str_equal(name, STR(METADATA_DIR_NAME)))
         return LOG_DIR_OTHER;
     if (str_equal(name, STR(JOURNAL_FOLDER_NAME)))
@@ -192,7 +196,7 @@ static void take_found(struct dir_opening *x)
     struct log_found *found = &x->dir->found[x->dir->found_count++];
     struct str topic = STR_NULL;
 
-    (void)log_dir_kind(str_of(name), &topic, &found->partition);
+    found->is_future = log_dir_kind(str_of(name), &topic, &found->partition) == LOG_DIR_FUTURE;
     found->name = str_dup(str_of(name));
     found->topic = str_dup(topic);
     snprintf(x->path, sizeof(x->path), "%s/%s/%s", x->dir->path, name, LOG_METADATA_NAME);
@@ -260,7 +264,7 @@ static void look_run(struct flow *f)
         if (is_found(x, LOG_DIR_DELETE))
             FLOW_TRY(f, "finish a deletion",
                      dir_remove(x->io, dir_path(x, x->entries.entries[x->i].name), &f->op));
-        if (!is_found(x, LOG_DIR_LIVE))
+        if (!is_found(x, LOG_DIR_LIVE) && !is_found(x, LOG_DIR_FUTURE))
             continue;
         take_found(x);
         FLOW_WAIT(f, "read partition.metadata",

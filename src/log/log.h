@@ -63,6 +63,7 @@ struct log_found {
     char *topic;
     int32_t partition;
     struct uuid topic_id; /* zero when partition.metadata is missing or unreadable */
+    bool is_future;       /* NAME.<32 hex>-future: a move into this directory was under way (KIP-113) */
 };
 
 struct log_dir {
@@ -71,7 +72,7 @@ struct log_dir {
     bool clean;                     /* the marker was there: no scan is needed */
     int64_t broker_epoch;           /* from the marker; -1 unknown */
     struct checkpoint recovery_point, log_start, high_watermark, cleaner;
-    struct log_found *found;        /* live partition directories, without __cluster_metadata-0 */
+    struct log_found *found;        /* live partition directories, without __cluster_metadata-0; and future ones */
     uint32_t found_count;
     struct io *home;
     struct io_file *lock;
@@ -88,7 +89,8 @@ struct log_dir {
 enum log_dir_kind {
     LOG_DIR_LIVE,   /* a partition: `topic` and `partition` are set */
     LOG_DIR_DELETE, /* one that is being deleted */
-    LOG_DIR_OTHER,  /* a stray one, a future one, the metadata log, the journals, tiered storage's */
+    LOG_DIR_FUTURE, /* one that moves here: the same */
+    LOG_DIR_OTHER,  /* a stray one, the metadata log, the journals, tiered storage's */
     LOG_DIR_BAD,    /* none that Kafka knows: it does not start */
 };
 enum log_dir_kind log_dir_kind(struct str name, struct str *topic, int32_t *partition);
@@ -123,6 +125,8 @@ bool log_dir_is_online(const struct log_dir *dir);
  * their offsets already are taken in any case: who sent them has admitted them. */
 void log_dir_set_room(struct log_dir *dir, int64_t bytes);
 int64_t log_dir_room(const struct log_dir *dir); /* what is left of it */
+/* Whoever appends stamped batches of his own accord takes their room. False: there is none, and none was taken. */
+bool log_dir_take_room(struct log_dir *dir, int64_t bytes);
 
 /* How many partitions the shards have placed into it, `more` counted in (1, 0, -1): a new one goes where the fewest
  * are. */
@@ -210,6 +214,7 @@ struct log_open {
     struct str topic;
     int32_t partition;
     struct uuid topic_id;
+    const char *directory;    /* name of its directory; NULL: TOPIC-PARTITION */
     struct log_settings settings;
     int64_t recovery_point;   /* from the checkpoints; 0 when unknown */
     int64_t start_offset;     /* -1 when unknown */
@@ -231,6 +236,10 @@ void log_open(const struct log_open *o, struct log **out, struct fail *f, struct
  * then the directory must not be marked clean. No operation on the log may be in flight; no spans
  * may be out. Frees the log in any case. */
 void log_close(struct log *log, struct op *op);
+
+/* Give the log's directory the name TOPIC-PARTITION. Completes when that is durable. Nobody may read the log meanwhile;
+ * appends may go on, and are drained after it. */
+void log_take_name(struct log *log, struct op *op);
 
 /* Rename the directory to NAME.<32 hex>-delete, close and free the log; the files are removed after
  * file_delete_delay_ms (or at the next start). Completes after the rename is durable. Spans that are

@@ -38,7 +38,10 @@ static struct log *log_new(const struct log_open *o)
     char path[LOG_PATH_BYTES];
 
     ASSERT(log != NULL);
-    snprintf(path, sizeof(path), "%s/%.*s-%d", o->dir->path, STR_ARG(o->topic), o->partition);
+    if (o->directory != NULL)
+        snprintf(path, sizeof(path), "%s/%s", o->dir->path, o->directory);
+    else
+        snprintf(path, sizeof(path), "%s/%.*s-%d", o->dir->path, STR_ARG(o->topic), o->partition);
     log->io = o->io;
     log->telemetry = o->telemetry;
     log->dir = o->dir;

@@ -208,11 +208,6 @@ struct log {
     char side_name[40];
 };
 
-/* ---- dir.c --------------------------------------------------------------------------------- */
-
-/* False: there is no room for so many bytes, and none was taken. */
-bool log_dir_take_room(struct log_dir *dir, int64_t bytes);
-
 /* ---- log.c --------------------------------------------------------------------------------- */
 
 void log_fail(struct log *log, int64_t error, const char *what);

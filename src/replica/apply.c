@@ -73,8 +73,8 @@ static void finish(struct apply *a)
     struct op *waiter = a->waiter;
     int64_t result = a->result;
 
-    if (a->closes && rs->burials > 0) {
-        rs->buried = a;
+    if (a->closes && rs->asides > 0) {
+        rs->asides_waiter = a;
         return;
     }
     rs->applying = false;
@@ -222,12 +222,28 @@ static void topic_changed(void *ctx, const struct image_topic *before,
         partition_changed(a, after, i);
 }
 
-/* Two directories of one partition: which of them is right cannot be told. */
-static void refuse_twins(struct apply *a, const struct existing *e)
+/* Two directories of one partition, `e` and its twin: a crash at the end of a move leaves them, with the same bytes. The
+ * one that the metadata names is right; where it names neither, that cannot be told. */
+static void twins_find(struct apply *a, struct existing *e, const struct image_partition *p)
 {
-    say(a->rs->options.telemetry, LOG_ERROR, "replica",
-        "%s/%s and %s/%s are the same partition: move one of them out of the log directories",
-        e->twin->dir->path, e->twin->found->name, e->dir->path, e->found->name);
+    struct replicas *rs = a->rs;
+    struct existing *twin = e->twin;
+    struct uuid named = replica_assigned_to(rs, p);
+
+    if (uuid_equal(named, twin->dir->directory_id)) {
+        add_work(a, WORK_STRAY, NULL)->existing = e;
+        return;
+    }
+    if (uuid_equal(named, e->dir->directory_id)) {
+        existing_replace(rs, twin, e);
+        add_work(a, WORK_STRAY, NULL)->existing = twin;
+        return;
+    }
+    if (a->removes_only)
+        return;
+    say(rs->options.telemetry, LOG_ERROR, "replica",
+        "%s/%s and %s/%s are the same partition: move one of them out of the log directories", twin->dir->path,
+        twin->found->name, e->dir->path, e->found->name);
     a->result = -EEXIST;
 }
 
@@ -246,8 +262,8 @@ static void strays_find(struct apply *a)
             continue;
         if (!ours)
             add_work(a, WORK_STRAY, NULL)->existing = e;
-        else if (e->twin != NULL && !a->removes_only)
-            refuse_twins(a, e);
+        else if (e->twin != NULL && !e->twin->settled)
+            twins_find(a, e, &topic->partitions[e->found->partition]);
     }
 }
 

@@ -13,6 +13,9 @@ struct replica {
     struct log *log;             /* NULL while it is opened or offline, and once it is closed or deleted */
     struct log_dir *dir;         /* NULL: in a directory that is not there */
     bool offline;                /* its directory has failed, or may be one that is not there: no log until a restart */
+    struct move *move;           /* into another directory, under way; NULL none */
+    struct log_dir *next_dir;    /* where it moves then; NULL nowhere */
+    bool paused;                 /* the end of a move: nothing is appended */
     struct replication replication;
     struct config *settings;
     struct validate_rules rules; /* of `settings`, for replica_validate_rules */
@@ -36,9 +39,10 @@ struct existing {
     struct map_node node;        /* in replicas->existing_by_id */
     struct log_dir *dir;
     const struct log_found *found;
-    const struct existing *twin; /* another directory of the same partition; NULL mostly */
+    struct existing *twin;       /* another directory of the same partition; NULL mostly */
     bool mapped;                 /* not the second of twins, nor one without a topic id */
     bool settled;                /* opened or set aside: it says nothing about what comes later */
+    bool is_future;              /* a move into `dir` was under way */
 };
 
 struct replicas {
@@ -48,12 +52,16 @@ struct replicas {
     struct map by_id;            /* struct replica */
     struct existing *existing;   /* those that hash to this shard */
     uint32_t existing_count;
+    uint32_t futures;            /* how many of them are */
     struct map existing_by_id;
     bool applying;               /* one at a time */
     bool passes_stopped;
     uint32_t offline_count;
-    uint32_t burials;            /* logs of failed directories that are being closed */
-    struct apply *buried;        /* replicas_close, waiting for them */
+    uint32_t asides;             /* moves, and logs of failed directories that are being closed */
+    struct apply *asides_waiter; /* replicas_close, waiting for them */
+    uint32_t moves;              /* that copy */
+    struct list preferred;       /* struct preferred (place.c), oldest first */
+    uint32_t preferred_count;
 };
 
 bool replica_leads(const struct replica *r);
@@ -100,7 +108,7 @@ void work_start(struct work *w);
 void work_finished(struct work *w, int64_t result);
 const struct image *work_image(const struct work *w);
 bool work_is_first(const struct work *w); /* of the set's first image: what it names may lie there already */
-/* replicas_close may end: the last burial is over. */
+/* replicas_close may end: nothing is done aside any more. */
 void apply_go_on(struct apply *a);
 struct replicas *work_set(const struct work *w);
 
@@ -110,6 +118,10 @@ struct replica *replica_lookup(const struct replicas *rs, struct uuid topic_id, 
 /* NULL when none lay there, or it is settled. */
 struct existing *existing_find(const struct replicas *rs, struct uuid topic_id, int32_t partition);
 void existing_settle(struct replicas *rs, struct existing *e);
+/* `by` is found instead of `e` from now on. */
+void existing_replace(struct replicas *rs, struct existing *e, struct existing *by);
+/* A move of the partition that was under way; NULL mostly. */
+struct existing *existing_future(const struct replicas *rs, struct uuid topic_id, int32_t partition);
 
 /* Take the settings and the role that metadata gives; who waits is told. */
 void replica_take_role(struct replica *r, const struct image_topic *topic);
@@ -122,6 +134,24 @@ void replica_place(struct work *w, const struct image_partition *p);
 void replica_unplace(struct replica *r);
 /* It lies in its directory now: tell who asked, where the metadata says something else. */
 void replica_tell_placed(struct replica *r, const struct image_partition *p);
+
+/* Directory that the metadata names for this node's replica; zero where it knows none. */
+struct uuid replica_assigned_to(const struct replicas *rs, const struct image_partition *p);
+void preferred_free(struct replicas *rs);
+
+/* move.c: go on with a move that a start has found under way. */
+void replica_move_on(struct replica *r, const struct existing *e);
+/* The move ends soon; the replica may have moved. `keeps`: the next start goes on with it. */
+void move_cancel(struct replica *r, bool keeps);
+/* As move_cancel; completes when it has ended. Another may begin before `op` is told. */
+void move_end(struct replica *r, bool keeps, struct op *op);
+void moves_dir_failed(struct replica *r, const struct log_dir *dir);
+/* The log that is about to be the replica's, in `dir`, so that its start is saved there; NULL mostly. */
+const struct log *move_named(const struct replica *r, const struct log_dir *dir);
+
+/* offline.c: something is done beside replicas_apply that replicas_close waits for. */
+void aside_begun(struct replicas *rs);
+void aside_ended(struct replicas *rs);
 
 /* offline.c: from now on there is no log. One that is open is closed aside; whoever waits is told
  * KAFKA_STORAGE_ERROR. */

@@ -3,6 +3,22 @@
 
 #include <stdlib.h>
 
+void aside_begun(struct replicas *rs)
+{
+    rs->asides++;
+}
+
+void aside_ended(struct replicas *rs)
+{
+    struct apply *waiter = rs->asides_waiter;
+
+    ASSERT(rs->asides > 0);
+    if (--rs->asides > 0 || waiter == NULL)
+        return;
+    rs->asides_waiter = NULL;
+    apply_go_on(waiter);
+}
+
 /* A log that is closed aside. It calls its replica to its end. */
 struct burial {
     struct op op;
@@ -13,14 +29,10 @@ static void burial_done(struct op *op, int64_t result)
 {
     struct burial *b = container_of(op, struct burial, op);
     struct replicas *rs = b->replica->set;
-    struct apply *waiting = rs->buried;
 
     replica_release(b->replica);
     free(b);
-    if (--rs->burials > 0 || waiting == NULL)
-        return;
-    rs->buried = NULL;
-    apply_go_on(waiting);
+    aside_ended(rs);
 }
 
 static void bury(struct replica *r, struct log *log)
@@ -30,7 +42,7 @@ static void bury(struct replica *r, struct log *log)
     ASSERT(b != NULL);
     b->replica = r;
     replica_hold(r);
-    r->set->burials++;
+    aside_begun(r->set);
     op_init(&b->op, burial_done);
     log_close(log, &b->op);
 }
@@ -47,6 +59,8 @@ void replica_go_offline(struct replica *r)
     r->set->offline_count++;
     r->log = NULL;
     waits_fail(r, KERR_KAFKA_STORAGE_ERROR);
+    if (r->move != NULL)
+        move_cancel(r, true);
     if (log != NULL)
         bury(r, log);
 }
@@ -57,5 +71,6 @@ void replicas_dir_failed(struct replicas *rs, const struct log_dir *dir)
         struct replica *r = container_of(node, struct replica, node);
         if (r->dir == dir && r->log != NULL) /* one that is being opened looks by itself */
             replica_go_offline(r);
+        moves_dir_failed(r, dir);
     }
 }

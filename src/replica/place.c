@@ -1,15 +1,17 @@
 /* In which log directory a replica lies.
  *
- *   found there at the start ─► there            the metadata names one of ours ─► that one
- *   else, a new one ─► where the fewest are      it may lie in one that is not there ─► nowhere: offline
+ *   found there at the start ─► there            an operator prefers one ─► that one
+ *   the metadata names one of ours ─► that one   it may lie in one that is not there ─► nowhere: offline
+ *   else, a new one ─► where the fewest are
  */
 #include "replica/internal.h"
+
+#include <stdlib.h>
 
 static const struct uuid directory_unassigned = {{[15] = 1}};
 static const struct uuid directory_lost = {{[15] = 2}};
 
-/* What the metadata says; zero where it knows no directories. */
-static struct uuid assigned_to(const struct replicas *rs, const struct image_partition *p)
+struct uuid replica_assigned_to(const struct replicas *rs, const struct image_partition *p)
 {
     for (int32_t i = 0; p->directories != NULL && i < p->replica_count; i++) {
         if (p->replicas[i] == rs->options.node_id)
@@ -66,14 +68,81 @@ static bool may_be_elsewhere(const struct work *w, struct uuid directory)
     return work_is_first(w) || !names_none(directory);
 }
 
+/* ---- what an operator prefers ---------------------------------------------------------------- */
+
+/* As Kafka remembers it (AlterReplicaLogDirs of what is not there): until the partition comes, or the broker stops. */
+struct preferred {
+    struct list node;
+    char *topic;
+    int32_t partition;
+    struct log_dir *dir;
+};
+
+/* A request may name what never comes: the oldest go then. */
+#define PREFERRED_MAX 1000
+
+static struct preferred *preferred_find(const struct replicas *rs, struct str topic, int32_t partition)
+{
+    LIST_EACH (it, &rs->preferred) {
+        struct preferred *p = container_of(it, struct preferred, node);
+        if (p->partition == partition && str_equal(str_of(p->topic), topic))
+            return p;
+    }
+    return NULL;
+}
+
+static void preferred_drop(struct replicas *rs, struct preferred *p)
+{
+    list_remove(&p->node);
+    rs->preferred_count--;
+    free(p->topic);
+    free(p);
+}
+
+void preferred_free(struct replicas *rs)
+{
+    while (!list_empty(&rs->preferred))
+        preferred_drop(rs, container_of(rs->preferred.next, struct preferred, node));
+}
+
+void replicas_prefer(struct replicas *rs, struct str topic, int32_t partition, struct log_dir *dir)
+{
+    struct preferred *p = preferred_find(rs, topic, partition);
+
+    if (p != NULL)
+        preferred_drop(rs, p);
+    if (rs->preferred_count == PREFERRED_MAX)
+        preferred_drop(rs, container_of(rs->preferred.next, struct preferred, node));
+    p = calloc(1, sizeof *p);
+    ASSERT(p != NULL);
+    *p = (struct preferred){.topic = str_dup(topic), .partition = partition, .dir = dir};
+    list_add_tail(&rs->preferred, &p->node);
+    rs->preferred_count++;
+}
+
+/* NULL: none, or it has failed. */
+static struct log_dir *take_preferred(struct replica *r)
+{
+    struct preferred *p = preferred_find(r->set, str_of(r->topic), r->partition);
+    struct log_dir *dir = p == NULL ? NULL : p->dir;
+
+    if (p != NULL)
+        preferred_drop(r->set, p);
+    return dir != NULL && log_dir_is_online(dir) ? dir : NULL;
+}
+
+/* ---- choose ---------------------------------------------------------------------------------- */
+
 void replica_place(struct work *w, const struct image_partition *p)
 {
     struct replica *r = w->replica;
     struct replicas *rs = r->set;
-    struct uuid directory = assigned_to(rs, p);
+    struct uuid directory = replica_assigned_to(rs, p);
 
     w->existing = existing_find(rs, r->topic_id, r->partition);
-    r->dir = w->existing != NULL ? w->existing->dir : dir_find(rs, directory);
+    r->dir = w->existing != NULL ? w->existing->dir : take_preferred(r);
+    if (r->dir == NULL)
+        r->dir = dir_find(rs, directory);
     if (r->dir == NULL && !may_be_elsewhere(w, directory))
         r->dir = dir_emptiest(rs);
     if (r->dir != NULL)
@@ -96,6 +165,6 @@ void replica_tell_placed(struct replica *r, const struct image_partition *p)
 {
     const struct replicas_options *o = &r->set->options;
 
-    if (o->placed != NULL && !uuid_equal(assigned_to(r->set, p), r->dir->directory_id))
+    if (o->placed != NULL && !uuid_equal(replica_assigned_to(r->set, p), r->dir->directory_id))
         o->placed(o->ctx, r, r->dir->directory_id);
 }

@@ -87,6 +87,8 @@ enum kerr replica_append(struct replica *r, const struct batch *batch, int16_t a
 
     if (r->log == NULL)
         return r->offline ? KERR_KAFKA_STORAGE_ERROR : KERR_NOT_LEADER_OR_FOLLOWER;
+    if (r->paused)
+        return KERR_NOT_LEADER_OR_FOLLOWER;
     enum kerr error = replication_can_append(&r->replication, acks);
     if (error != KERR_NONE)
         return error;

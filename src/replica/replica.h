@@ -39,8 +39,10 @@ struct replicas_options {
     void (*leading)(void *ctx, struct replica *r, bool leads);
     /* The high watermark of a replica that leads an internal topic moved. */
     void (*committed)(void *ctx, struct replica *r);
-    /* A replica lies in `directory`, and metadata names another one. */
+    /* A replica lies in `directory`, or moves there, and metadata names another one. */
     void (*placed)(void *ctx, struct replica *r, struct uuid directory);
+    /* Make durable what replicas_checkpoint says of log starts; completes with 0, or trouble: asked again then. */
+    void (*save_starts)(void *ctx, struct op *op);
     void *ctx;
 };
 struct replicas *replicas_new(const struct replicas_options *o);
@@ -72,6 +74,16 @@ void replicas_free(struct replicas *rs);
 void replicas_checkpoint(const struct replicas *rs, const struct log_dir *dir, bool closing,
                          struct checkpoint *recovery_point, struct checkpoint *log_start,
                          struct checkpoint *high_watermark);
+
+/* Move a replica into another directory while it serves (AlterReplicaLogDirs): copied aside, and exchanged when both are
+ * the same; a moment of NOT_LEADER_OR_FOLLOWER for producers. A move to somewhere else ends. NONE: under way, or it
+ * lies there. KAFKA_STORAGE_ERROR: it is offline, or the directory is; REPLICA_NOT_AVAILABLE: it has no log yet;
+ * INVALID_TOPIC_EXCEPTION: its name is too long for a future directory. */
+enum kerr replica_move(struct replica *r, struct log_dir *dir);
+/* A partition that is not here yet shall be made there when it comes: told to every shard, as it has no id. */
+void replicas_prefer(struct replicas *rs, struct str topic, int32_t partition, struct log_dir *dir);
+/* The copy of a replica that moves, and where it lies; NULL when it does not, or has yet to begin. */
+const struct log *replica_future(const struct replica *r, const struct log_dir **dir);
 
 /* The directory has failed (log_dir_is_online): its replicas go offline, each until a restart. */
 void replicas_dir_failed(struct replicas *rs, const struct log_dir *dir);

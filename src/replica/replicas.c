@@ -40,6 +40,27 @@ void existing_settle(struct replicas *rs, struct existing *e)
         map_remove(&rs->existing_by_id, &e->node);
 }
 
+void existing_replace(struct replicas *rs, struct existing *e, struct existing *by)
+{
+    map_remove(&rs->existing_by_id, &e->node);
+    e->mapped = false;
+    map_add(&rs->existing_by_id, &by->node, replica_hash(by->found->topic_id, by->found->partition));
+    by->mapped = true;
+    by->twin = NULL;
+}
+
+/* There are few: those that a crash has left. */
+struct existing *existing_future(const struct replicas *rs, struct uuid topic_id, int32_t partition)
+{
+    for (uint32_t i = 0; rs->futures > 0 && i < rs->existing_count; i++) {
+        struct existing *e = &rs->existing[i];
+        if (e->is_future && !e->settled && e->found->partition == partition &&
+            uuid_equal(e->found->topic_id, topic_id))
+            return e;
+    }
+    return NULL;
+}
+
 static void existing_add(struct replicas *rs, struct log_dir *dir, const struct log_found *found)
 {
     struct existing *e = &rs->existing[rs->existing_count];
@@ -47,7 +68,12 @@ static void existing_add(struct replicas *rs, struct log_dir *dir, const struct 
 
     if (replica_shard(found->topic_id, found->partition, io_shard_count(io)) != io_shard(io))
         return;
-    *e = (struct existing){.dir = dir, .found = found};
+    *e = (struct existing){.dir = dir, .found = found, .is_future = found->is_future};
+    if (e->is_future) {
+        rs->futures++;
+        rs->existing_count++;
+        return;
+    }
     e->twin = existing_find(rs, found->topic_id, found->partition);
     e->mapped = e->twin == NULL && !uuid_is_zero(found->topic_id);
     if (e->mapped)
@@ -77,6 +103,7 @@ struct replicas *replicas_new(const struct replicas_options *o)
     ASSERT(rs != NULL);
     rs->options = *o;
     rs->broker = o->broker;
+    list_init(&rs->preferred);
     map_init(&rs->by_id, key_equal);
     map_init(&rs->existing_by_id, existing_equal);
     existing_gather(rs);
@@ -87,7 +114,8 @@ void replicas_free(struct replicas *rs)
 {
     ASSERT(rs->by_id.count == 0);
     ASSERT(!rs->applying);
-    ASSERT(rs->burials == 0);
+    ASSERT(rs->asides == 0);
+    preferred_free(rs);
     map_deinit(&rs->by_id);
     map_deinit(&rs->existing_by_id);
     free(rs->existing);
@@ -148,6 +176,9 @@ void replicas_checkpoint(const struct replicas *rs, const struct log_dir *dir, b
 {
     MAP_EACH(node, &rs->by_id) {
         const struct replica *r = container_of(node, struct replica, node);
+        const struct log *next = move_named(r, dir);
+        if (next != NULL && log_start(next) > log_first_segment(next))
+            add_entry(log_starts, r, log_start(next));
         if (r->log == NULL || r->dir != dir)
             continue;
         add_entry(recovery_point, r, closing ? log_end(r->log) : log_recovery_point(r->log));

@@ -203,6 +203,17 @@ static void not_opened(struct work *w)
     replica_go_offline(r);
 }
 
+static void go_on_moving(struct work *w)
+{
+    struct replica *r = w->replica;
+    struct existing *e = existing_future(r->set, r->topic_id, r->partition);
+
+    if (e == NULL || e->dir == r->dir || !log_dir_is_online(e->dir))
+        return;
+    existing_settle(r->set, e);
+    replica_move_on(r, e);
+}
+
 static void open_run(struct flow *f)
 {
     struct work *w = container_of(f, struct work, flow);
@@ -219,6 +230,7 @@ static void open_run(struct flow *f)
         } else {
             opened(w);
             take_role(w);
+            go_on_moving(w);
             if (!log_dir_is_online(r->dir)) /* it has failed meanwhile: those that were open know it */
                 replica_go_offline(r);
         }
@@ -245,6 +257,8 @@ static void delete_run(struct flow *f)
     struct work *w = container_of(f, struct work, flow);
 
     FLOW_BEGIN(f);
+    while (w->replica->move != NULL)
+        FLOW_WAIT(f, "end its move", move_end(w->replica, false, &f->op));
     w->log = withdraw(w->replica);
     if (w->log != NULL)
         FLOW_WAIT(f, "delete the log", log_delete(w->log, &f->op));
@@ -260,6 +274,8 @@ static void close_run(struct flow *f)
     struct work *w = container_of(f, struct work, flow);
 
     FLOW_BEGIN(f);
+    while (w->replica->move != NULL)
+        FLOW_WAIT(f, "end its move", move_end(w->replica, true, &f->op));
     w->log = withdraw(w->replica);
     if (w->log != NULL)
         FLOW_WAIT(f, "close the log", log_close(w->log, &f->op));

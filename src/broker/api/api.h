@@ -4,6 +4,7 @@
 #include "broker/request.h"
 
 void alter_configs_handle(struct request *r);
+void alter_replica_log_dirs_handle(struct request *r);
 void api_versions_handle(struct request *r);
 void create_partitions_handle(struct request *r);
 void create_topics_handle(struct request *r);

@@ -57,11 +57,29 @@ static struct log_entry *add(struct found *f)
     return &f->entries[f->count++];
 }
 
+static void add_future(struct found *f, const struct replica *r)
+{
+    const struct log_dir *dir;
+    const struct log *log = replica_future(r, &dir);
+
+    if (log == NULL)
+        return;
+    *add(f) = (struct log_entry){
+        .dir = dir,
+        .topic = arena_str(f->arena, replica_topic(r)),
+        .partition = replica_partition(r),
+        .size_bytes = (int64_t)log_size_bytes(log),
+        .lag = log_end(replica_log(r)) - log_end(log),
+        .is_future = true,
+    };
+}
+
 static void add_replica(void *ctx, struct replica *r)
 {
     struct found *f = ctx;
     int64_t lag = replica_high_watermark(r) - log_end(replica_log(r));
 
+    add_future(f, r);
     *add(f) = (struct log_entry){
         .dir = replica_dir(r),
         .topic = arena_str(f->arena, replica_topic(r)),

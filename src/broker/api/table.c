@@ -26,6 +26,7 @@ const struct broker_api broker_apis[] = {
     {API_OFFSET_FOR_LEADER_EPOCH, BROKER, offset_for_leader_epoch_handle, NULL},
     {API_DESCRIBE_CONFIGS, BROKER | CONTROLLER, describe_configs_handle, NULL},
     {API_ALTER_CONFIGS, BROKER | CONTROLLER, alter_configs_handle, NULL},
+    {API_ALTER_REPLICA_LOG_DIRS, BROKER, alter_replica_log_dirs_handle, NULL},
     {API_DESCRIBE_LOG_DIRS, BROKER, describe_log_dirs_handle, NULL},
     {API_CREATE_PARTITIONS, BROKER | CONTROLLER, create_partitions_handle, NULL},
     {API_DELETE_GROUPS, BROKER, delete_groups_handle, NULL},

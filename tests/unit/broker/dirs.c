@@ -19,21 +19,6 @@ static void begin(struct lab *lab, uint64_t seed, uint32_t shards)
     lab_set(lab, "log.flush.offset.checkpoint.interval.ms", "3600000");
 }
 
-/* 'a' or 'b', where the partition's directory is; 0 nowhere. */
-static char dir_of(struct lab *lab, const char *topic, int32_t partition)
-{
-    for (char d = 'a'; d <= 'b'; d++) {
-        struct text content = {0};
-        char path[80];
-        snprintf(path, sizeof path, "/data/%c/%s-%d/partition.metadata", d, topic, partition);
-        int rc = sim_disk_get(lab->node, path, &content);
-        text_deinit(&content);
-        if (rc == 0)
-            return d;
-    }
-    return 0;
-}
-
 static bool is_marked(struct lab *lab, char dir)
 {
     struct text content = {0};
@@ -78,7 +63,7 @@ static void fail_second(struct lab *lab, struct client *c, struct uuid topic, co
 {
     int32_t p = 0;
 
-    while (dir_of(lab, name, p) != 'b')
+    while (lab_dir_of(lab, name, p) != 'b')
         p++;
     lab_pass(lab, SEC); /* all is quiet */
     sim_fail_at(lab->node, 1, -EIO);
@@ -147,10 +132,10 @@ TEST(broker_dirs, what_lies_in_each_is_described)
         for (char d = 'a'; d <= 'b'; d++) {
             text_printf(&expected, "/data/%c: t[", d);
             for (int32_t p = 0; p < PARTITIONS; p++) {
-                if (dir_of(&lab, "t", p) == d)
+                if (lab_dir_of(&lab, "t", p) == d)
                     text_printf(&expected, "%d:%d+0 ", p, p == 1 ? (int)batch_of(&c.arena, 2).n : 0);
             }
-            text_printf(&expected, "] %s", dir_of(&lab, "u", 0) == d ? "u[0:0+0 ] " : "");
+            text_printf(&expected, "] %s", lab_dir_of(&lab, "u", 0) == d ? "u[0:0+0 ] " : "");
         }
         CHECK_TEXT(describe(&c, &all, &text), expected.p);
 
@@ -168,13 +153,13 @@ TEST(broker_dirs, what_lies_in_each_is_described)
         text_clear(&expected);
         for (char d = 'a'; d <= 'b'; d++) {
             text_printf(&expected, "/data/%c: ", d);
-            if (dir_of(&lab, "t", 1) == d || dir_of(&lab, "t", 3) == d)
+            if (lab_dir_of(&lab, "t", 1) == d || lab_dir_of(&lab, "t", 3) == d)
                 text_printf(&expected, "t[");
-            if (dir_of(&lab, "t", 1) == d)
+            if (lab_dir_of(&lab, "t", 1) == d)
                 text_printf(&expected, "1:%d+0 ", (int)batch_of(&c.arena, 2).n);
-            if (dir_of(&lab, "t", 3) == d)
+            if (lab_dir_of(&lab, "t", 3) == d)
                 text_printf(&expected, "3:0+0 ");
-            if (dir_of(&lab, "t", 1) == d || dir_of(&lab, "t", 3) == d)
+            if (lab_dir_of(&lab, "t", 1) == d || lab_dir_of(&lab, "t", 3) == d)
                 text_printf(&expected, "] ");
         }
         CHECK_TEXT(describe(&c, &some, &text), expected.p);
@@ -205,7 +190,7 @@ TEST(broker_dirs, one_that_fails_leaves_the_other_serving)
             CHECK_EQ(produce(&c, topic, p), KERR_NONE);
         fail_second(&lab, &c, topic, "t");
         for (int32_t p = 0; p < PARTITIONS; p++) {
-            bool well = dir_of(&lab, "t", p) == 'a';
+            bool well = lab_dir_of(&lab, "t", p) == 'a';
             until_leader_is(&lab, &c, "t", p, well ? 1 : -1);
             const struct metadata_response_topics_partitions *m = look(&c, "t", p);
             CHECK_EQ(m->error_code, well ? KERR_NONE : KERR_LEADER_NOT_AVAILABLE);
@@ -215,7 +200,7 @@ TEST(broker_dirs, one_that_fails_leaves_the_other_serving)
         struct uuid later = lab_topic(&lab, &c, "later", PARTITIONS);
         for (int32_t p = 0; p < PARTITIONS; p++) {
             CHECK_EQ(produce(&c, later, p), KERR_NONE);
-            CHECK_EQ(dir_of(&lab, "later", p), 'a');
+            CHECK_EQ(lab_dir_of(&lab, "later", p), 'a');
         }
         lab_metrics(&lab, &page);
         CHECK(strstr(page.p, "\nkafka_log_logmanager_offlinelogdirectorycount 1\n") != NULL);
@@ -330,7 +315,7 @@ TEST(broker_dirs, one_that_cannot_be_opened_is_done_without)
     CHECK(strstr(describe(&c, &all, &text).p, "/data/b: offline ") != NULL);
     text_deinit(&text);
     for (int32_t p = 0; p < PARTITIONS; p++) {
-        bool well = dir_of(&lab, "t", p) == 'a';
+        bool well = lab_dir_of(&lab, "t", p) == 'a';
         until_leader_is(&lab, &c, "t", p, well ? 1 : -1);
         CHECK_EQ(produce(&c, topic, p), well ? KERR_NONE : KERR_KAFKA_STORAGE_ERROR);
     }

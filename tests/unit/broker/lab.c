@@ -178,6 +178,20 @@ void lab_until_connections(struct lab *lab, int count)
     text_deinit(&page);
 }
 
+char lab_dir_of(struct lab *lab, const char *topic, int32_t partition)
+{
+    for (char d = 'a'; d <= 'c'; d++) {
+        struct text content = {0};
+        char path[80];
+        snprintf(path, sizeof path, "/data/%c/%s-%d/partition.metadata", d, topic, partition);
+        int rc = sim_disk_get(lab->node, path, &content);
+        text_deinit(&content);
+        if (rc == 0)
+            return d;
+    }
+    return 0;
+}
+
 /* ---- a client -------------------------------------------------------------------------------- */
 
 static void receive_more(struct client *c);

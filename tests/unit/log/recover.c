@@ -468,9 +468,11 @@ TEST(log_dir, knows_the_kinds_of_directories)
     disk_put(d, "a-b.c-12/partition.metadata", "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ", 43);
     disk_put(d, "any file", "x", 1);
     CHECK_EQ(lab_dir_open(&d->lab), 0);
-    CHECK_EQ(d->lab.dir->found_count, 2);
+    CHECK_EQ(d->lab.dir->found_count, 3);
     CHECK_TEXT(d->lab.dir->found[0].topic, ".hidden");
     CHECK_TEXT(d->lab.dir->found[1].topic, "a-b.c");
+    CHECK_TEXT(d->lab.dir->found[2].topic, "next");
+    CHECK(!d->lab.dir->found[1].is_future && d->lab.dir->found[2].is_future);
     CHECK_EQ(d->lab.dir->found[1].partition, 12);
     CHECK_EQ(d->lab.dir->found[1].topic_id.b[15], 1);
     CHECK(uuid_is_zero(d->lab.dir->found[0].topic_id));

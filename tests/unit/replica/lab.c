@@ -114,8 +114,49 @@ static void placed(void *ctx, struct replica *r, struct uuid directory)
 {
     struct lab *lab = ctx;
 
+    lab->wish = (struct wish){replica_topic_id(r).b[3], replica_partition(r), directory, true};
     text_printf(&lab->placed, "%.*s-%d in %d; ", STR_ARG(replica_topic(r)), replica_partition(r),
                 directory.b[3] != 0 ? directory.b[3] - 200 : -directory.b[15]);
+}
+
+/* The log starts of all directories, one after another. */
+struct saving {
+    struct op op, *waiter;
+    struct lab *lab;
+    uint32_t dir;
+    struct checkpoint lines[DIRS_MAX];
+};
+
+static void saved_one(struct op *op, int64_t result)
+{
+    struct saving *s = container_of(op, struct saving, op);
+    struct lab *lab = s->lab;
+
+    if (result < 0 || ++s->dir == lab->dir_count) {
+        for (uint32_t d = 0; d < lab->dir_count; d++)
+            checkpoint_free(&s->lines[d]);
+        op = s->waiter;
+        free(s);
+        op->done(op, result);
+        return;
+    }
+    op_init(&s->op, saved_one);
+    log_dir_checkpoint(lab->dirs[s->dir], NULL, &s->lines[s->dir], NULL, &s->op);
+}
+
+static void save_starts(void *ctx, struct op *op)
+{
+    struct saving *s = calloc(1, sizeof *s);
+    struct lab *lab = ctx;
+
+    *s = (struct saving){.waiter = op, .lab = lab};
+    lab->starts_saved++;
+    for (uint32_t d = 0; d < lab->dir_count; d++) {
+        for (uint32_t i = 0; i < lab->shard_count; i++)
+            replicas_checkpoint(lab->sets[i], lab->dirs[d], false, NULL, &s->lines[d], NULL);
+    }
+    op_init(&s->op, saved_one);
+    log_dir_checkpoint(lab->dirs[0], NULL, &s->lines[0], NULL, &s->op);
 }
 
 /* As a broker does it: each shard hears of it by a message. */
@@ -196,6 +237,7 @@ int64_t lab_start(struct lab *lab)
             .leading = leading,
             .committed = committed,
             .placed = placed,
+            .save_starts = save_starts,
             .ctx = lab,
         };
         lab->memory[i] = (struct log_memory){.limit_bytes = 16 << 20};
@@ -428,6 +470,32 @@ void meta_config(struct lab *lab, const char *topic, const char *name, const cha
     meta(lab, &config_record_message, 0, &r);
 }
 
+void meta_directory(struct lab *lab, uint8_t id, int32_t partition, struct uuid directory)
+{
+    struct partition_change_record r;
+
+    partition_change_record_init(&r);
+    r.topic_id = topic_id(id);
+    r.partition_id = partition;
+    r.directories = &directory;
+    r.directories_count = 1;
+    meta(lab, &partition_change_record_message, 1, &r);
+}
+
+bool lab_grant(struct lab *lab)
+{
+    struct wish w = lab->wish;
+
+    if (!w.is_set)
+        return false;
+    lab->wish.is_set = false;
+    if (image_partition_find(lab->image, topic_id(w.id), w.partition) == NULL)
+        return false;
+    meta_directory(lab, w.id, w.partition, w.directory);
+    CHECK_EQ(lab_apply(lab), 0);
+    return true;
+}
+
 /* ---- replicas ------------------------------------------------------------------------------- */
 
 struct replica *lab_find(struct lab *lab, uint8_t id, int32_t partition)
@@ -539,7 +607,9 @@ struct str lab_names(struct lab *lab, uint32_t dir, struct text *out)
     CHECK(wait_end(lab, &w) >= 0);
     for (uint32_t i = 0; i < entries.count; i++) {
         struct str name = str_of(entries.entries[i].name);
-        struct str kind = str_ends(name, STR("-stray")) ? STR("-stray") : STR("-delete");
+        struct str kind = str_ends(name, STR("-stray"))    ? STR("-stray")
+                          : str_ends(name, STR("-future")) ? STR("-future")
+                                                           : STR("-delete");
         if (!entries.entries[i].is_dir || str_equal(name, STR("millrace.journal")))
             continue;
         if (str_ends(name, kind)) {

@@ -11,6 +11,14 @@
 #define SEC INT64_C(1000000000)
 #define DIRS_MAX 3
 
+/* What a replica said last of its directory; whoever plays the controller grants it. */
+struct wish {
+    uint8_t id;
+    int32_t partition;
+    struct uuid directory;
+    bool is_set;
+};
+
 struct lab {
     struct sim *sim;
     struct sim_node *node;
@@ -27,6 +35,8 @@ struct lab {
     struct image *applied;             /* what the replicas were told last; NULL */
     struct text told;                  /* of internal topics: "leads __x-0 epoch end ", ... */
     struct text placed;                /* "orders-0 in 1; ": told by a replica in /data1; -2 = lost */
+    struct wish wish;
+    uint32_t starts_saved;             /* how often */
     bool dirs_missing;                 /* for replicas_new: before the start */
     bool dir_failed;                   /* one or more */
     struct fail fail;
@@ -78,6 +88,10 @@ void meta_replicas(struct lab *lab, uint8_t id, int32_t partition, const int32_t
                    int32_t count);
 void meta_isr(struct lab *lab, uint8_t id, int32_t partition, const int32_t *isr, int32_t count);
 void meta_config(struct lab *lab, const char *topic, const char *name, const char *value);
+
+void meta_directory(struct lab *lab, uint8_t id, int32_t partition, struct uuid directory);
+/* As the controller: the metadata names the directory that was wished last. False: none was. */
+bool lab_grant(struct lab *lab);
 
 /* ---- replicas ------------------------------------------------------------------------------- */
 
