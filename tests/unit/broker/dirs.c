@@ -283,12 +283,22 @@ TEST(broker_dirs, full_disk_refuses_records_until_there_is_room)
     lab_deinit(&lab);
 }
 
-static void put(struct lab *lab, const char *path, const char *content)
+/* A start at which something of /data/b cannot be read. */
+static void start_without_second(struct lab *lab)
 {
-    CHECK_EQ(sim_disk_put(lab->node, path, bytes_of_str(str_of(content))), 0);
+    for (uint64_t n = 1;; n++) {
+        CHECK(n < 40);
+        text_clear(&lab->said);
+        sim_fail_at(lab->node, n, -EIO);
+        int64_t result = lab_start(lab);
+        sim_fail_at(lab->node, 0, 0);
+        if (result == 0 && lab->said.n > 0 && strstr(lab->said.p, "log directory /data/b is offline: ") != NULL)
+            return;
+        (void)lab_stop(lab);
+    }
 }
 
-/* Its checkpoint makes no sense, as a Kafka broker would say too: the node starts without it. */
+/* Something in it cannot be read: the node starts without it. */
 TEST(broker_dirs, one_that_cannot_be_opened_is_done_without)
 {
     struct lab lab;
@@ -302,11 +312,8 @@ TEST(broker_dirs, one_that_cannot_be_opened_is_done_without)
         CHECK_EQ(produce(&c, topic, p), KERR_NONE);
     CHECK_EQ(lab_stop(&lab), 0);
     client_close(&c);
-    put(&lab, "/data/b/recovery-point-offset-checkpoint", "rubbish\n");
 
-    CHECK_EQ(lab_start(&lab), 0);
-    CHECK(strstr(lab.said.p, "log directory /data/b is offline: ") != NULL);
-    CHECK(strstr(lab.said.p, "recovery-point-offset-checkpoint") != NULL);
+    start_without_second(&lab);
     client_open(&lab, &c, 9092);
     struct describe_log_dirs_request all;
     struct text text = {0};
@@ -321,7 +328,6 @@ TEST(broker_dirs, one_that_cannot_be_opened_is_done_without)
     }
     CHECK_EQ(lab_stop(&lab), 0);
     client_close(&c);
-    put(&lab, "/data/b/recovery-point-offset-checkpoint", "0\n0\n");
 
     CHECK_EQ(lab_start(&lab), 0);
     client_open(&lab, &c, 9092);
