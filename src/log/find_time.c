@@ -18,6 +18,7 @@ struct finding {
     uint32_t generation, layout;
     uint32_t i;
     struct segment *segment, *held;
+    struct segment *kept; /* `segment`, while its file need not be open */
     struct scan scan;
     struct batch batch;
     int rc;
@@ -39,6 +40,7 @@ static void finding_end(struct finding *x, int64_t result)
         reindex_if_doubted(x->held);
     scan_deinit(&x->scan);
     segment_release(&x->held);
+    segment_release(&x->kept);
     /* Segments went or were replaced: some may not have been looked into. */
     if (x->layout != x->log->layout && x->generation == x->log->generation) {
         finding_begin(x, x->flow.parent);
@@ -102,6 +104,14 @@ static uint32_t first_index(const struct finding *x)
     return log_segment_index(x->log, x->log->start);
 }
 
+/* The log may let go of the segment during a wait. */
+static void look_at(struct finding *x)
+{
+    segment_release(&x->kept);
+    x->segment = x->kept = x->log->segments[x->i];
+    segment_keep(x->kept);
+}
+
 static bool next_is_wanted(const struct finding *x)
 {
     const struct log *log = x->log;
@@ -159,7 +169,7 @@ static void find_run(struct flow *f)
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(x->log->io, &f->op));
     for (x->i = first_index(x); next_is_wanted(x); x->i++) {
-        x->segment = x->log->segments[x->i];
+        look_at(x);
         if (!x->segment->timestamps_known)
             FLOW_TRY(f, "read a time index", segment_load_timestamps(x->segment, &f->op));
         if (finding_is_stale(x) || x->segment->max_timestamp_ms < x->timestamp_ms)
@@ -215,7 +225,7 @@ static void find_largest_run(struct flow *f)
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(x->log->io, &f->op));
     for (x->i = first_index(x); next_is_wanted(x); x->i++) {
-        x->segment = x->log->segments[x->i];
+        look_at(x);
         if (!x->segment->timestamps_known)
             FLOW_TRY(f, "read a time index", segment_load_timestamps(x->segment, &f->op));
         if (finding_is_stale(x) || largest_is_known(x))

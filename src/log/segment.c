@@ -116,6 +116,13 @@ void segment_hold(struct segment *s)
         list_remove(&s->idle);
 }
 
+void segment_keep(struct segment *s)
+{
+    s->users++;
+    if (list_linked(&s->idle))
+        list_remove(&s->idle);
+}
+
 static void file_close_done(struct op *op, int64_t result)
 {
     struct segment *s = container_of(op, struct segment, op);

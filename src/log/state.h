@@ -238,6 +238,7 @@ void log_file_path(const struct log *log, int64_t offset, const char *suffix,
 void segment_use(struct segment *s, struct op *op);
 void segment_unuse(struct segment *s);
 void segment_hold(struct segment *s); /* one more user of an open file */
+void segment_keep(struct segment *s); /* one more user, whatever its file is: the struct stays until segment_unuse */
 void segment_release(struct segment **held); /* unuse and set to NULL; accepts NULL inside */
 /* Close the file if it is open; nobody uses it. Completes with 0. */
 void segment_close_file(struct segment *s, struct op *op);

@@ -25,6 +25,7 @@ static void loading_end(struct loading *x, int64_t result)
 {
     scan_deinit(&x->scan);
     segment_release(&x->held);
+    segment_unuse(x->segment);
     flow_done(&x->flow, result);
     free(x);
 }
@@ -127,5 +128,6 @@ void segment_load_timestamps(struct segment *s, struct op *op)
 
     ASSERT(x != NULL);
     x->segment = s;
+    segment_keep(s);
     flow_start(&x->flow, load_run, op);
 }
