@@ -347,6 +347,7 @@ static void worker_rests(struct log *log)
     flow_done(&log->worker, 0);
     if (log_is_failed(log))
         worker_fail_waiters(log, ERR_OFFLINE);
+    side_wake(log); /* a segment that is rolled may have been drained before */
     if (!list_empty(&log->jobs))
         worker_wake(log);
     else if (log_uses_journal(log) && log_commit_bytes(log) > 0) /* the epochs had to be saved first */
