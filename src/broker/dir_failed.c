@@ -68,11 +68,15 @@ static void failed_home(struct io *io, struct io_message *m)
         free(d);
         return;
     }
-#ifndef MUTANT_BROKER_FAILED_DIR_GOES_ON
+#ifdef MUTANT_BROKER_FAILED_DIR_GOES_ON
+    if (b != NULL) {
+        free(d);
+        return;
+    }
+#endif
     tell_shards(b, d->dir);
     if (b->node != NULL)
         node_dir_failed(b->node);
-#endif
     free(d);
 }
 

@@ -317,7 +317,7 @@ failed:
                  error_text((int)c->result));
     if (c->cleaned != NULL)
         FLOW_WAIT(f, "abandon a compacted segment", cleaned_abandon(c, &f->op));
-ended:
+ended:; /* before a brace */
     FLOW_END(f);
     compacting_end(c, c->result);
 }

@@ -19,6 +19,8 @@ static const char usage[] =
     "  storage format -t CLUSTER_ID -c FILE\n"
     "  storage random-uuid | info | version-mapping | feature-dependencies\n"
     "      Prepare log directories; the words and flags of kafka-storage.sh.\n"
+    "  storage drain DIR\n"
+    "      Bring the journal of a server that is down into Kafka's files.\n"
     "\n"
     "  log dump [OPTION]... FILE...\n"
     "      Print segments, indexes, snapshots and checkpoints; the output of kafka-dump-log.sh.\n"
