@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "main/server.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -215,6 +216,17 @@ static int run(struct server *s, const struct config *settings, bool format_empt
     return s->exit_code;
 }
 
+/* Large frames and tail blocks come and go: memory that the allocator gave back to the system each time would be taken
+ * from it anew page by page, a fault for each. What it keeps is a small part of the smallest budget. */
+#define ALLOCATOR_KEEPS_BYTES (8 << 20)
+#define ALLOCATOR_MAPS_BYTES (4 << 20) /* larger ones are mapped, and unmapped, on their own */
+
+static void tune_allocator(void)
+{
+    mallopt(M_TRIM_THRESHOLD, ALLOCATOR_KEEPS_BYTES);
+    mallopt(M_MMAP_THRESHOLD, ALLOCATOR_MAPS_BYTES);
+}
+
 int server_main(int argc, char **argv)
 {
     struct words words = {0};
@@ -226,6 +238,7 @@ int server_main(int argc, char **argv)
 
     if (rc > 0)
         return rc - 1;
+    tune_allocator();
     telemetry = telemetry_new(&stderr_sink);
     struct load load = {
         .file = words.file,
