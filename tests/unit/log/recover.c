@@ -299,8 +299,7 @@ TEST(log_recover, a_clean_marker_is_not_believed_blindly)
     disk_put(d, LAST_TIME, padded.p, padded.n);
     check_opens_with(d, 13);
 
-    image_put(d, &image,
-              true); /* empty or missing indexes, of the last segment and of an old one */
+    image_put(d, &image, true); /* empty or missing indexes, of the last segment and of an old one */
     disk_put(d, LAST_INDEX, "", 0);
     disk_put(d, LAST_TIME, "", 0);
     check_opens_with(d, 13);
