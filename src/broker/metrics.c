@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/fetch_set.h"
 #include "broker/session.h"
 
 #define API_KEYS_MAX 128
@@ -20,6 +21,7 @@ struct metrics {
     struct histogram *times[API_KEYS_MAX];
     struct gauge *connections, *broker_state, *partitions, *leaders, *offline;
     struct gauge *memory[LEDGER_USES], *memory_limit, *memory_waiting;
+    struct gauge *fetch_sessions, *fetch_partitions;
     struct map topics;
 };
 
@@ -58,6 +60,10 @@ struct metrics *metrics_new(struct telemetry *t)
                                       "Most of it; three quarters of millrace.memory.bytes.");
     m->memory_waiting = telemetry_gauge(t, "millrace_memory_waiting_requests", "",
                                         "Requests that are not read until there is memory for them.");
+    m->fetch_sessions = telemetry_gauge(t, "kafka_server_fetchsessioncache_numincrementalfetchsessions", "",
+                                        "Fetch sessions that are open.");
+    m->fetch_partitions = telemetry_gauge(t, "kafka_server_fetchsessioncache_numincrementalfetchpartitionscached", "",
+                                          "Partitions that they follow.");
     return m;
 }
 
@@ -279,6 +285,10 @@ void metrics_gather(struct broker_shard *shard)
     m->memory_waiting->value = 0;
     LIST_EACH(it, &shard->ledger.waiting)
         m->memory_waiting->value++;
+    m->fetch_sessions->value = shard->fetch_session_count;
+    m->fetch_partitions->value = 0;
+    LIST_EACH(it, &shard->fetch_sessions)
+        m->fetch_partitions->value += container_of(it, struct fetch_set, in_cache)->count;
     m->offline->value = replicas_offline(shard->replicas);
     if (shard->index == 0)
         gather_dirs(shard->broker);

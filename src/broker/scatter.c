@@ -46,9 +46,15 @@ void scatter_add(struct scatter *s, uint32_t shard, void *item)
     part->items[part->count++] = item;
 }
 
+void scatter_include(struct scatter *s, uint32_t shard)
+{
+    s->parts[shard].included = true;
+}
+
 void scatter_everywhere(struct scatter *s)
 {
-    s->everywhere = true;
+    for (uint32_t i = 0; i < s->home->broker->shard_count; i++)
+        scatter_include(s, i);
 }
 
 /* On the part's shard. */
@@ -92,7 +98,7 @@ void scatter_run(struct scatter *s)
     s->left = 1;
     for (uint32_t i = 0; i < shard_count; i++) {
         struct scatter_part *part = &s->parts[i];
-        if (part->count == 0 && !s->everywhere)
+        if (part->count == 0 && !part->included)
             continue;
         s->left++;
         if (part->shard == s->home) {

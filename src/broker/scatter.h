@@ -23,6 +23,7 @@ struct scatter_part {
     struct broker_shard *shard; /* the owner's */
     void **items;               /* those that were added for this shard, in order */
     uint32_t count, capacity;
+    bool included;              /* it runs without items, too */
     struct arena arena;
     void *state;                /* of `run` */
 };
@@ -33,7 +34,6 @@ struct scatter {
     struct broker_shard *home;
     struct scatter_part *parts; /* one per shard; count 0 = not used */
     uint32_t left;
-    bool everywhere;
     void (*run)(struct scatter_part *part);
     void (*joined)(struct scatter *s);
     void *state;                /* of the request's handler */
@@ -44,7 +44,9 @@ struct scatter *scatter_new(struct request *r, void (*run)(struct scatter_part *
                             void (*joined)(struct scatter *s));
 /* Give `item` to `shard`. */
 void scatter_add(struct scatter *s, uint32_t shard, void *item);
-/* Every shard gets a part, also without items. */
+/* The shard gets a part, also without items. */
+void scatter_include(struct scatter *s, uint32_t shard);
+/* Every shard does. */
 void scatter_everywhere(struct scatter *s);
 /* Start. Without any part, `joined` runs at once. */
 void scatter_run(struct scatter *s);

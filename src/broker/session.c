@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "broker/connections.h"
+#include "broker/fetch_set.h"
 #include "broker/memory.h"
 #include "broker/metrics.h"
 #include "broker/scatter.h"
@@ -20,6 +21,7 @@ struct session {
     struct conn *conn;
     struct io_address peer;
     struct principal principal;
+    struct fetch_set *fetch; /* its fetch session (KIP-227) */
     struct guest *guest;  /* its place among the connections of its address */
     struct list requests; /* not answered, in order */
     uint64_t frame_bytes; /* of `requests` */
@@ -40,6 +42,11 @@ struct str session_host(const struct session *s)
 const struct broker_listener *session_listener(const struct session *s)
 {
     return s->listener;
+}
+
+struct fetch_set **session_fetch(struct session *s)
+{
+    return &s->fetch;
 }
 
 /* ---- requests in order ----------------------------------------------------------------------- */
@@ -282,6 +289,7 @@ static void session_gone(void *ctx)
         arena_deinit(&r->arena);
         free(r);
     }
+    fetch_session_end(s->fetch);
     guest_leave(s->guest);
     list_remove(&s->node);
     free(s);

@@ -3,6 +3,8 @@
 
 #include "broker/request.h"
 
+struct fetch_set;
+
 /* A listening socket of a shard. Every shard accepts for itself (SO_REUSEPORT when there are
  * several), so that the kernel spreads the connections. */
 struct broker_listener {
@@ -42,6 +44,7 @@ void session_answered(struct request *r, struct answer *a);
 const struct principal *session_principal(const struct session *s);
 struct str session_host(const struct session *s);
 const struct broker_listener *session_listener(const struct session *s);
+struct fetch_set **session_fetch(struct session *s); /* its fetch session; NULL none */
 /* No request of the shard begins any more. Completes when what has begun, and ends by itself, is answered, or after a
  * second: an idempotent producer that loses the answers to several batches cannot send them again to a broker that
  * starts anew, because a snapshot knows only the last one (as Kafka's). */

@@ -43,6 +43,8 @@ struct broker_shard {
     struct cleaner *cleaner;        /* NULL: log.cleaner.enable is false, or it does not run */
     struct list sessions;
     struct list listeners;          /* struct broker_listener */
+    struct list fetch_sessions;     /* struct fetch_set, the longest unused first */
+    int64_t fetch_session_count;
     struct io_address bound;        /* scratch of listening */
     struct producer_id_block producer_ids; /* left of this shard's block */
     uint32_t session_count;

@@ -81,6 +81,7 @@ static void make_shards(struct broker *b)
         s->authorizer = &authorizer_allow_all;
         s->metrics = metrics_new(s->telemetry);
         list_init(&s->sessions);
+        list_init(&s->fetch_sessions);
         list_init(&s->listeners);
         s->groups = groups_new(s);
     }

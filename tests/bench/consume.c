@@ -20,6 +20,7 @@ struct consumer {
     int fd, group;
     struct histogram received;
     struct fetch_request_topics_partitions *partitions; /* fetch_offset is the next one wanted */
+    int64_t *told;              /* by partition: the offset that the broker's session knows, if there is one */
     int partition_count;
 };
 
@@ -102,6 +103,22 @@ static uint64_t take_response(struct consumer *c, const struct fetch_response *r
     return bytes;
 }
 
+/* Put those that the fetch session (KIP-227) is to hear of first; how many they are. */
+static int32_t news_first(struct consumer *c, bool session)
+{
+    int32_t n = 0;
+
+    for (int i = 0; i < c->partition_count; i++) {
+        struct fetch_request_topics_partitions want = c->partitions[i];
+        if (session && c->told[want.partition] == want.fetch_offset)
+            continue;
+        c->told[want.partition] = want.fetch_offset;
+        c->partitions[i] = c->partitions[n];
+        c->partitions[n++] = want;
+    }
+    return n;
+}
+
 static void *consume(void *arg)
 {
     struct consumer *c = arg;
@@ -117,27 +134,23 @@ static void *consume(void *arg)
     topic.topic = str_of(load->plan.topic);
     topic.topic_id = load->topic_id;
     topic.partitions = c->partitions;
-    topic.partitions_count = c->partition_count;
     fetch_request_init(&request);
     request.replica_id = -1;
     request.max_wait_ms = FETCH_WAIT_MAX_MS;
     request.min_bytes = 1;
     request.max_bytes = FETCH_BYTES_MAX;
     request.topics = &topic;
-    request.topics_count = 1;
+    request.session_epoch = load->versions.fetch >= 7 ? 0 : -1;
     while (!atomic_load(&load->done)) {
+        topic.partitions_count = news_first(c, request.session_id != 0);
+        request.topics_count = topic.partitions_count > 0;
         if (!wire_call(c->fd, API_FETCH, load->versions.fetch, &request, &frame, &arena, &response))
             die("Fetch: the broker closed the connection");
         atomic_fetch_add_explicit(&load->consumed_bytes[c->group], take_response(c, &response),
                                   memory_order_relaxed);
-        /* The broker begins with the first that it is asked for; so that a full answer does not
-         * starve those behind, ask for them first next time. */
-        if (c->partition_count > 1) {
-            struct fetch_request_topics_partitions first = c->partitions[0];
-            memmove(&c->partitions[0], &c->partitions[1],
-                    (size_t)(c->partition_count - 1) * sizeof(first));
-            c->partitions[c->partition_count - 1] = first;
-        }
+        request.session_id = response.session_id;
+        if (request.session_epoch >= 0)
+            request.session_epoch = response.session_id == 0 ? 0 : request.session_epoch + 1;
     }
     free(frame.p);
     arena_deinit(&arena);
@@ -151,7 +164,8 @@ static void consumer_init(struct consumer *c, struct load *load, int group, int 
     c->load = load;
     c->group = group;
     c->partitions = calloc((size_t)load->plan.partitions, sizeof(*c->partitions));
-    if (c->partitions == NULL)
+    c->told = calloc((size_t)load->plan.partitions, sizeof(*c->told));
+    if (c->partitions == NULL || c->told == NULL)
         die("out of memory");
     for (int p = number; p < load->plan.partitions; p += (int)load->plan.consumers) {
         struct fetch_request_topics_partitions *want = &c->partitions[c->partition_count++];
@@ -210,6 +224,7 @@ void consumers_end(struct consumers *cs)
         pthread_join(c->thread, NULL);
         histogram_merge(&load->received, &c->received);
         free(c->partitions);
+        free(c->told);
     }
     for (int64_t g = 0; cs->count > 0 && g < load->plan.groups; g++) {
         uint64_t consumed = atomic_load(&load->consumed_bytes[g]);

@@ -81,14 +81,45 @@ static void take_partition(struct fetcher *f, struct fetch_slot *s,
     take_records(f, s, p->records);
 }
 
+/* The next Fetch is whole, and begins a new session in place of the old one. */
+static void begin_session(struct fetcher *f)
+{
+    f->session_epoch = 0;
+    for (uint32_t i = 0; i < f->count; i++)
+        f->slots[i].is_told = false;
+}
+
+/* The session is over, on whichever side. */
+static void forget_session(struct fetcher *f)
+{
+    f->session_id = 0;
+    begin_session(f);
+}
+
+static void take_session(struct fetcher *f, int32_t session_id)
+{
+    if (session_id == 0)
+        forget_session(f);
+    else if (f->session_epoch > 0 && session_id != f->session_id)
+        broken(f->rpc.client->world, "Fetch session %d was answered as %d", f->session_id, session_id);
+    else
+        f->session_epoch++;
+    f->session_id = session_id;
+}
+
 static void take_answer(struct fetcher *f)
 {
     const struct fetch_response *a = f->rpc.answer;
 
+    if (a->error_code == KERR_FETCH_SESSION_ID_NOT_FOUND && f->session_id != 0) {
+        forget_session(f); /* it has ended with its connection */
+        return;
+    }
     if (a->error_code != KERR_NONE) {
         expect_passing(f->rpc.client, "Fetch", a->error_code);
         return;
     }
+    take_session(f, a->session_id);
     for (int32_t t = 0; t < a->responses_count; t++) {
         for (int32_t p = 0; p < a->responses[t].partitions_count; p++) {
             const struct fetch_response_responses_partitions *one = &a->responses[t].partitions[p];
@@ -173,6 +204,8 @@ static void fetch_done(struct op *op, int64_t result)
 
     if (result == 0)
         take_answer(f);
+    else
+        forget_session(f);
     if (result == 0 && any_is_lost(f))
         ask_starts(f);
     else
@@ -189,26 +222,40 @@ void fetch_once(struct fetcher *f, struct client *c, struct peer *peer, struct o
     m.max_wait_ms = f->max_wait_ms;
     m.min_bytes = f->min_bytes;
     m.topics = topics;
-    m.topics_count = (int32_t)f->count;
+    m.session_id = f->session_id;
+    m.session_epoch = f->in_session ? f->session_epoch : -1;
     for (uint32_t i = 0; i < f->count; i++) {
         struct fetch_slot *s = &f->slots[i];
+        int32_t n = m.topics_count;
         s->floor = s->part->floor;
         s->start_low = s->part->start_low;
         s->is_lost = false;
-        fetch_request_topics_partitions_init(&partitions[i]);
-        partitions[i].partition = s->part->partition;
-        partitions[i].fetch_offset = s->position;
-        partitions[i].partition_max_bytes = f->partition_bytes_max;
-        fetch_request_topics_init(&topics[i]);
-        topics[i].topic = str_of(s->part->topic->name);
-        topics[i].topic_id = s->part->topic->id;
-        topics[i].partitions = &partitions[i];
-        topics[i].partitions_count = 1;
+        if (f->session_epoch > 0 && s->is_told && s->told == s->position)
+            continue;
+        s->is_told = f->in_session;
+        s->told = s->position;
+        fetch_request_topics_partitions_init(&partitions[n]);
+        partitions[n].partition = s->part->partition;
+        partitions[n].fetch_offset = s->position;
+        partitions[n].partition_max_bytes = f->partition_bytes_max;
+        fetch_request_topics_init(&topics[n]);
+        topics[n].topic = str_of(s->part->topic->name);
+        topics[n].topic_id = s->part->topic->id;
+        topics[n].partitions = &partitions[n];
+        topics[n].partitions_count = 1;
+        m.topics_count++;
     }
     f->waiter = op;
     f->peer = peer;
     op_init(&f->op, fetch_done);
     rpc_begin(&f->rpc, c, peer, API_FETCH, f->version, &m, &f->op);
+}
+
+void fetch_draw(struct fetcher *f, struct client *c)
+{
+    f->version = client_version(c, API_FETCH, 4, 18);
+    f->in_session = f->version >= 7 && client_below(c, 2) == 0;
+    forget_session(f);
 }
 
 void fetch_drop_dying(struct fetcher *f)
@@ -219,5 +266,14 @@ void fetch_drop_dying(struct fetcher *f)
         if (f->slots[i].part->topic->state == TOPIC_LIVES)
             f->slots[kept++] = f->slots[i];
     }
+    if (kept == f->count)
+        return;
     f->count = kept;
+    begin_session(f);
+}
+
+void fetch_drop_all(struct fetcher *f)
+{
+    f->count = 0;
+    begin_session(f);
 }

@@ -13,6 +13,8 @@ struct fetch_slot {
     int64_t floor;          /* of the high watermark when it was asked */
     int64_t start_low;      /* T11: the start was known to be this at least when it was asked */
     int64_t high_watermark; /* of the last answer; -1 = none yet */
+    int64_t told;           /* the position that the fetch session knows, if it knows the slot */
+    bool is_told;
 };
 
 struct fetcher {
@@ -23,6 +25,8 @@ struct fetcher {
     struct fetch_slot slots[FETCH_PARTITIONS_MAX];
     uint32_t count;
     int16_t version;
+    bool in_session;        /* it keeps a fetch session (KIP-227), from version 7 on; drawn with the version */
+    int32_t session_id, session_epoch;
     int32_t max_wait_ms, min_bytes, partition_bytes_max;
     uint64_t records;       /* read so far */
 };
@@ -30,5 +34,8 @@ struct fetcher {
 /* Ask once for everything in `slots`, and for the starts of those whose records are gone. Completes with 0 when an answer was
  * taken, also one that says "not now"; or with trouble. */
 void fetch_once(struct fetcher *f, struct client *c, struct peer *peer, struct op *op);
+/* Draw how it asks from now on: version, with a session or without. */
+void fetch_draw(struct fetcher *f, struct client *c);
 /* Partitions whose topics go away are dropped from the slots. */
 void fetch_drop_dying(struct fetcher *f);
+void fetch_drop_all(struct fetcher *f);

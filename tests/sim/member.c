@@ -218,7 +218,7 @@ static void member_run(struct flow *f)
                 take_find(m);
         }
         if (m->coordinator_known && !m->joined) {
-            m->fetch.count = 0;
+            fetch_drop_all(&m->fetch);
             FLOW_WAIT(f, "join", begin_join(m));
             if (f->result < 0)
                 lost_touch(m);
@@ -291,7 +291,7 @@ struct member *member_new(struct world *w, uint32_t number)
     m->first_find = true;
     m->join_version = client_version(c, API_JOIN_GROUP, 2, 9);
     m->rebalance_ms = 300 + (int32_t)client_below(c, 1200);
-    m->fetch.version = client_version(c, API_FETCH, 4, 18);
+    fetch_draw(&m->fetch, c);
     m->fetch.max_wait_ms = 20;
     m->fetch.min_bytes = 1;
     m->fetch.partition_bytes_max = 1 << 20;

@@ -126,7 +126,7 @@ void member_sync_take(struct member *m)
     struct bytes in = answer->assignment;
     int rc;
 
-    m->fetch.count = 0;
+    fetch_drop_all(&m->fetch);
     if (answer->error_code != KERR_NONE) {
         member_error(m, "SyncGroup", answer->error_code);
         return;

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build" / "mutants"
 SEEDS = 2000
 SIM = "tests/sim_node"
+FETCH = "tests/unit_broker broker_fetch*"
 JOURNAL = "tests/unit_log journal*"  # the tests of that name
 
 # What each one does, and who is asked to notice it.
@@ -53,6 +54,8 @@ MUTANTS = {
     "BROKER_ACKS_ONE_AT_ONCE": ("acks=1 is answered when the batch is in memory", SIM),
     "BROKER_DELETES_BEFORE_DURABLE": ("DeleteRecords is answered before the start is durable", SIM),
     "BROKER_READS_PAST_WATERMARK": ("readers see what is not durable yet", SIM),
+    "BROKER_FETCH_MISSES_MOVES": ("a fetch session does not look again at what has moved", FETCH),
+    "BROKER_FETCH_TELLS_ONCE": ("a fetch session forgets records that the client has not taken", FETCH),
     "BROKER_PUBLISH_AT_ONCE": ("a shard opens a directory that another has yet to set aside", SIM),
     "BROKER_FAILED_DIR_GOES_ON": ("nobody hears of a log directory that has failed", "tests/unit_broker"),
     "NETWORK_UNORDERED": ("answers leave as they come", SIM),

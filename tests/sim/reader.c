@@ -64,7 +64,7 @@ struct reader *reader_new(struct world *w, uint32_t number)
     ASSERT(r != NULL);
     snprintf(name, sizeof name, "reader-%u", number);
     client_init(&r->client, w, name, true);
-    r->fetch.version = client_version(&r->client, API_FETCH, 4, 18);
+    fetch_draw(&r->fetch, &r->client);
     r->stride = 1 + (uint32_t)client_below(&r->client, 3);
     r->peer = client_connect(&r->client, 400 + (int64_t)client_below(&r->client, 600), 1);
     return r;

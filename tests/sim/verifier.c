@@ -112,8 +112,8 @@ static void check_configs(struct verifier *v)
 
 static void next_parts(struct verifier *v)
 {
-    v->fetch.count = 0;
-    v->fetch.version = client_version(&v->client, API_FETCH, 4, 18);
+    fetch_drop_all(&v->fetch);
+    fetch_draw(&v->fetch, &v->client);
     while (v->at < v->part_count && v->fetch.count < FETCH_PARTITIONS_MAX)
         v->fetch.slots[v->fetch.count++] = (struct fetch_slot){.part = v->parts[v->at++], .high_watermark = -1};
 }

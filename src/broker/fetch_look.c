@@ -1,0 +1,365 @@
+/* A pass of a Fetch over what is due on one shard.
+ *
+ *   due ──► looked at ──┬─ an error, something to read or to tell ──► due, until the client has moved on
+ *    ▲                  └─ nothing ──────────────────────────────────► quiet, watches its replica ─┐
+ *    └──────────────────────────────────── its mark has moved ◄────────────────────────────────────┘
+ */
+#include "broker/fetch_set.h"
+#include "broker/metrics.h"
+
+static const struct fetch_pass *pass_of(const struct scatter_part *part)
+{
+    return part->scatter->state;
+}
+
+static struct fetch_side *side_of(const struct scatter_part *part)
+{
+    return &pass_of(part)->set->sides[part->shard->index];
+}
+
+/* ---- what moves ------------------------------------------------------------------------------- */
+
+static void wake_arrived(struct io *io, struct io_message *m)
+{
+    fetch_woken(container_of(m, struct fetch_side, wake));
+}
+
+/* By message also on the own shard, because this is called from within the replica. */
+static void item_moved(struct replica_watch *w)
+{
+    struct fetch_item *item = container_of(w, struct fetch_item, watch);
+    struct fetch_side *side = item->side;
+
+#ifndef MUTANT_BROKER_FETCH_MISSES_MOVES
+    if (!list_linked(&item->due))
+        list_add_tail(&side->due, &item->due);
+#endif
+    side->moved = true;
+    if (!side->armed)
+        return;
+    side->armed = false;
+    side->posted++;
+    side->wake.run = wake_arrived;
+    io_post(side->shard->io, side->set->home->index, &side->wake);
+}
+
+static void item_watch(struct fetch_item *item, struct replica *replica)
+{
+    if (list_linked(&item->watch.node))
+        return;
+    item->watch.moved = item_moved;
+    replica_watch(replica, &item->watch);
+}
+
+static void item_leave(struct fetch_item *item)
+{
+    replica_watch_cancel(&item->watch);
+    if (list_linked(&item->due))
+        list_remove(&item->due);
+}
+
+void fetch_side_leave(struct fetch_side *side)
+{
+    LIST_EACH(it, &side->items)
+        item_leave(container_of(it, struct fetch_item, in_side));
+}
+
+/* ---- the end of a pass ------------------------------------------------------------------------ */
+
+static int64_t mark_of(const struct fetch_pass *pass, const struct replica *replica)
+{
+#ifdef MUTANT_BROKER_READS_PAST_WATERMARK
+    return log_end(replica_log(replica));
+#endif
+    return pass->isolation == READ_COMMITTED ? replica_last_stable_offset(replica)
+                                             : replica_high_watermark(replica);
+}
+
+/* The part has enough to be sent, or must not wait. */
+static bool part_is_enough(const struct fetch_pass *pass, const struct fetch_part *p)
+{
+    return p->failed || p->full || pass->last || p->bytes >= pass->min_bytes;
+}
+
+/* What has something to send is watched as well: it may get more. */
+static void watch_results(struct scatter_part *part)
+{
+    const struct fetch_part *p = part->state;
+
+    LIST_EACH(it, &p->results) {
+        const struct fetch_result *result = container_of(it, struct fetch_result, node);
+        item_watch(result->item, result->replica);
+        if (replica_log(result->replica) == NULL || mark_of(pass_of(part), result->replica) != result->read.limit)
+            side_of(part)->moved = true;
+    }
+}
+
+static void part_read_ended(struct scatter_part *part)
+{
+    struct fetch_part *p = part->state;
+    struct fetch_side *side = side_of(part);
+
+    if (--p->reading > 0)
+        return;
+    if (!part_is_enough(pass_of(part), p)) {
+        watch_results(part);
+        p->again = side->moved;
+        /* A wake that has not come home yet will make the next pass. */
+        side->armed = !side->moved && side->posted == side->received;
+    }
+    scatter_part_done(part);
+}
+
+/* ---- read ------------------------------------------------------------------------------------- */
+
+static void result_release(struct fetch_result *result)
+{
+    log_spans_release(&result->spans);
+    replica_release(result->replica);
+    list_remove(&result->node);
+}
+
+static void item_fail(struct scatter_part *part, struct fetch_item *item, enum kerr error)
+{
+    struct fetch_part *p = part->state;
+
+    item->error = error;
+    if (item->result != NULL)
+        result_release(item->result);
+    item->result = NULL;
+    p->failed = true;
+    metrics_fetch_failed(part->shard, item->name);
+}
+
+static void aborted_done(struct op *op, int64_t result)
+{
+    struct fetch_result *r = container_of(op, struct fetch_result, op);
+    struct scatter_part *part = r->part;
+
+    if (result < 0)
+        item_fail(part, r->item, KERR_KAFKA_STORAGE_ERROR);
+    else
+        r->aborted_count = result;
+    part_read_ended(part);
+}
+
+/* The spans are there: count them, and say which transactions in them were aborted. */
+static void result_read(struct fetch_result *result)
+{
+    struct scatter_part *part = result->part;
+    struct fetch_item *item = result->item;
+    struct fetch_part *p = part->state;
+    struct log *log = replica_log(result->replica);
+
+    if (log == NULL) { /* it was closed or deleted while it was read, or its directory has failed */
+        item_fail(part, item, replica_absence(part->shard->replicas, item->topic_id, item->partition));
+        part_read_ended(part);
+        return;
+    }
+    p->bytes += result->spans.total_bytes;
+    if (pass_of(part)->isolation != READ_COMMITTED || result->spans.total_bytes == 0 || log_never_aborted(log)) {
+        part_read_ended(part);
+        return;
+    }
+    op_init(&result->op, aborted_done);
+    log_aborted_between(log, result->read.offset, result->read.limit, &part->arena, &result->aborted, &result->op);
+}
+
+static void cold_done(struct op *op, int64_t result)
+{
+    struct fetch_result *r = container_of(op, struct fetch_result, op);
+    struct scatter_part *part = r->part;
+    struct fetch_part *p = part->state;
+
+    p->reserved_bytes -= r->read.max_bytes;
+    if (result >= 0) {
+        result_read(r);
+        return;
+    }
+    if (result == -ERANGE) /* the log's start has moved past it meanwhile */
+        item_fail(part, r->item, KERR_OFFSET_OUT_OF_RANGE);
+    else
+        item_fail(part, r->item, result == ERR_CORRUPT ? KERR_CORRUPT_MESSAGE : KERR_KAFKA_STORAGE_ERROR);
+    part_read_ended(part);
+}
+
+static void item_read(struct scatter_part *part, struct fetch_item *item, struct replica *replica,
+                      uint32_t bytes_max)
+{
+    struct fetch_part *p = part->state;
+    struct fetch_result *result = arena_take(&part->arena, sizeof *result);
+    const struct fetch_pass *pass = pass_of(part);
+
+    result->item = item;
+    result->part = part;
+    result->replica = replica;
+    result->aborted_count = pass->isolation == READ_COMMITTED ? 0 : -1;
+    result->read = (struct log_read){
+        .offset = item->offset,
+        .limit = mark_of(pass, replica),
+        .max_bytes = bytes_max,
+        .first_whole = p->bytes + p->reserved_bytes == 0,
+        .arena = &part->arena,
+    };
+    replica_hold(replica);
+    list_add_tail(&p->results, &result->node);
+    item->result = result;
+    p->reading++;
+    if (log_read_tail(replica_log(replica), &result->read, &result->spans)) {
+        result_read(result);
+        return;
+    }
+    p->reserved_bytes += bytes_max;
+    op_init(&result->op, cold_done);
+    log_read_cold(replica_log(replica), &result->read, &result->spans, &result->op);
+}
+
+/* ---- look ------------------------------------------------------------------------------------- */
+
+/* A reader whose last record is not in this log (KIP-595, KIP-320). */
+static bool item_diverges(struct fetch_item *item, const struct log *log)
+{
+    if (item->last_epoch < 0)
+        return false;
+    struct epoch_end end = log_epoch_end(log, item->last_epoch);
+    if (end.end_offset < 0 || (end.epoch >= item->last_epoch && end.end_offset >= item->offset))
+        return false;
+    item->diverging = end;
+    return true;
+}
+
+/* May the partition be read at this offset, by this reader? */
+static enum kerr item_check(const struct fetch_pass *pass, const struct fetch_item *item, struct replica *replica)
+{
+    enum kerr error = replication_check_leader(replica_replication(replica), item->leader_epoch);
+    const struct log *log = replica_log(replica);
+
+    if (error != KERR_NONE)
+        return error;
+    if (pass->reader >= 0) /* a broker that is not among the partition's replicas */
+        return item->leader_epoch >= 0 ? KERR_UNKNOWN_LEADER_EPOCH : KERR_NOT_LEADER_OR_FOLLOWER;
+    if (item->offset < log_start(log) || item->offset > log_end(log))
+        return KERR_OFFSET_OUT_OF_RANGE;
+    return KERR_NONE;
+}
+
+static uint32_t budget(const struct fetch_pass *pass, const struct fetch_part *p, int32_t partition_max)
+{
+    uint64_t taken = p->bytes + p->reserved_bytes;
+    uint64_t left = pass->max_bytes > taken ? pass->max_bytes - taken : 0;
+
+    return partition_max < 0 ? 0 : (uint64_t)partition_max < left ? (uint32_t)partition_max : (uint32_t)left;
+}
+
+/* There is something to say about it. */
+static void item_stays_due(struct scatter_part *part, struct fetch_item *item, struct list *seen)
+{
+    struct fetch_part *p = part->state;
+
+    list_add_tail(seen, &item->due);
+    item->next_seen = NULL;
+    *p->seen_end = item;
+    p->seen_end = &item->next_seen;
+}
+
+/* Look at an item that is in no list. It stays due, behind those that are left unread, or becomes quiet. */
+static void item_look(struct scatter_part *part, struct fetch_item *item, struct list *seen)
+{
+    const struct fetch_pass *pass = pass_of(part);
+    struct fetch_part *p = part->state;
+    struct replica *replica = replica_find(part->shard->replicas, item->topic_id, item->partition);
+
+    replica_watch_cancel(&item->watch);
+    item->high_watermark = item->last_stable_offset = item->log_start = -1;
+    item->diverging = (struct epoch_end){.epoch = -1, .end_offset = -1};
+    item->error = replica == NULL ? replica_absence(part->shard->replicas, item->topic_id, item->partition)
+                                  : item_check(pass, item, replica);
+    if (item->error != KERR_NONE) {
+        item_fail(part, item, item->error);
+        item_stays_due(part, item, seen);
+        return;
+    }
+    struct log *log = replica_log(replica);
+    item->high_watermark = replica_high_watermark(replica);
+    item->last_stable_offset = replica_last_stable_offset(replica);
+    item->log_start = log_start(log);
+    if (item_diverges(item, log)) {
+        p->failed = true; /* to be answered at once */
+        item_stays_due(part, item, seen);
+        return;
+    }
+    if (item->offset >= mark_of(pass, replica)) {
+        item_watch(item, replica);
+        if (item->told_high_watermark != item->high_watermark || item->told_log_start != item->log_start)
+            item_stays_due(part, item, seen);
+        return;
+    }
+    uint32_t bytes_max = budget(pass, p, item->bytes_max);
+    if (bytes_max == 0 && p->bytes + p->reserved_bytes > 0) {
+        p->full = true;
+        list_add_tail(&item->side->due, &item->due);
+        return;
+    }
+    item_stays_due(part, item, seen);
+    item_read(part, item, replica, bytes_max);
+}
+
+/* The client has asked for these anew: with another offset, for the first time, or no more. */
+static void take_touched(struct scatter_part *part, struct fetch_side *side)
+{
+    for (uint32_t i = 0; i < part->count; i++) {
+        struct fetch_item *item = part->items[i];
+        item_leave(item);
+        if (!item->leaving)
+            list_add_tail(&side->due, &item->due);
+    }
+}
+
+static void release_results(struct scatter_part *part)
+{
+    const struct fetch_part *p = part->state;
+
+    if (p == NULL)
+        return;
+    LIST_EACH(it, &p->results)
+        result_release(container_of(it, struct fetch_result, node));
+}
+
+void fetch_look(struct scatter_part *part)
+{
+    struct fetch_side *side = side_of(part);
+    struct list seen = LIST_INIT(seen), due = LIST_INIT(due);
+    struct fetch_part *p;
+
+    release_results(part);
+    arena_reset(&part->arena); /* of the pass before */
+    p = arena_take(&part->arena, sizeof *p);
+    part->state = p;
+    list_init(&p->results);
+    p->seen_end = &p->seen;
+    p->reading = 1;
+    side->armed = side->moved = false;
+    if (pass_of(part)->first)
+        take_touched(part, side);
+    list_move_all(&due, &side->due);
+    for (struct list *node; (node = list_take_head(&due)) != NULL;) {
+        struct fetch_item *item = container_of(node, struct fetch_item, due);
+        item->result = NULL;
+        item_look(part, item, &seen);
+    }
+#ifndef MUTANT_BROKER_FETCH_TELLS_ONCE
+    list_move_all(&side->due, &seen);
+#endif
+    part_read_ended(part);
+}
+
+void fetch_release(struct scatter_part *part)
+{
+    release_results(part);
+    if (!pass_of(part)->alone) {
+        scatter_part_done(part);
+        return;
+    }
+    fetch_side_leave(side_of(part));
+    scatter_part_done_after(part); /* behind a wake that may be on its way */
+}
