@@ -5,7 +5,8 @@ Usage: settings_check.py SOURCE_DIR
 
 A row of src/config/*.tsv that is marked `acts` is read somewhere: its id stands in a source file outside of
 src/config, or in one there that answers other rooms' questions (not in those that only compare settings with each
-other), or it gives the default of a topic's or group's setting that acts.
+other), or it gives the default of a topic's or group's setting that acts. What producers, consumers and admins have in
+common, src/client/settings.c reads by name.
 """
 
 import pathlib
@@ -13,6 +14,7 @@ import re
 import sys
 
 ONLY_COMPARE = {"check.c", "order.c"}
+CLIENTS = {"producer", "consumer", "admin"}
 
 
 def read_table(path):
@@ -27,13 +29,19 @@ def read_ids(src):
     ids = set()
     for path in src.rglob("*.[ch]"):
         if path.parent.name != "config" or (path.suffix == ".c" and path.name not in ONLY_COMPARE):
-            ids |= set(re.findall(r"\b(?:BROKER|TOPIC|GROUP|CLIENT_METRICS)_[A-Z0-9_]+\b",
+            ids |= set(re.findall(r"\b(?:BROKER|TOPIC|GROUP|CLIENT_METRICS|PRODUCER|CONSUMER|ADMIN)_[A-Z0-9_]+\b",
                                   path.read_text(encoding="utf-8")))
     return ids
 
 
+def read_common_names(src):
+    """The names in quotes of the file that reads the settings of all clients."""
+    return set(re.findall(r'"([a-z][a-z.]+)"', (src / "client" / "settings.c").read_text(encoding="utf-8")))
+
+
 def check(src):
     ids = read_ids(src)
+    common = read_common_names(src)
     given = set()  # broker settings behind one of a topic or group that acts
     acting = []
     for path in sorted((src / "config").glob("*.tsv")):
@@ -45,7 +53,9 @@ def check(src):
     problems = []
     for path, row in acting:
         identifier = path.stem.upper() + "_" + re.sub("[^A-Z0-9]", "_", row["name"].upper())
-        if identifier not in ids and not (path.stem == "broker" and row["name"] in given):
+        known = identifier in ids or (path.stem == "broker" and row["name"] in given) \
+            or (path.stem in CLIENTS and row["name"] in common)
+        if not known:
             problems.append(f"{path.name}: {row['name']} is marked as acting, but nothing reads {identifier}")
         if not row["help"]:
             problems.append(f"{path.name}: {row['name']} is marked as acting, but has no line of help")

@@ -29,6 +29,7 @@ struct client_settings {
     bool bootstrap_controllers;         /* they are controllers: bootstrap.controllers (KIP-919) */
     struct str client_id;
     struct str client_rack;             /* null or empty: none */
+    bool check_cluster;                 /* metadata.cluster.check.enable: say whom a connection is meant for */
     int64_t request_timeout_ms;
     int64_t reconnect_backoff_ms, reconnect_backoff_max_ms;
     int64_t retry_backoff_ms, retry_backoff_max_ms;
@@ -100,21 +101,29 @@ struct client_call {
     int64_t timeout_ms;         /* from client_send to the answer; 0 = request.timeout.ms */
     bool no_answer;             /* Produce with acks=0: completes when it was sent */
 
-    int16_t version;            /* that was sent; of a failure too, once known */
-    int32_t node_id;            /* who was asked; -1 nobody */
+    int16_t version;            /* that was sent; of a failure too, once known; -1 */
+    int32_t node_id;            /* who was asked; -1 nobody, or one whose id is not known yet */
+    int16_t lookup_error;       /* enum kerr: why the coordinator was refused, with -EACCES */
     bool sent;                  /* some byte may have left: after trouble the node may have acted (indefinite) */
     void *response;             /* the API's response struct; its text and records point into the answer */
 
     struct arena arena;         /* private from here on */
     struct peer_call wire;
     struct list node;
-    struct io_timer timer;
+    struct io_timer timer;      /* of the limit, while it waits; then of its end */
     struct client *client;
+    struct client_link *link;   /* that it waits for, or was given to */
+    int64_t deadline_ns;
+    int64_t result;
+    uint8_t phase;
 };
 
 /* Send it when its target is known and connected. Trouble: -ETIMEDOUT, -ECONNRESET and the like, ERR_VERSION
- * (the node does not speak the API in these versions), ERR_CORRUPT, ERR_LIMIT, ERR_CLOSED, -ECANCELED, -ENOENT
- * (no such node). A COORDINATOR or CONTROLLER error inside the response makes the client look for it anew before
+ * (the node does not speak the API in these versions), -EINVAL (the request cannot be said in the version that was
+ * chosen), ERR_CORRUPT, ERR_LIMIT, ERR_CLOSED, -ECANCELED, -ENOENT (no such node), -EACCES (`lookup_error`: there will
+ * be no coordinator). To CLIENT_NODE a call ends, unsent, with the first try to connect that fails: the caller may know a
+ * better one meanwhile. To other targets it goes on looking until its limit. Calls to one node are sent in the order of
+ * client_send. A COORDINATOR or CONTROLLER error inside the response makes the client look for it anew before
  * the next call, and is the caller's to handle. */
 void client_send(struct client *c, struct client_call *call);
 /* Ask that it end early: completes with -ECANCELED, or as it ends. */
@@ -178,7 +187,7 @@ void client_refresh(struct client *c);
 void client_hint(struct client *c, struct str topic, int32_t partition, int32_t leader, int32_t leader_epoch,
                  struct str host, uint16_t port);
 
-/* Told once per turn in which something of the metadata has changed. */
+/* Told once per turn in which something of the metadata has changed, or was confirmed. */
 struct client_watch {
     void (*changed)(struct client_watch *w);
     struct list node; /* private */

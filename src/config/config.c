@@ -55,6 +55,11 @@ struct config *config_copy(const struct config *c)
     return copy;
 }
 
+const struct config_table *config_table_of(const struct config *c)
+{
+    return c->table;
+}
+
 /* Smaller wins. The protocol's numbers are in this order, but for the last one. */
 static uint32_t rank(enum config_source source)
 {

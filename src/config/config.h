@@ -1,6 +1,6 @@
 /* config/config.h - settings with Kafka's names, from tables.
  *
- * A table (broker, topic, group, client_metrics) lists each setting once: name, type, default, what is valid, how
+ * A table (broker, topic, producer, ...) lists each setting once: name, type, default, what is valid, how
  * it may change. A `struct config` is a set of values over a table; it answers typed questions by
  * the setting's id (generated: BROKER_LOG_SEGMENT_BYTES for log.segment.bytes, TOPIC_RETENTION_MS
  * for retention.ms).
@@ -51,7 +51,7 @@ struct config_table {
     uint32_t count;
 };
 extern const struct config_table broker_settings, topic_settings, group_settings,
-    client_metrics_settings;
+    client_metrics_settings, producer_settings, consumer_settings, admin_settings;
 
 /* Id of a setting in its table, or -1. */
 int setting_find(const struct config_table *table, struct str name);
@@ -93,6 +93,7 @@ enum config_source {
 struct config *config_new(const struct config_table *table);
 void config_free(struct config *c);
 struct config *config_copy(const struct config *c);
+const struct config_table *config_table_of(const struct config *c);
 
 /* Set by name, at a level; `value` null removes the level's value. -ENOENT unknown name, -EINVAL
  * bad value, or a dynamic level that the setting's mode does not allow; `f` says which. The value is

@@ -210,14 +210,26 @@ static bool is_duration(struct str s)
     return any && rest.n == 0;
 }
 
-static int check_share_offset_reset(const struct setting *s, struct str value, struct fail *f)
+static bool is_offset_reset(struct str value)
 {
     struct str prefix = STR("by_duration:");
 
     if (str_equal(value, STR("latest")) || str_equal(value, STR("earliest")))
+        return true;
+    return str_starts(value, prefix) && is_duration((struct str){value.p + prefix.n, value.n - prefix.n});
+}
+
+/* Of consumers; groups that share have no `none`. */
+static int check_offset_reset(const struct setting *s, struct str value, struct fail *f)
+{
+    if (str_equal(value, STR("none")) || is_offset_reset(value))
         return 0;
-    if (str_starts(value, prefix) &&
-        is_duration((struct str){value.p + prefix.n, value.n - prefix.n}))
+    return fail_value(f, s, value, "It must be latest, earliest, none or by_duration:PnDTnHnMn.nS");
+}
+
+static int check_share_offset_reset(const struct setting *s, struct str value, struct fail *f)
+{
+    if (is_offset_reset(value))
         return 0;
     return fail_value(f, s, value, "It must be latest, earliest or by_duration:PnDTnHnMn.nS");
 }
@@ -233,6 +245,7 @@ static int check_own_rule(const struct setting *s, struct str rule, struct str v
         {"quorum-voters", check_quorum_voters},
         {"quorum-servers", check_host_ports},
         {"host-port", check_host_port},
+        {"offset-reset", check_offset_reset},
         {"share-offset-reset", check_share_offset_reset},
     };
 

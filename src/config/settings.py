@@ -28,8 +28,8 @@ def read_table(path):
     with open(path, encoding="utf-8") as lines:
         header = next(lines).rstrip("\n").split("\t")
         extra = header[4] if len(header) == len(COLUMNS) else None
-        if header != [extra if column is None else column for column in COLUMNS] \
-                or extra not in ("change", "broker_keys"):
+        if header != [column or extra for column in COLUMNS if column or extra] \
+                or extra not in ("change", "broker_keys", None):
             fail(path, 1, "the columns are not those that settings.py knows")
         for number, line in enumerate(lines, 2):
             line = line.rstrip("\n")

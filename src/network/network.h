@@ -95,21 +95,44 @@ bool conn_is_open(const struct conn *c);
  * with back-off (exponential, jitter +-20%) after it ended, for whatever reason. */
 struct peer;
 
+/* For who has something to say first on every connection, and chooses by the answer what to send next. Such a one
+ * asks for connections by peer_connect and sends between `opened` and `closed` only: no call waits for another
+ * connection. Both come from the loop, never inside a call; inside each, everything but freeing may be done. */
+struct peer_hooks {
+    void (*opened)(void *ctx);
+    /* It has ended, or could not be made: `error` says why, and all its calls have ended. Not after peer_close. */
+    void (*closed)(void *ctx, int error);
+};
+
 struct peer_settings {
     struct io_address address;
     struct str client_id;          /* copied */
     int64_t backoff_ms, backoff_max_ms;
     int64_t request_timeout_ms;    /* from sending to the answer's last byte: then the connection
                                       closes, and all that was sent on it ends. Also the most
-                                      that a call waits to be sent, and that connecting takes */
+                                      that a call waits to be sent */
+    int64_t setup_timeout_ms;      /* what connecting may take: doubles with each time that it was too short, */
+    int64_t setup_timeout_max_ms;  /* up to this, jitter +-20% (KIP-601); 0 = request_timeout_ms, always */
     uint32_t frame_bytes_max;
     uint32_t in_flight_max;        /* >= 1 */
+    const struct peer_hooks *hooks; /* NULL; outlives the peer */
+    void *ctx;
 };
 
+/* NULL without memory. */
 struct peer *peer_new(struct io *io, struct telemetry *t, const struct peer_settings *settings);
 /* Calls end with ERR_CLOSED, or with the trouble that came first; frees it. May be called where a
  * call ends; once. */
 void peer_close(struct peer *p, struct op *op);
+
+/* Connect, when the back-off is over; nothing where it is connected, or tries to. */
+void peer_connect(struct peer *p);
+/* End the connection, as trouble would: its calls end with `error`. Nothing where there is none. */
+void peer_drop(struct peer *p, int error);
+/* For the next connection. */
+void peer_set_address(struct peer *p, const struct io_address *address);
+/* No try begins before this; 0 or past: at once. */
+int64_t peer_backoff_until_ns(const struct peer *p);
 
 /* A request on its way. Embedded by the caller; lives until `op` completes. */
 struct peer_call {
@@ -117,12 +140,17 @@ struct peer_call {
                               ERR_CORRUPT (no answer to what was asked), ERR_LIMIT, ERR_CLOSED ...
                               Whether the peer acted is then unknown unless `sent` is false */
     int16_t api_key, api_version;
+    bool no_answer;        /* none will come (Produce with acks=0): completes with 0 when it was sent */
+    int64_t deadline_ns;   /* by which it ends; 0 = by request_timeout_ms */
     bool sent;             /* some byte may have left */
     struct buf *answer;    /* one reference for the caller: buf_unref; NULL after trouble */
     struct bytes body;     /* the answer behind its header */
     struct list node;      /* private */
+    struct io_span *spans; /* the caller's, or the whole request below */
+    uint32_t span_count;
     struct buf *request;
     int32_t correlation_id;
+    bool abandoned;
     struct io_timer timer;
     struct peer *peer;
 };
@@ -131,3 +159,9 @@ struct peer_call {
  * table; the header is made here (header versions by that table). Where a call ends by
  * peer_close, or after it: ends with ERR_CLOSED. */
 void peer_send(struct peer *p, struct peer_call *call, struct bytes body);
+/* As peer_send, from where the body lies: in spans[1] .. spans[count - 1], at most 2 GiB together; spans[0] is the
+ * peer's, for length and header. All of it stays until `op` completes. */
+void peer_send_spans(struct peer *p, struct peer_call *call, struct io_span *spans, uint32_t count);
+/* The caller wants no answer any more: the call completes with -ECANCELED, later, and as soon as its memory is not
+ * needed; where it ends meanwhile, as it ends. The connection stays: an answer that comes is dropped. */
+void peer_cancel(struct peer_call *call);

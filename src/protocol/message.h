@@ -116,6 +116,10 @@ size_t message_struct_bytes(const struct message *message);
  * version has, and tagged fields only where they differ from their defaults. */
 void message_print(const struct message *message, int16_t version, const void *m, struct text *out);
 
+/* Whether a field errorCode of it, at any depth, holds `code`. For who must know that an answer says "not me" without
+ * knowing each API. */
+bool message_has_error(const struct message *message, int16_t version, const void *m, int16_t code);
+
 /* Equal in every field, whatever the version. */
 bool message_equal(const struct message *message, const void *a, const void *b);
 
