@@ -1,7 +1,6 @@
 /* consumer_protocol.c - subscriptions and assignments with their leading version. */
 #include "assignor/consumer_protocol.h"
-
-#include <stdlib.h>
+#include "assignor/sort.h"
 
 #define VERSION_BYTES 2
 
@@ -78,13 +77,6 @@ static int compare_owned(const void *a, const void *b)
     return str_compare(x->topic, y->topic);
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 /* A sorted copy of `count` elements; NULL beyond the arena's limit. */
 static void *sorted_copy(const void *from, int32_t count, size_t element_bytes,
                          int (*compare)(const void *, const void *), struct arena *arena)
@@ -112,7 +104,7 @@ int subscription_write(const struct consumer_protocol_subscription *subscription
         struct consumer_protocol_subscription_owned_partitions *o = &s.owned_partitions[i];
 
         o->partitions = sorted_copy(o->partitions, o->partitions_count, sizeof(*o->partitions),
-                                    compare_numbers, arena);
+                                    sort_compare_i32, arena);
         if (o->partitions == NULL)
             return ERR_LIMIT;
     }
