@@ -39,6 +39,7 @@ public final class Driver {
         producers.addTo(commands);
         consumers.addTo(commands);
         admins.addTo(commands);
+        new Assignors().addTo(commands);
         commands.put("reset", args -> {
             producers.closeAll();
             consumers.closeAll();
