@@ -41,7 +41,7 @@ MUST int subscription_write(const struct consumer_protocol_subscription *subscri
 MUST int assignment_read(struct bytes in, struct arena *arena,
                          struct consumer_protocol_assignment *out);
 
-/* Write an assignment in `version`, as it is given; as subscription_write. A leader writes to each
- * member in the version of that member's subscription, or in 0: they differ in nothing. */
+/* Write an assignment in `version`, as it is given; as subscription_write. The versions differ in
+ * nothing but their number, and everybody reads all: a leader takes CONSUMER_PROTOCOL_VERSION. */
 MUST int assignment_write(const struct consumer_protocol_assignment *assignment, int16_t version,
                           struct arena *arena, struct bytes *out);

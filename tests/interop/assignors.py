@@ -122,7 +122,8 @@ def read_assignment(data):
 
 
 def ours(text):
-    """What our program (tools/build asan tests/assignor_groups) says to all groups: {id: [[topic, partition]...]} of each."""
+    """What our program says to all groups: {id: [[topic, partition]...]} of each."""
+    check("assignor_groups is built", PROGRAM.exists(), "tools/build asan tests/assignor_groups")
     done = subprocess.run(["nice", PROGRAM], input=text, capture_output=True, text=True, timeout=120)
     equal("exit of assignor_groups", (done.returncode, done.stderr), (0, ""))
     results, members = [], {}

@@ -31,6 +31,22 @@ TEST(sticky, takes_only_what_a_new_member_needs)
     party_deinit(&p);
 }
 
+/* Two could keep one more than the others: the one that a Java leader's HashMap names first does. */
+TEST(sticky, lets_keep_more_whom_a_java_leader_would)
+{
+    struct party p;
+
+    party_init(&p);
+    party_topic(&p, "t", 4, NULL);
+    party_had(&p, party_member(&p, "a", "t"), "t/0,1", 4);
+    party_had(&p, party_member(&p, "p", "t"), "t/2,3", 4);
+    party_member(&p, "b", "t");
+    CHECK_TEXT(party_assign(&p, ASSIGNOR_STICKY), "a: t/0\n"
+                                                  "p: t/2,3\n"
+                                                  "b: t/1\n");
+    party_deinit(&p);
+}
+
 /* Two claims: that of the newer generation counts, whoever is asked first. */
 TEST(sticky, believes_the_newer_generation)
 {
