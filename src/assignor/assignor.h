@@ -7,11 +7,11 @@
  *   members: what they want,     ├─► assignor_assign ─► an assignment for each member
  *   what they had, where they are┘
  *
- *   A1  Every partition of a topic that a member wants is given to exactly one member that wants
- * the topic. (cooperative-sticky: to at most one, see A3.) A2  No member gets a topic that it does
- * not want, or a partition that there is not. A3  cooperative-sticky gives no partition to a new
- * owner while an old one may still have it: it is withheld, the old owner sees that it lost it, and
- * joins again.
+ *   A1  Every partition of a topic that a member wants is given to exactly one member that wants the topic
+ *       (cooperative-sticky: to at most one, see A3).
+ *   A2  No member gets a topic that it does not want, or a partition that there is not.
+ *   A3  cooperative-sticky gives no partition to a new owner while an old one may still have it: it is withheld, the
+ *       old owner sees that it lost it, and joins again.
  *
  * Rule: the Java client's RangeAssignor, RoundRobinAssignor, StickyAssignor and
  * CooperativeStickyAssignor, 4.3 (KIP-54, KIP-341, KIP-429, KIP-792, KIP-881). The README says
