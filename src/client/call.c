@@ -95,10 +95,22 @@ static int take_answer(struct client_call *call)
 /* Nothing has left, and nobody has ended it: the next connection may take it. */
 static bool may_wait_again(const struct client_call *call, int64_t result)
 {
-    const struct client_link *l = call->link;
+    return result < 0 && !call->sent && result != -ECANCELED && call->client->closed == NULL &&
+           io_now_ns(call->client->io) < call->deadline_ns;
+}
 
-    return !call->sent && result != -ECANCELED && result != ERR_CLOSED && !l->retired &&
-           call->client->closed == NULL && io_now_ns(call->client->io) < call->deadline_ns;
+static void wait_again(struct client_call *call)
+{
+    struct client_link *l = call->link;
+
+    limit(call);
+    if (l->retired) {
+        call_place(call);
+    } else {
+        call->phase = CALL_WAITING;
+        list_add_tail(&l->again, &call->node);
+    }
+    link_call_over(l);
 }
 
 /* What was sent to it may be lost with it. */
@@ -120,11 +132,8 @@ static void wire_done(struct op *op, int64_t result)
     struct client_link *l = call->link;
 
     call->sent = call->wire.sent;
-    if (result < 0 && may_wait_again(call, result)) {
-        call->phase = CALL_WAITING;
-        list_add_tail(&l->again, &call->node);
-        limit(call);
-        link_call_over(l);
+    if (may_wait_again(call, result)) {
+        wait_again(call);
         return;
     }
     if (result == 0 && !call->no_answer)

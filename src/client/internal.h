@@ -3,14 +3,14 @@
  *   call.c          a call from client_send to its end
  *   link.c          one connection to one node; versions.c what is said first on it
  *   any.c           which node is asked when any will do; bootstrap, and bootstrap again
- *   metadata.c      what is asked for, and when; topics.c what is known
+ *   metadata.c      what is asked for, and when; taking.c what answers change of what is known: topics.c, brokers.c
  *   coordinators.c  who coordinates what
  *   health.c        how it goes
  *   client.c        life, watches
  *
- * A call stands in one list: of those without a target (client.unresolved), or of its link (waiting, again), or it is the
- * peer's. No function here runs a caller's completion but call_ended and wire_done (call.c), which are called from the loop;
- * `prepare` is the one thing of a caller that runs inside.
+ * A call stands in one list: of those without a target (client.unresolved), or of its link (waiting, again), or it is
+ * the peer's. No function here runs a caller's completion but call_ended and wire_done (call.c), which are called from
+ * the loop; `prepare` is the one thing of a caller that runs inside.
  */
 #pragma once
 
@@ -147,10 +147,12 @@ void metadata_need(struct client *c);
 
 #define CLUSTER_ID_MAX 255 /* bytes; Kafka's have 22, and longer ones are not kept */
 
-/* topics.c */
+/* taking.c: what an answer says. ERR_CORRUPT: nothing was taken. `*complete`: nothing that is wanted is missing, or
+ * without leader. */
 struct metadata_response;
-/* What an answer says. ERR_CORRUPT: nothing was taken. `*complete`: nothing that is wanted is missing or without leader. */
-MUST int topics_take(struct client *c, const struct metadata_response *m, int16_t version, bool *complete);
+MUST int metadata_take(struct client *c, const struct metadata_response *m, int16_t version, bool *complete);
+
+/* topics.c */
 struct topic *topic_find(const struct client *c, struct str name);
 struct topic *topic_get(struct client *c, struct str name);
 static inline struct topic *topic_of_node(struct map_node *node)
@@ -158,13 +160,19 @@ static inline struct topic *topic_of_node(struct map_node *node)
     return container_of(node, struct topic, by_name);
 }
 void topic_drop(struct client *c, struct topic *t);
+void topic_set_id(struct client *c, struct topic *t, struct uuid id);
 void topics_init(struct client *c);
 void topics_deinit(struct client *c);
+
+/* brokers.c */
 /* Callers look no more at brokers that were replaced. */
 void brokers_forget_replaced(struct client *c);
 /* Replace the brokers by these; their text is copied. */
 void brokers_set(struct client *c, const struct client_broker *brokers, uint32_t count);
+/* With this one new, or moved. */
+void broker_put(struct client *c, const struct client_broker *b);
 void cluster_id_set(struct client *c, struct str id);
+void brokers_deinit(struct client *c);
 
 /* ---- coordinators ----------------------------------------------------------------------------- */
 

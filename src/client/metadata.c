@@ -1,4 +1,4 @@
-/* Metadata: what is asked for, and when. What is known is in topics.c.
+/* Metadata: what is asked for, and when. What answers change is in taking.c.
  *
  *   somebody wants a topic ─┐
  *   something is doubtful ──┼─► needed ─ back-off ─► asking ─► an answer ─► nothing is missing: asked anew after its age
@@ -162,8 +162,10 @@ static void due(struct io_timer *timer)
 {
     struct client *c = container_of(timer, struct client, metadata.timer);
 
-    if (!c->metadata.need_new)
-        c->metadata.need_all = true; /* the back-off is over, or it is old */
+    struct metadata *known = &c->metadata;
+
+    if (!known->need_new && (known->wanted > 0 || known->want_all > 0))
+        known->need_all = true; /* it is old, where the back-off is not what is over */
     metadata_go(c);
 }
 
@@ -236,7 +238,7 @@ static int take(struct client *c, bool *complete)
     }
     if (m->error_code != KERR_NONE)
         return ERR_CORRUPT;
-    return topics_take(c, m, call->version, complete);
+    return metadata_take(c, m, call->version, complete);
 }
 
 static void answered(struct client *c, bool complete)
@@ -359,6 +361,7 @@ void metadata_deinit(struct client *c)
     struct metadata *known = &c->metadata;
 
     topics_deinit(c);
+    brokers_deinit(c);
     client_call_release(&known->call);
     arena_deinit(&known->arena);
 }

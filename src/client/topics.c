@@ -1,126 +1,7 @@
-/* What is known of brokers, topics and partitions; what answers change of it (C4). */
+/* The topics that are known, by name and by id. What answers change of them is in taking.c. */
 #include "client/internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-#include "protocol/metadata.h"
-
-/* ---- brokers --------------------------------------------------------------------------------------- */
-
-static struct str keep(char **at, struct str s)
-{
-    struct str kept = {*at, s.n};
-
-    if (s.n <= 0)
-        return s.n < 0 ? STR_NULL : STR("");
-    memcpy(*at, s.p, (size_t)s.n);
-    *at += s.n;
-    return kept;
-}
-
-struct broker_block {
-    struct broker_block *older; /* that were replaced by hints in this turn */
-    struct client_broker brokers[];
-};
-
-static struct broker_block *block_new(const struct client_broker *brokers, uint32_t count)
-{
-    size_t bytes = sizeof(struct broker_block) + count * sizeof *brokers;
-
-    for (uint32_t i = 0; i < count; i++)
-        bytes += (size_t)(brokers[i].host.n > 0 ? brokers[i].host.n : 0) +
-                 (size_t)(brokers[i].rack.n > 0 ? brokers[i].rack.n : 0);
-    struct broker_block *block = malloc(bytes);
-    ASSERT(block != NULL);
-    block->older = NULL;
-    char *text = (char *)(block->brokers + count);
-    for (uint32_t i = 0; i < count; i++) {
-        block->brokers[i] = brokers[i];
-        block->brokers[i].host = keep(&text, brokers[i].host);
-        block->brokers[i].rack = keep(&text, brokers[i].rack);
-    }
-    return block;
-}
-
-static void blocks_free(struct broker_block *block)
-{
-    for (struct broker_block *older; block != NULL; block = older) {
-        older = block->older;
-        free(block);
-    }
-}
-
-void brokers_forget_replaced(struct client *c)
-{
-    if (c->metadata.block == NULL)
-        return;
-    blocks_free(c->metadata.block->older);
-    c->metadata.block->older = NULL;
-}
-
-/* Connections to nodes that are gone end; one to a node that has moved is made to the new place, next time. */
-static void links_follow(struct client *c)
-{
-    LIST_EACH(node, &c->links) {
-        struct client_link *l = container_of(node, struct client_link, node);
-        if (l->role != LINK_DATA || l->retired)
-            continue;
-        const struct client_broker *b = client_broker(c, l->id);
-        if (b == NULL) {
-            link_retire(l);
-            continue;
-        }
-        struct io_address a = {.port = b->port};
-        snprintf(a.host, sizeof a.host, "%.*s", STR_ARG(b->host));
-        if (a.port != l->address.port || strcmp(a.host, l->address.host) != 0)
-            link_set_address(l, &a);
-    }
-}
-
-void brokers_set(struct client *c, const struct client_broker *brokers, uint32_t count)
-{
-    struct broker_block *old = c->metadata.block;
-
-    c->metadata.block = block_new(brokers, count);
-    c->metadata.brokers = c->metadata.block->brokers;
-    c->metadata.broker_count = count;
-    blocks_free(old);
-    links_follow(c);
-}
-
-void cluster_id_set(struct client *c, struct str id)
-{
-    free(c->metadata.cluster_id);
-    c->metadata.cluster_id = id.n > CLUSTER_ID_MAX ? NULL : str_dup(id);
-}
-
-const struct client_broker *client_broker(const struct client *c, int32_t id)
-{
-    for (uint32_t i = 0; i < c->metadata.broker_count; i++) {
-        if (c->metadata.brokers[i].id == id)
-            return &c->metadata.brokers[i];
-    }
-    return NULL;
-}
-
-const struct client_broker *client_brokers(const struct client *c, uint32_t *count)
-{
-    *count = c->metadata.broker_count;
-    return c->metadata.brokers;
-}
-
-struct str client_cluster_id(const struct client *c)
-{
-    return str_of(c->metadata.cluster_id);
-}
-
-int32_t client_controller_id(const struct client *c)
-{
-    return c->metadata.controller_id;
-}
-
-/* ---- topics ---------------------------------------------------------------------------------------- */
 
 static bool topic_has_name(const struct map_node *node, const void *key)
 {
@@ -144,8 +25,6 @@ void topics_deinit(struct client *c)
         topic_drop(c, topic_of_node(node));
     map_deinit(&c->metadata.topics);
     map_deinit(&c->metadata.topics_by_id);
-    blocks_free(c->metadata.block);
-    free(c->metadata.cluster_id);
 }
 
 struct topic *topic_find(const struct client *c, struct str name)
@@ -169,7 +48,7 @@ struct topic *topic_get(struct client *c, struct str name)
     return t;
 }
 
-static void set_id(struct client *c, struct topic *t, struct uuid id)
+void topic_set_id(struct client *c, struct topic *t, struct uuid id)
 {
     struct map *ids = &c->metadata.topics_by_id;
 
@@ -182,14 +61,14 @@ static void set_id(struct client *c, struct topic *t, struct uuid id)
         return;
     struct map_node *other = map_find(ids, uuid_hash(id), &id);
     if (other != NULL) /* the same id under another name: what came last counts */
-        set_id(c, container_of(other, struct topic, by_id), UUID_ZERO);
+        topic_set_id(c, container_of(other, struct topic, by_id), UUID_ZERO);
     t->shown.id = id;
     map_add(ids, &t->by_id, uuid_hash(id));
 }
 
 void topic_drop(struct client *c, struct topic *t)
 {
-    set_id(c, t, UUID_ZERO);
+    topic_set_id(c, t, UUID_ZERO);
     map_remove(&c->metadata.topics, &t->by_name);
     free((char *)(uintptr_t)t->shown.name.p);
     free(t->partitions);
@@ -223,257 +102,4 @@ const struct client_topic *client_topic_next(const struct client *c, const struc
     while (node != NULL && shown(topic_of_node(node)) == NULL)
         node = map_next(topics, node);
     return node == NULL ? NULL : &topic_of_node(node)->shown;
-}
-
-/* ---- partitions ------------------------------------------------------------------------------------ */
-
-typedef const struct metadata_response_topics answer_topic;
-typedef const struct metadata_response_topics_partitions answer_partition;
-
-static void show_none(struct topic *t)
-{
-    free(t->partitions);
-    t->partitions = NULL;
-    t->shown.partitions = NULL;
-    t->shown.partition_count = 0;
-}
-
-/* Another topic of the same name begins at epoch 0 again (KIP-516). */
-static void epochs_fit(struct topic *t, struct uuid id, int32_t count)
-{
-    if (!uuid_equal(t->epochs_id, id)) {
-        t->epochs_id = id;
-        t->epoch_count = 0;
-    }
-    if (count <= t->epoch_count)
-        return;
-    t->epochs = realloc(t->epochs, (size_t)count * sizeof *t->epochs);
-    ASSERT(t->epochs != NULL);
-    while (t->epoch_count < count)
-        t->epochs[t->epoch_count++] = -1;
-}
-
-static size_t numbers_of(const struct client_partition *p)
-{
-    return (size_t)p->replica_count + (size_t)p->isr_count + (size_t)p->offline_count;
-}
-
-static const int32_t *keep_numbers(int32_t **at, const int32_t *numbers, int32_t count)
-{
-    const int32_t *kept = *at;
-
-    if (count > 0)
-        memcpy(*at, numbers, (size_t)count * sizeof *numbers);
-    *at += count;
-    return kept;
-}
-
-/* `drafts` point into the answer and into what was shown before. */
-static void show(struct topic *t, const struct client_partition *drafts, int32_t count)
-{
-    size_t numbers = 0;
-
-    for (int32_t i = 0; i < count; i++)
-        numbers += numbers_of(&drafts[i]);
-    struct client_partition *p = malloc((size_t)count * sizeof *p + numbers * sizeof(int32_t) + 1);
-    ASSERT(p != NULL);
-    int32_t *at = (int32_t *)(p + count);
-    for (int32_t i = 0; i < count; i++) {
-        p[i] = drafts[i];
-        p[i].replicas = keep_numbers(&at, drafts[i].replicas, drafts[i].replica_count);
-        p[i].isr = keep_numbers(&at, drafts[i].isr, drafts[i].isr_count);
-        p[i].offline = keep_numbers(&at, drafts[i].offline, drafts[i].offline_count);
-    }
-    show_none(t);
-    t->partitions = p;
-    t->shown.partitions = p;
-    t->shown.partition_count = count;
-}
-
-static int32_t not_negative(int32_t count)
-{
-    return count < 0 ? 0 : count;
-}
-
-static struct client_partition draft_of(answer_partition *a)
-{
-    return (struct client_partition){
-        .leader = a->leader_id,
-        .leader_epoch = a->leader_epoch,
-        .replicas = a->replica_nodes,
-        .isr = a->isr_nodes,
-        .offline = a->offline_replicas,
-        .replica_count = not_negative(a->replica_nodes_count),
-        .isr_count = not_negative(a->isr_nodes_count),
-        .offline_count = not_negative(a->offline_replicas_count),
-    };
-}
-
-/* C4: an answer with a lower epoch than one that was seen comes from a broker that lags behind. */
-static bool take_partition(struct topic *t, struct client_partition *drafts, answer_partition *a)
-{
-    int32_t i = a->partition_index;
-
-    if (a->leader_epoch >= 0 && a->leader_epoch < t->epochs[i])
-        return drafts[i].leader >= 0;
-    if (a->leader_epoch >= 0)
-        t->epochs[i] = a->leader_epoch;
-    drafts[i] = draft_of(a);
-    return a->leader_id >= 0;
-}
-
-/* Whether every partition has a leader. */
-static bool take_partitions(struct client *c, struct topic *t, answer_topic *a)
-{
-    int32_t known = uuid_equal(t->epochs_id, a->topic_id) ? t->shown.partition_count : 0;
-    int32_t count = a->partitions_count > known ? a->partitions_count : known; /* they never become fewer */
-    bool complete = true;
-    struct client_partition *drafts = calloc((size_t)count + 1, sizeof *drafts);
-
-    ASSERT(drafts != NULL);
-    epochs_fit(t, a->topic_id, count);
-    for (int32_t i = 0; i < count; i++)
-        drafts[i] = i < known ? t->partitions[i] : (struct client_partition){.leader = -1, .leader_epoch = -1};
-    for (int32_t i = 0; i < a->partitions_count; i++)
-        complete &= take_partition(t, drafts, &a->partitions[i]);
-    set_id(c, t, a->topic_id);
-    show(t, drafts, count);
-    free(drafts);
-    return complete;
-}
-
-/* ---- answers --------------------------------------------------------------------------------------- */
-
-static bool take_topic(struct client *c, struct topic *t, answer_topic *a)
-{
-    bool complete = !kerr_needs_metadata(a->error_code);
-
-    t->asked = true;
-    t->seen = c->metadata.begun;
-    t->shown.error = a->error_code;
-    t->shown.updated_ns = io_now_ns(c->io);
-    if (a->error_code != KERR_NONE) {
-        show_none(t);
-        return complete;
-    }
-    t->shown.internal = a->is_internal;
-    return take_partitions(c, t, a);
-}
-
-/* Topics that the answer should have had. */
-static bool look_for_missing(struct client *c)
-{
-    struct metadata *known = &c->metadata;
-    bool complete = true;
-
-    MAP_EACH(node, &known->topics) {
-        struct topic *t = topic_of_node(node);
-        if (t->seen == known->begun || !t->asked)
-            continue;
-        if (known->asked_all_topics && t->wants == 0) {
-            topic_drop(c, t);
-        } else if (known->asked_all_topics) {
-            t->shown.error = KERR_UNKNOWN_TOPIC_OR_PARTITION;
-            t->shown.updated_ns = io_now_ns(c->io);
-            show_none(t);
-            complete = false;
-        } else if (t->shown.updated_ns == 0) {
-            complete = false;
-        }
-    }
-    return complete;
-}
-
-static bool is_sane(const struct metadata_response *m)
-{
-    for (int32_t i = 0; i < m->brokers_count; i++) {
-        const struct metadata_response_brokers *b = &m->brokers[i];
-        if (b->host.n <= 0 || b->host.n >= IO_HOST_MAX || b->port <= 0 || b->port > UINT16_MAX)
-            return false;
-    }
-    for (int32_t i = 0; i < m->topics_count; i++) {
-        answer_topic *t = &m->topics[i];
-        for (int32_t j = 0; j < t->partitions_count; j++) {
-            int32_t index = t->partitions[j].partition_index;
-            if (index < 0 || index >= t->partitions_count)
-                return false;
-        }
-    }
-    return true;
-}
-
-int topics_take(struct client *c, const struct metadata_response *m, int16_t version, bool *complete)
-{
-    struct metadata *known = &c->metadata;
-    struct client_broker *brokers =
-        arena_take_array(&known->call.arena, (size_t)not_negative(m->brokers_count), sizeof *brokers);
-
-    if (brokers == NULL)
-        return -ENOMEM;
-    if (!is_sane(m))
-        return ERR_CORRUPT;
-    for (int32_t i = 0; i < m->brokers_count; i++) {
-        const struct metadata_response_brokers *b = &m->brokers[i];
-        brokers[i] = (struct client_broker){b->node_id, (uint16_t)b->port, b->host, b->rack};
-    }
-    for (int32_t i = 0; i < m->topics_count; i++) {
-        answer_topic *a = &m->topics[i];
-        struct topic *t = a->name.n <= 0 ? NULL : topic_find(c, a->name);
-        if (t == NULL && a->name.n > 0 && known->asked_all_topics)
-            t = topic_get(c, a->name);
-        if (t == NULL)
-            continue;
-        bool whole = take_topic(c, t, a);
-        *complete &= whole || (t->wants == 0 && known->want_all == 0);
-    }
-    *complete &= look_for_missing(c);
-    if (version >= 2)
-        cluster_id_set(c, m->cluster_id);
-    known->controller_id = m->controller_id;
-    brokers_set(c, brokers, (uint32_t)not_negative(m->brokers_count));
-    return 0;
-}
-
-/* ---- hints ------------------------------------------------------------------------------------------ */
-
-/* The brokers, with this one new or moved. What was there is looked at by callers until the next turn. */
-static void broker_put(struct client *c, const struct client_broker *b)
-{
-    struct metadata *known = &c->metadata;
-    struct client_broker *brokers = malloc((known->broker_count + 1) * sizeof *brokers);
-    uint32_t i = 0;
-
-    ASSERT(brokers != NULL);
-    if (known->broker_count > 0)
-        memcpy(brokers, known->brokers, known->broker_count * sizeof *brokers);
-    while (i < known->broker_count && brokers[i].id != b->id)
-        i++;
-    brokers[i] = *b;
-    known->broker_count += i == known->broker_count;
-    struct broker_block *block = block_new(brokers, known->broker_count);
-    free(brokers);
-    block->older = known->block;
-    known->block = block;
-    known->brokers = block->brokers;
-    links_follow(c);
-}
-
-void client_hint(struct client *c, struct str topic, int32_t partition, int32_t leader, int32_t leader_epoch,
-                 struct str host, uint16_t port)
-{
-    struct topic *t = topic_find(c, topic);
-
-    if (t == NULL || partition < 0 || partition >= t->shown.partition_count || leader < 0 ||
-        leader_epoch <= t->epochs[partition])
-        return;
-    const struct client_broker *b = client_broker(c, leader);
-    if (host.n > 0 && host.n < IO_HOST_MAX && port > 0 &&
-        (b == NULL || b->port != port || !str_equal(b->host, host)))
-        broker_put(c, &(struct client_broker){leader, port, host, b == NULL ? STR_NULL : b->rack});
-    else if (b == NULL)
-        return;
-    t->epochs[partition] = leader_epoch;
-    t->partitions[partition].leader = leader;
-    t->partitions[partition].leader_epoch = leader_epoch;
-    client_changed(c);
 }

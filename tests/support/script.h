@@ -1,5 +1,5 @@
-/* support/script.h - a cluster of brokers that a test scripts, in the simulator: they decode what they are asked, answer
- * what Kafka would where the test says nothing, and do wrong where it says so.
+/* support/script.h - a cluster of brokers that a test scripts, in the simulator: they decode what they are asked,
+ * answer what Kafka would where the test says nothing, and do wrong where it says so.
  *
  *     struct script *s = script_new(seed, 3);            brokers 1, 2, 3 are "b1:9092" ...; all are up
  *     script_topic(s, "orders", 4);                       partition p is led by broker 1 + p % 3, in epoch 0
@@ -10,7 +10,7 @@
  *     script_free(s);
  *
  * A request in a version that the broker did not offer, or that cannot be decoded, fails the test. To use it, a room's
- * tests name ../../support/script.c and script_answers.c, and the rooms simulator, network, protocol.
+ * tests add script_sources to their files, and see the rooms simulator, network, protocol.
  */
 #pragma once
 
@@ -75,7 +75,8 @@ struct script_request {
     const void *message;      /* the API's request struct */
     void *response;           /* its response struct, initialised: the handler fills it */
     struct arena arena;       /* for what the response points to */
-    bool parked;              /* set by a handler that answers later, by script_reply: also when the connection has ended */
+    bool parked;              /* set by a handler that answers later, by script_reply, also when the connection has
+                                 ended; what is parked at script_free is let go there */
     bool no_answer;           /* set by a handler: none is due */
     struct list node;         /* private from here on */
     bool held;                /* by a fault: silent, or late */
@@ -137,5 +138,5 @@ enum script_fault {
     SCRIPT_SHORT,        /* the answer ends `argument` bytes early; its length is right */
     SCRIPT_GARBAGE,      /* the body is random bytes */
 };
-/* The next request of the API (-1 = of any) to `broker` (0 = any) that has no fault yet; several calls: one after another. */
+/* The next request of the API (-1 = of any) to `broker` (0 = any); several calls: one request after another. */
 void script_fault(struct script *s, int32_t broker, int16_t api_key, enum script_fault fault, int64_t argument);

@@ -40,5 +40,25 @@ struct script {
     bool ending;
 };
 
+struct script_connection {
+    struct script_broker *broker;
+    struct conn *conn;
+    struct list node;
+    struct list unanswered; /* struct script_request */
+    bool closed;
+};
+
+struct script_planned {
+    struct list node;
+    int32_t broker;
+    int16_t api_key;
+    enum script_fault fault;
+    int64_t argument;
+};
+
+/* script_serve.c: a connection that was accepted, and its end; what is held back is let go. */
+void script_serve(struct script_broker *b, struct io_socket *socket);
+void script_drop_held(struct script_connection *c);
+
 /* Handlers where a test has none; NULL: the API is not offered. */
 script_handler *script_default(int16_t api_key);
