@@ -50,22 +50,29 @@ int bootstrap_parse(struct client *c, struct fail *f)
     return 0;
 }
 
-void rebootstrap(struct client *c, const char *why)
+static void retire_bootstrap_links(struct client *c)
 {
-    if (c->bootstrapping || !c->settings.rebootstrap)
-        return;
-    say(c->telemetry, LOG_WARN, "client", "%s: asking the bootstrap servers again", why);
-    c->bootstrapping = true;
-}
-
-void bootstrapped(struct client *c)
-{
-    c->bootstrapping = false;
     LIST_EACH(node, &c->links) {
         struct client_link *l = container_of(node, struct client_link, node);
         if (l->role == LINK_BOOTSTRAP)
             link_retire(l);
     }
+}
+
+void rebootstrap(struct client *c, const char *why)
+{
+    if (!c->settings.rebootstrap)
+        return;
+    if (!c->bootstrapping)
+        say(c->telemetry, LOG_WARN, "client", "%s: asking the bootstrap servers again", why);
+    c->bootstrapping = true;
+    retire_bootstrap_links(c); /* where one of them has led here, another one may know better */
+}
+
+void bootstrapped(struct client *c)
+{
+    c->bootstrapping = false;
+    retire_bootstrap_links(c);
 }
 
 /* ---- brokers ----------------------------------------------------------------------------------- */
@@ -97,7 +104,11 @@ struct client_link *broker_link(struct client *c, int32_t node_id)
 
 /* ---- choice ------------------------------------------------------------------------------------ */
 
-enum { RANK_READY, RANK_CONNECTING, RANK_DOWN, RANK_BACKING_OFF, RANK_NONE };
+/* A connection that is being made is waited for, so that calls that come together do not connect to everybody; but not
+ * one that nobody answers. */
+#define CONNECTING_MS 500
+
+enum { RANK_READY, RANK_CONNECTING, RANK_DOWN, RANK_SLOW, RANK_BACKING_OFF, RANK_NONE };
 
 struct choice {
     uint32_t index;
@@ -115,7 +126,7 @@ static void consider(const struct client *c, struct choice *best, uint32_t index
         if (!list_empty(&l->waiting))
             this.cost++;
     } else if (l != NULL && l->phase != LINK_DOWN && link_backoff_until_ns(l) <= io_now_ns(c->io)) {
-        this.rank = RANK_CONNECTING;
+        this.rank = io_now_ns(c->io) - l->since_ns < ms_to_ns(CONNECTING_MS) ? RANK_CONNECTING : RANK_SLOW;
     } else if (l != NULL && link_backoff_until_ns(l) > io_now_ns(c->io)) {
         this.rank = RANK_BACKING_OFF;
         this.cost = link_backoff_until_ns(l);

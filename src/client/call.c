@@ -232,15 +232,21 @@ static struct client_link *controller_link(struct client *c)
     return l;
 }
 
-static struct client_link *node_link(struct client *c, const struct client_call *call, int *error)
+/* A node that is not known may be new: one answer more is waited for. */
+static struct client_link *node_link(struct client *c, struct client_call *call, int *error)
 {
     struct client_link *l = broker_link(c, call->target.node_id);
+    struct metadata *known = &c->metadata;
 
-    if (l == NULL && c->metadata.known)
-        *error = -ENOENT;
-    else if (l == NULL)
+    if (l != NULL)
+        return l;
+    if (call->metadata_number == 0) {
+        call->metadata_number = known->asking ? known->begun : known->begun + 1;
         metadata_need(c);
-    return l;
+    } else if (known->answered >= call->metadata_number) {
+        *error = -ENOENT;
+    }
+    return NULL;
 }
 
 static struct client_link *link_of(struct client *c, struct client_call *call, int *error)
@@ -312,6 +318,7 @@ void client_send(struct client *c, struct client_call *call)
     call->node_id = -1;
     call->lookup_error = KERR_NONE;
     call->sent = false;
+    call->metadata_number = 0;
     call->deadline_ns = after_ns(c, timeout_ms);
     c->call_count++;
     limit(call);

@@ -114,6 +114,7 @@ struct client_call {
     struct client *client;
     struct client_link *link;   /* that it waits for, or was given to */
     int64_t deadline_ns;
+    uint64_t metadata_number;   /* of the request whose answer must name the node */
     int64_t result;
     uint8_t phase;
 };

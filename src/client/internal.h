@@ -37,6 +37,7 @@ struct client_link {
     int32_t id;
     uint8_t role;             /* enum link_role */
     uint8_t phase;            /* enum link_phase */
+    int64_t since_ns;         /* when it began to connect */
     bool retired;             /* takes no more calls, and goes when it has none */
     bool closing;
     struct io_address address;

@@ -21,6 +21,7 @@ static void connect_if_wanted(struct client_link *l)
     if (list_empty(&l->waiting) || l->phase != LINK_DOWN || l->closing)
         return;
     l->phase = LINK_CONNECTING;
+    l->since_ns = io_now_ns(l->client->io);
     peer_connect(l->peer);
 }
 

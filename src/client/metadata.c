@@ -278,7 +278,6 @@ static void asked(struct op *op, int64_t result)
     struct metadata *known = &c->metadata;
     bool complete = false;
 
-    known->asking = false;
     if (c->closed != NULL)
         return; /* metadata_deinit lets go of the answer */
     if (result == 0)
@@ -286,6 +285,7 @@ static void asked(struct op *op, int64_t result)
     known->ended_ns = io_now_ns(c->io);
     known->due_ns = after_ns(c, client_backoff_ms(c, complete ? 1 : known->attempts + 1));
     client_call_release(&known->call);
+    known->asking = false; /* only now: what was taken may have made somebody need the next one */
     if (result == 0)
         answered(c, complete);
     else

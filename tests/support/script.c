@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define HEARD_MS 10 /* the other end of a connection has heard that it has ended */
 #define HOUR_NS (3600 * INT64_C(1000000000))
 
 /* ---- waiting -------------------------------------------------------------------------------------- */
@@ -90,6 +91,7 @@ void script_stop(struct script *s, int32_t id)
         conn_close(container_of(node, struct script_connection, node)->conn, "the broker stops");
     io_listener_close(b->listener, script_wait_begin(&w));
     CHECK_EQ(script_wait_end(s, &w), 0);
+    script_pass(s, HEARD_MS);
 }
 
 /* ---- rules and faults ------------------------------------------------------------------------------ */

@@ -121,7 +121,7 @@ void script_cluster_id(struct script *s, const char *id);
 
 /* ---- what goes wrong ----------------------------------------------------------------------------- */
 
-/* Nobody listens, and its connections end; and again. */
+/* Nobody listens, and its connections end, as the program under test has heard when this returns; and again. */
 void script_stop(struct script *s, int32_t broker);
 void script_start(struct script *s, int32_t broker);
 /* Metadata does not tell of it any more. */

@@ -1,0 +1,69 @@
+/* What a client is told by its settings, and what is refused. */
+#include "bench.h"
+
+static void check(const struct config_table *table, const char *name, const char *value, const char *expected)
+{
+    struct config *c = config_new(table);
+    struct client_settings s;
+    struct fail f = {0};
+
+    CHECK_EQ(config_set(c, CONFIG_STATIC_BROKER, STR("bootstrap.servers"), STR("b1:9092"), &f), 0);
+    if (name != NULL && config_set(c, CONFIG_STATIC_BROKER, str_of(name), str_of(value), &f) < 0)
+        check_fail(__FILE__, __LINE__, "%s", f.text);
+    if (client_settings_read(c, &s, &f) == 0)
+        f.text[0] = '\0';
+    CHECK_TEXT(str_of(f.text), expected);
+    config_free(c);
+}
+
+TEST(client_settings, defaults_are_those_of_the_tables)
+{
+    const struct config_table *tables[] = {&producer_settings, &consumer_settings, &admin_settings};
+
+    for (size_t i = 0; i < array_count(tables); i++) {
+        struct config *c = config_new(tables[i]);
+        struct client_settings s;
+        struct fail f = {0};
+        CHECK_EQ(config_set(c, CONFIG_STATIC_BROKER, STR("bootstrap.servers"), STR("b1:9092"), &f), 0);
+        CHECK_EQ(client_settings_read(c, &s, &f), 0);
+        CHECK_TEXT(s.bootstrap_servers, "b1:9092");
+        CHECK_EQ(s.request_timeout_ms, 30000);
+        CHECK_EQ(s.reconnect_backoff_max_ms, 1000);
+        CHECK_EQ(s.connection_setup_timeout_ms, 10000);
+        CHECK_EQ(s.metadata_max_age_ms, 300000);
+        CHECK_EQ(s.metadata_max_idle_ms, i == 0 ? 300000 : 0);
+        CHECK_EQ(s.connections_max_idle_ms, i == 2 ? 300000 : 540000);
+        CHECK_EQ(s.auto_create_topics, i < 2);
+        CHECK_EQ(s.in_flight_max, i == 0 ? 5 : 100);
+        CHECK(s.rebootstrap && s.check_cluster && !s.bootstrap_controllers);
+        config_free(c);
+    }
+}
+
+TEST(client_settings, what_is_not_built_is_refused)
+{
+    check(&producer_settings, NULL, NULL, "");
+    check(&producer_settings, "security.protocol", "plaintext", "");
+    check(&consumer_settings, "security.protocol", "SASL_SSL",
+          "security.protocol=SASL_SSL: TLS and SASL are not built yet for clients; PLAINTEXT is");
+    check(&admin_settings, "bootstrap.controllers", "c1:9093",
+          "bootstrap.servers and bootstrap.controllers are both set: one of them, please");
+    check(&admin_settings, "bootstrap.servers", "",
+          "bootstrap.servers is not set: it is HOST:PORT,... of some brokers");
+}
+
+TEST(client_settings, bootstrap_servers_must_be_addresses)
+{
+    static const char *const bad[] = {"b1", "b1:", ":9092", "b1:0", "b1:65536", "b1:9092,,b2:9092", "http://b1:9092"};
+
+    for (size_t i = 0; i < array_count(bad); i++) {
+        struct bench b;
+        struct fail f = {0};
+        bench_open(&b, 1);
+        b.settings.bootstrap_servers = str_of(bad[i]);
+        CHECK(client_new(script_io(b.script), script_telemetry(b.script), &b.settings, &f) == NULL);
+        CHECK_EQ(f.error, -EINVAL);
+        CHECK(str_starts(str_of(f.text), STR("bootstrap.servers: \"")));
+        script_free(b.script);
+    }
+}
