@@ -1,5 +1,5 @@
-/* Who coordinates which group, transactional id, share partition: asked for by FindCoordinator when a call wants to know it,
- * many keys at once where the broker can (KIP-699), and again until nobody waits for it any more.
+/* Who coordinates which group, transactional id, share partition: asked for by FindCoordinator when a call wants to
+ * know it, many keys at once where the broker can (KIP-699), and again until nobody waits for it any more.
  *
  *   UNKNOWN ─ a call ─► NEEDED ─► ASKED ─ answer ─► KNOWN ─ NOT_COORDINATOR, lost connection ─► forgotten
  *                         ▲         │

@@ -1,7 +1,7 @@
 /* Metadata: what is asked for, and when. What answers change is in taking.c.
  *
  *   somebody wants a topic ─┐
- *   something is doubtful ──┼─► needed ─ back-off ─► asking ─► an answer ─► nothing is missing: asked anew after its age
+ *   something is doubtful ──┼─► needed ─ back-off ─► asking ─► an answer ─► nothing is missing: asked anew at its age
  *   it is old ──────────────┘                          │        └► something is missing: needed, and the back-off grows
  *                                                      └► no answer: needed, and the back-off grows
  */

@@ -96,8 +96,8 @@ const struct client_topic *client_topic_of_id(const struct client *c, struct uui
 const struct client_topic *client_topic_next(const struct client *c, const struct client_topic *before)
 {
     const struct map *topics = &c->metadata.topics;
-    struct map_node *node =
-        before == NULL ? map_first(topics) : map_next(topics, &container_of(before, const struct topic, shown)->by_name);
+    const struct topic *last = before == NULL ? NULL : container_of(before, const struct topic, shown);
+    struct map_node *node = last == NULL ? map_first(topics) : map_next(topics, &last->by_name);
 
     while (node != NULL && shown(topic_of_node(node)) == NULL)
         node = map_next(topics, node);

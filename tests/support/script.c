@@ -132,6 +132,12 @@ void script_fault(struct script *s, int32_t broker, int16_t api_key, enum script
     list_add_tail(&s->faults, &f->node);
 }
 
+void script_faults_clear(struct script *s)
+{
+    for (struct list *node; (node = list_take_head(&s->faults)) != NULL;)
+        free(container_of(node, struct script_planned, node));
+}
+
 /* ---- what was asked -------------------------------------------------------------------------------- */
 
 const char *script_log(struct script *s)
@@ -234,8 +240,7 @@ void script_free(struct script *s)
     for (int32_t id = 1; id <= (int32_t)s->broker_count; id++)
         drop_connections(s, &s->brokers[id]);
     sim_free(s->sim);
-    for (struct list *node; (node = list_take_head(&s->faults)) != NULL;)
-        free(container_of(node, struct script_planned, node));
+    script_faults_clear(s);
     while (s->topic_count > 0)
         free(s->topics[--s->topic_count].partitions);
     free(s->topics);

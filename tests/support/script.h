@@ -140,3 +140,4 @@ enum script_fault {
 };
 /* The next request of the API (-1 = of any) to `broker` (0 = any); several calls: one request after another. */
 void script_fault(struct script *s, int32_t broker, int16_t api_key, enum script_fault fault, int64_t argument);
+void script_faults_clear(struct script *s); /* those that have not struck */

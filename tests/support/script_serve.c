@@ -37,7 +37,7 @@ static void encode(struct script_request *r, enum script_fault fault, int64_t ar
         for (int64_t i = 0; i < n; i++)
             r->bytes[4 + header + i] = (uint8_t)prng_u64(sim_prng(r->script->sim));
     }
-    if (fault == SCRIPT_SHORT)
+    if (fault == SCRIPT_SHORT && argument > 0)
         total -= argument < n ? (uint32_t)argument : (uint32_t)n;
     put_u32(r->bytes, fault == SCRIPT_LENGTH ? (uint32_t)argument : total);
     r->span = (struct io_span){.p = r->bytes, .n = 4 + total};
