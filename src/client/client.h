@@ -44,6 +44,10 @@ struct client_settings {
     uint32_t in_flight_max;             /* per broker: max.in.flight.requests.per.connection */
 };
 
+/* Set one, as a user has given it, in a config over one of those tables. -> 0; 1: it is taken, and has no effect yet, which
+ * the user should hear. -ENOENT: there is none of that name, and `f` says the nearest; -EINVAL: `f` says what is allowed. */
+MUST int client_setting_set(struct config *c, struct str name, struct str value, struct fail *f);
+
 /* Read them from a config over producer_settings, consumer_settings or admin_settings. Text is
  * borrowed from `c`. -EINVAL, and `f` says what is wrong and what is allowed. */
 MUST int client_settings_read(const struct config *c, struct client_settings *out, struct fail *f);

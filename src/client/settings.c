@@ -4,6 +4,20 @@
 #define FRAME_BYTES_MAX (100u << 20) /* of an answer: a fetch may bring 50 MiB and one large batch */
 #define IN_FLIGHT_MAX 100            /* where no setting says it; a node that answers slowly is not buried */
 
+int client_setting_set(struct config *c, struct str name, struct str value, struct fail *f)
+{
+    const struct config_table *table = config_table_of(c);
+    int id = setting_find(table, name);
+    const char *near = id < 0 ? setting_nearest(table, name) : NULL;
+
+    if (id < 0)
+        return fail_set(f, -ENOENT, "there is no %s setting %.*s%s%s%s", table->what, name.n > 200 ? 200 : name.n,
+                        name.n > 0 ? name.p : "", near == NULL ? "" : " (did you mean ", near == NULL ? "" : near,
+                        near == NULL ? "" : "?)");
+    TRY(config_set(c, CONFIG_STATIC_BROKER, name, value, f));
+    return table->settings[id].acts ? 0 : 1;
+}
+
 static int id_of(const struct config *c, const char *name)
 {
     return setting_find(config_table_of(c), str_of(name));

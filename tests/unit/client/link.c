@@ -298,6 +298,31 @@ TEST(client_link, bootstrap_servers_are_asked_again_when_a_broker_says_so)
     bench_end(&b);
 }
 
+static void never(struct script_request *r, void *ctx)
+{
+    r->parked = true;
+}
+
+/* KIP-1102: the connection is good, and yet nothing comes. */
+TEST(client_link, bootstrap_servers_are_asked_again_without_metadata_for_long)
+{
+    struct bench b;
+
+    lose_all(&b);
+    b.settings.request_timeout_ms = 2000;
+    b.settings.rebootstrap_trigger_ms = 10000;
+    script_topic(b.script, "orders", 1);
+    bench_start(&b);
+    CHECK_EQ(ask_node(&b, 2), 0);
+    script_hide(b.script, 1, false);
+    script_on(b.script, 2, API_METADATA, never, NULL);
+    int64_t began_ns = sim_now_ns(script_sim(b.script));
+    client_want(b.client, STR("orders"));
+    SCRIPT_UNTIL(b.script, client_topic(b.client, STR("orders")) != NULL);
+    CHECK(sim_now_ns(script_sim(b.script)) - began_ns > 9000 * MS);
+    bench_end(&b);
+}
+
 static void wrong_cluster(struct script_request *r, void *ctx)
 {
     const struct api_versions_request *m = r->message;

@@ -52,6 +52,22 @@ TEST(client_settings, what_is_not_built_is_refused)
           "bootstrap.servers is not set: it is HOST:PORT,... of some brokers");
 }
 
+TEST(client_settings, mistyped_name_is_told_the_nearest_and_one_without_effect_says_so)
+{
+    struct config *c = config_new(&producer_settings);
+    struct fail f = {0};
+
+    CHECK_EQ(client_setting_set(c, STR("request.timeout.ms"), STR("5000"), &f), 0);
+    CHECK_EQ(config_i64(c, PRODUCER_REQUEST_TIMEOUT_MS), 5000);
+    CHECK_EQ(client_setting_set(c, STR("ssl.keystore.type"), STR("PEM"), &f), 1);
+    CHECK_EQ(client_setting_set(c, STR("request.timeout.ms"), STR("soon"), &f), -EINVAL);
+    CHECK_EQ(client_setting_set(c, STR("request.timeoutms"), STR("5000"), &f), -ENOENT);
+    CHECK_TEXT(str_of(f.text), "there is no producer setting request.timeoutms (did you mean request.timeout.ms?)");
+    CHECK_EQ(client_setting_set(c, STR("zzz"), STR("1"), &f), -ENOENT);
+    CHECK_TEXT(str_of(f.text), "there is no producer setting zzz");
+    config_free(c);
+}
+
 TEST(client_settings, bootstrap_servers_must_be_addresses)
 {
     static const char *const bad[] = {"b1", "b1:", ":9092", "b1:0", "b1:65536", "b1:9092,,b2:9092", "http://b1:9092"};
