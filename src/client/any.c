@@ -52,7 +52,7 @@ int bootstrap_parse(struct client *c, struct fail *f)
 
 static void retire_bootstrap_links(struct client *c)
 {
-    LIST_EACH(node, &c->links) {
+    LIST_EACH (node, &c->links) {
         struct client_link *l = container_of(node, struct client_link, node);
         if (l->role == LINK_BOOTSTRAP)
             link_retire(l);

@@ -58,7 +58,7 @@ void brokers_forget_replaced(struct client *c)
 /* Connections to nodes that are gone end; one to a node that has moved is made to the new place, next time. */
 static void links_follow(struct client *c)
 {
-    LIST_EACH(node, &c->links) {
+    LIST_EACH (node, &c->links) {
         struct client_link *l = container_of(node, struct client_link, node);
         if (l->role != LINK_DATA || l->retired)
             continue;

@@ -73,9 +73,9 @@ void client_close(struct client *c, struct op *op)
     c->closed = op;
     metadata_close(c);
     coordinators_close(c);
-    LIST_EACH(node, &c->unresolved)
+    LIST_EACH (node, &c->unresolved)
         call_end_soon(container_of(node, struct client_call, node), ERR_CLOSED);
-    LIST_EACH(node, &c->links)
+    LIST_EACH (node, &c->links)
         link_retire(container_of(node, struct client_link, node));
     client_check_gone(c);
 }

@@ -40,12 +40,14 @@ struct client_settings {
     bool rebootstrap;                   /* metadata.recovery.strategy (KIP-899) */
     int64_t rebootstrap_trigger_ms;     /* KIP-1102 */
     bool auto_create_topics;            /* allow.auto.create.topics */
-    uint32_t frame_bytes_max;           /* of an answer; a longer one ends its connection */
+    uint32_t frame_bytes_max;           /* of an answer; a longer one ends its connection. 100 MiB when read: who
+                                           lets brokers send more (fetch.max.bytes) raises it */
     uint32_t in_flight_max;             /* per broker: max.in.flight.requests.per.connection */
 };
 
-/* Set one, as a user has given it, in a config over one of those tables. -> 0; 1: it is taken, and has no effect yet, which
- * the user should hear. -ENOENT: there is none of that name, and `f` says the nearest; -EINVAL: `f` says what is allowed. */
+/* Set one, as a user has given it, in a config over one of those tables. -> 0; 1: it is taken, and has no effect yet,
+ * which the user should hear. -ENOENT: there is none of that name, and `f` says the nearest; -EINVAL: `f` says what is
+ * allowed. */
 MUST int client_setting_set(struct config *c, struct str name, struct str value, struct fail *f);
 
 /* Read them from a config over producer_settings, consumer_settings or admin_settings. Text is

@@ -138,7 +138,7 @@ static void go(struct finder *f)
 
 static bool is_waited_for(const struct client *c, const struct coordinator *co)
 {
-    LIST_EACH(node, &c->unresolved) {
+    LIST_EACH (node, &c->unresolved) {
         const struct client_call *call = container_of(node, struct client_call, node);
         struct coordinator_key k = key_of(&call->target);
         if (call->target.kind >= CLIENT_GROUP && k.type == co->type && str_equal(k.key, co->key))
@@ -151,7 +151,7 @@ static void again(struct io_timer *timer)
 {
     struct finder *f = container_of(timer, struct finder, timer);
 
-    LIST_EACH(node, &f->needed) {
+    LIST_EACH (node, &f->needed) {
         struct coordinator *co = container_of(node, struct coordinator, node);
         if (!is_waited_for(f->client, co))
             drop(f->client, co);
@@ -173,7 +173,7 @@ static void refuse(struct finder *f, struct coordinator *co, int16_t error)
 {
     struct client *c = f->client;
 
-    LIST_EACH(node, &c->unresolved) {
+    LIST_EACH (node, &c->unresolved) {
         struct client_call *call = container_of(node, struct client_call, node);
         struct coordinator_key k = key_of(&call->target);
         if (call->target.kind < CLIENT_GROUP || k.type != co->type || !str_equal(k.key, co->key))
@@ -251,7 +251,7 @@ static void found(struct op *op, int64_t result)
         return;
     if (result == 0)
         all = take(f, f->call.response);
-    LIST_EACH(node, &f->asked) {
+    LIST_EACH (node, &f->asked) {
         struct coordinator *co = container_of(node, struct coordinator, node);
         if (result == ERR_VERSION)
             refuse(f, co, KERR_UNSUPPORTED_VERSION);
@@ -323,7 +323,7 @@ void coordinators_close(struct client *c)
 
 void coordinators_deinit(struct client *c)
 {
-    MAP_EACH(node, &c->coordinators.known)
+    MAP_EACH (node, &c->coordinators.known)
         drop(c, container_of(node, struct coordinator, by_key));
     map_deinit(&c->coordinators.known);
     for (int type = 0; type < COORDINATOR_TYPES; type++) {

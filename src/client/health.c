@@ -27,7 +27,7 @@ void health_up(struct client *c)
 
 static bool some_link_is_ready(const struct client *c)
 {
-    LIST_EACH(node, &c->links) {
+    LIST_EACH (node, &c->links) {
         if (container_of(node, struct client_link, node)->phase == LINK_READY)
             return true;
     }

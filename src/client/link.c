@@ -182,7 +182,7 @@ void link_enqueue(struct client_link *l, struct client_call *call)
 
 struct client_link *link_find(const struct client *c, enum link_role role, int32_t id)
 {
-    LIST_EACH(node, &c->links) {
+    LIST_EACH (node, &c->links) {
         struct client_link *l = container_of(node, struct client_link, node);
         if (l->id == id && l->role == role && !l->retired)
             return l;

@@ -10,8 +10,8 @@
 #include "protocol/describe_cluster.h"
 #include "protocol/metadata.h"
 
-#define METADATA_VERSION_LOW 1     /* below, nobody can be asked about no topic */
-#define ENDPOINT_CONTROLLERS 2     /* endpoint_type of DescribeCluster */
+#define METADATA_VERSION_LOW 1 /* below, nobody can be asked about no topic */
+#define ENDPOINT_CONTROLLERS 2 /* endpoint_type of DescribeCluster */
 
 /* ---- waiting for an update ------------------------------------------------------------------------ */
 
@@ -27,7 +27,7 @@ static void updates_watch(struct client *c)
 {
     int64_t first_ns = INT64_MAX;
 
-    LIST_EACH(node, &c->metadata.updates) {
+    LIST_EACH (node, &c->metadata.updates) {
         int64_t at_ns = (int64_t)container_of(node, struct op, node)->word[0];
         if (at_ns < first_ns)
             first_ns = at_ns;
@@ -42,7 +42,7 @@ static void updates_fail(struct io_timer *timer)
 {
     struct client *c = container_of(timer, struct client, metadata.update_timer);
 
-    LIST_EACH(node, &c->metadata.updates) {
+    LIST_EACH (node, &c->metadata.updates) {
         struct op *op = container_of(node, struct op, node);
         if ((int64_t)op->word[0] <= io_now_ns(c->io))
             update_end(c, op, -ETIMEDOUT);
@@ -53,7 +53,7 @@ static void updates_fail(struct io_timer *timer)
 /* Those that were there before the request was begun have what they wait for. */
 static void updates_done(struct client *c)
 {
-    LIST_EACH(node, &c->metadata.updates) {
+    LIST_EACH (node, &c->metadata.updates) {
         struct op *op = container_of(node, struct op, node);
         if (op->word[1] < c->metadata.answered)
             update_end(c, op, 0);
@@ -81,7 +81,7 @@ static void drop_idle(struct client *c)
 {
     int64_t idle_ns = ms_to_ns(c->settings.metadata_max_idle_ms);
 
-    MAP_EACH(node, &c->metadata.topics) {
+    MAP_EACH (node, &c->metadata.topics) {
         struct topic *t = topic_of_node(node);
         if (t->wants == 0 && io_now_ns(c->io) - t->unwanted_ns >= idle_ns)
             topic_drop(c, t);
@@ -96,7 +96,7 @@ static void name_topics(struct client *c, struct metadata_request *m, bool all)
     m->topics = arena_take_array(&known->arena, known->topics.count, sizeof *m->topics);
     ASSERT(m->topics != NULL);
     m->topics_count = 0;
-    MAP_EACH(node, &known->topics) {
+    MAP_EACH (node, &known->topics) {
         struct topic *t = topic_of_node(node);
         if (!all && t->asked)
             continue;
@@ -350,7 +350,7 @@ void metadata_init(struct client *c)
 
 void metadata_close(struct client *c)
 {
-    LIST_EACH(node, &c->metadata.updates)
+    LIST_EACH (node, &c->metadata.updates)
         update_end(c, container_of(node, struct op, node), ERR_CLOSED);
     io_timer_clear(&c->metadata.timer);
     io_timer_clear(&c->metadata.update_timer);

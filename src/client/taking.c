@@ -146,7 +146,7 @@ static bool look_for_missing(struct client *c)
     struct metadata *known = &c->metadata;
     bool complete = true;
 
-    MAP_EACH(node, &known->topics) {
+    MAP_EACH (node, &known->topics) {
         struct topic *t = topic_of_node(node);
         if (t->seen == known->begun || !t->asked)
             continue;
@@ -225,8 +225,7 @@ void client_hint(struct client *c, struct str topic, int32_t partition, int32_t 
         leader_epoch <= t->epochs[partition])
         return;
     const struct client_broker *b = client_broker(c, leader);
-    if (host.n > 0 && host.n < IO_HOST_MAX && port > 0 &&
-        (b == NULL || b->port != port || !str_equal(b->host, host)))
+    if (host.n > 0 && host.n < IO_HOST_MAX && port > 0 && (b == NULL || b->port != port || !str_equal(b->host, host)))
         broker_put(c, &(struct client_broker){leader, port, host, b == NULL ? STR_NULL : b->rack});
     else if (b == NULL)
         return;

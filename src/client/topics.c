@@ -21,7 +21,7 @@ void topics_init(struct client *c)
 
 void topics_deinit(struct client *c)
 {
-    MAP_EACH(node, &c->metadata.topics)
+    MAP_EACH (node, &c->metadata.topics)
         topic_drop(c, topic_of_node(node));
     map_deinit(&c->metadata.topics);
     map_deinit(&c->metadata.topics_by_id);

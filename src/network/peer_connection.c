@@ -72,8 +72,7 @@ void peer_hang_up(struct peer *p, int trouble)
 static void connect_failed(struct peer *p, int error)
 {
     if (p->closed == NULL && p->settings.hooks == NULL)
-        say(p->telemetry, LOG_WARN, "network",
-            "cannot connect to %s:%u: %s; trying again in about %" PRId64 " ms",
+        say(p->telemetry, LOG_WARN, "network", "cannot connect to %s:%u: %s; trying again in about %" PRId64 " ms",
             p->settings.address.host, p->settings.address.port, error_text(error), p->backoff_ms);
     p->trouble = error;
     connection_ended(p);
@@ -162,8 +161,7 @@ static uint32_t take_some(struct peer *p, struct bytes in)
 {
     bool in_length = p->frame == NULL;
     uint8_t *into = in_length ? p->length + p->length_got : p->frame->p + p->frame->used_bytes;
-    uint32_t want =
-        in_length ? LENGTH_BYTES - p->length_got : p->frame->capacity_bytes - p->frame->used_bytes;
+    uint32_t want = in_length ? LENGTH_BYTES - p->length_got : p->frame->capacity_bytes - p->frame->used_bytes;
     uint32_t n = (uint32_t)in.n < want ? (uint32_t)in.n : want;
 
     memcpy(into, in.p, n);
@@ -223,6 +221,6 @@ void peer_receive_more(struct peer *p)
         return;
     }
     op_init(&p->receive, receive_frame_done);
-    io_recv(p->socket, p->frame->p + p->frame->used_bytes,
-            p->frame->capacity_bytes - p->frame->used_bytes, &p->receive);
+    io_recv(p->socket, p->frame->p + p->frame->used_bytes, p->frame->capacity_bytes - p->frame->used_bytes,
+            &p->receive);
 }

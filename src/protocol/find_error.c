@@ -7,7 +7,7 @@ static bool field_has(const struct message_field *f, int16_t version, const void
 {
     const char *at = (const char *)m + f->offset;
 
-    if (f->kind == FIELD_I16 && f->flags == 0)
+    if (f->kind == FIELD_I16 && !(f->flags & FIELD_ARRAY))
         return strcmp(f->name, "errorCode") == 0 && *(const int16_t *)(const void *)at == code;
     if (f->kind != FIELD_STRUCT)
         return false;

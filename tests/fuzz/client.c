@@ -59,9 +59,7 @@ static struct conn_frame *take(void *ctx)
     return &r->frame;
 }
 
-static void released(struct answer *a)
-{
-}
+static void released(struct answer *a) {}
 
 static void give(void *ctx, struct conn_frame *frame)
 {
@@ -153,9 +151,7 @@ static void asked(void *ctx, struct conn_frame *frame)
     conn_answer(frame, &r->answer);
 }
 
-static void closed(void *ctx, const char *why)
-{
-}
+static void closed(void *ctx, const char *why) {}
 
 static void gone(void *ctx)
 {

@@ -87,7 +87,7 @@ void script_stop(struct script *s, int32_t id)
     if (!b->up)
         return;
     b->up = false;
-    LIST_EACH(node, &b->connections)
+    LIST_EACH (node, &b->connections)
         conn_close(container_of(node, struct script_connection, node)->conn, "the broker stops");
     io_listener_close(b->listener, script_wait_begin(&w));
     CHECK_EQ(script_wait_end(s, &w), 0);
@@ -168,7 +168,7 @@ uint32_t script_open_connections(struct script *s, int32_t broker)
 {
     uint32_t n = 0;
 
-    LIST_EACH(node, &s->brokers[broker].connections)
+    LIST_EACH (node, &s->brokers[broker].connections)
         n += conn_is_open(container_of(node, struct script_connection, node)->conn);
     return n;
 }
@@ -224,7 +224,7 @@ struct script *script_new(uint64_t seed, uint32_t brokers)
 static void drop_connections(struct script *s, struct script_broker *b)
 {
     script_stop(s, b->id);
-    LIST_EACH(node, &b->connections) {
+    LIST_EACH (node, &b->connections) {
         struct script_connection *c = container_of(node, struct script_connection, node);
         if (c->closed)
             script_drop_held(c);

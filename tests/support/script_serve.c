@@ -71,7 +71,7 @@ static struct script_planned take_fault(struct script_request *r)
 {
     struct script *s = r->script;
 
-    LIST_EACH(node, &s->faults) {
+    LIST_EACH (node, &s->faults) {
         struct script_planned *f = container_of(node, struct script_planned, node);
         bool here = f->broker == 0 || f->broker == r->broker;
         if (here && (f->api_key == ANY_API || f->api_key == r->api_key)) {
@@ -176,7 +176,7 @@ static void asked(void *ctx, struct conn_frame *frame)
 /* What a fault holds back is never answered now; what the test has parked, when the test says so, or at the end. */
 void script_drop_held(struct script_connection *c)
 {
-    LIST_EACH(node, &c->unanswered) {
+    LIST_EACH (node, &c->unanswered) {
         struct script_request *r = container_of(node, struct script_request, node);
         if (r->held || c->broker->script->ending)
             answer_none(r);

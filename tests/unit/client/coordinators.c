@@ -16,7 +16,7 @@ static void beat(struct script_request *r, void *ctx)
 struct groups {
     struct bench b;
     struct heartbeat_request m;
-    int16_t error;          /* that a heartbeat is answered with */
+    int16_t error; /* that a heartbeat is answered with */
     char names[GROUPS][8];
     struct ask a[GROUPS];
 };

@@ -1,5 +1,5 @@
-/* Random histories: brokers that fail, calls that come, are cancelled, time out. Whatever happens, each call ends once and
- * by its limit (C2), and no request is carried out more often than it was sent (C3). */
+/* Random histories: brokers that fail, calls that come, are cancelled, time out. Whatever happens, each call ends once
+ * and by its limit (C2), and no request is carried out more often than it was sent (C3). */
 #include "bench.h"
 
 #include <stdio.h>
@@ -17,7 +17,8 @@
 
 struct history;
 
-struct try {
+struct
+try {
     struct client_call call;
     struct heartbeat_request request;
     struct history *history;
@@ -71,8 +72,8 @@ static void begin(struct io_timer *t)
 {
     struct try *y = container_of(t, struct try, timer);
     struct history *h = y->history;
-    static const enum client_target_kind kinds[] = {CLIENT_ANY, CLIENT_NODE, CLIENT_NODE, CLIENT_CONTROLLER,
-                                                    CLIENT_GROUP, CLIENT_TRANSACTION};
+    static const enum client_target_kind kinds[] = {CLIENT_ANY,        CLIENT_NODE,  CLIENT_NODE,
+                                                    CLIENT_CONTROLLER, CLIENT_GROUP, CLIENT_TRANSACTION};
 
     heartbeat_request_init(&y->request);
     y->request.generation_id = (int32_t)(y - h->tries);

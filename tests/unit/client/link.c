@@ -15,8 +15,8 @@ static struct describe_cluster_request describe;
 static void to_node(struct ask *a, int32_t node_id)
 {
     describe_cluster_request_init(&describe);
-    *a = (struct ask){
-        .call = {.api_key = API_DESCRIBE_CLUSTER, .request = &describe, .target = {CLIENT_NODE, node_id}}};
+    *a =
+        (struct ask){.call = {.api_key = API_DESCRIBE_CLUSTER, .request = &describe, .target = {CLIENT_NODE, node_id}}};
 }
 
 static int64_t ask_node(struct bench *b, int32_t node_id)
@@ -149,8 +149,8 @@ TEST(client_link, answers_that_are_wrong_end_what_was_sent_and_no_more)
         enum script_fault fault;
         int64_t argument, result;
     } cases[] = {
-        {SCRIPT_CUT, 0, -ECONNRESET},       {SCRIPT_CUT_AFTER, 0, -ECONNRESET}, {SCRIPT_LENGTH, -1, ERR_LIMIT},
-        {SCRIPT_LENGTH, INT32_MAX, ERR_LIMIT}, {SCRIPT_LENGTH, 3, ERR_CORRUPT}, {SCRIPT_CORRELATION, 0, ERR_CORRUPT},
+        {SCRIPT_CUT, 0, -ECONNRESET},          {SCRIPT_CUT_AFTER, 0, -ECONNRESET}, {SCRIPT_LENGTH, -1, ERR_LIMIT},
+        {SCRIPT_LENGTH, INT32_MAX, ERR_LIMIT}, {SCRIPT_LENGTH, 3, ERR_CORRUPT},    {SCRIPT_CORRELATION, 0, ERR_CORRUPT},
         {SCRIPT_SHORT, 1, ERR_CORRUPT},
     };
 
