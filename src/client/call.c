@@ -200,8 +200,6 @@ void call_give(struct client_call *call)
     call->version = (int16_t)version;
     if (call->prepare != NULL)
         call->prepare(call);
-    if (call->phase == CALL_ENDING) /* it was cancelled there */
-        return;
     int error = encode(call, &spans, &count);
     if (error < 0) {
         call_end_soon(call, error);

@@ -103,7 +103,8 @@ struct client_call {
     int16_t version_high;       /* 0 = the highest that the API has */
     const void *request;        /* the API's request struct, initialised */
     void (*prepare)(struct client_call *call); /* NULL; else called when `version` and `node_id` are known,
-                                                  before encoding: may still change the request */
+                                                  before encoding: may still change the request;
+                                                  calls nothing of the client */
     int64_t timeout_ms;         /* from client_send to the answer; 0 = request.timeout.ms */
     bool no_answer;             /* Produce with acks=0: completes when it was sent */
 
@@ -130,7 +131,7 @@ struct client_call {
  * ERR_CORRUPT, ERR_LIMIT, ERR_CLOSED, -ECANCELED, -ENOENT (no such node), -EACCES (`lookup_error`: there will be no
  * coordinator). To CLIENT_NODE a call ends, unsent, with the first try to connect that fails: the caller may know a
  * better one meanwhile. To other targets it goes on looking until its limit. Calls to one node are sent in the order of
- * client_send. A COORDINATOR or CONTROLLER error inside the response makes the client look for it anew before the next
+ * client_send (those to a coordinator among themselves). A COORDINATOR or CONTROLLER error inside the response makes the client look for it anew before the next
  * call, and is the caller's to handle. After trouble nothing is to be released. */
 void client_send(struct client *c, struct client_call *call);
 /* Ask that it end early: completes with -ECANCELED, or as it ends. */

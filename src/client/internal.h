@@ -41,7 +41,7 @@ struct client_link {
     bool retired;             /* takes no more calls, and goes when it has none */
     bool closing;
     struct io_address address;
-    struct peer *peer;
+    struct peer *peer;        /* NULL when it is gone */
     struct list waiting;      /* struct client_call, in order */
     struct list again;        /* that were given and not sent; before `waiting` when the connection has ended */
     uint32_t given;           /* calls that the peer has */
@@ -64,7 +64,7 @@ void link_enqueue(struct client_link *l, struct client_call *call);
 void link_pump(struct client_link *l);
 /* No more calls; those that wait are placed anew (of CLIENT_NODE end with -ENOENT). Freed later. */
 void link_retire(struct client_link *l);
-/* A call that was given has ended. `again`: it waits for the next connection. */
+/* A call that was given has ended, or waits again. May free the link. */
 void link_call_over(struct client_link *l);
 int64_t link_backoff_until_ns(const struct client_link *l);
 

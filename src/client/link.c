@@ -73,14 +73,24 @@ static const struct peer_hooks hooks = {opened, closed};
 
 /* ---- end --------------------------------------------------------------------------------------- */
 
-static void link_gone(struct op *op, int64_t result)
+/* Calls that were cancelled may end after the peer has. */
+static void free_when_over(struct client_link *l)
 {
-    struct client_link *l = container_of(op, struct client_link, closed);
     struct client *c = l->client;
 
+    if (l->peer != NULL || l->given > 0)
+        return;
     list_remove(&l->node);
     free(l);
     client_check_gone(c);
+}
+
+static void peer_gone(struct op *op, int64_t result)
+{
+    struct client_link *l = container_of(op, struct client_link, closed);
+
+    l->peer = NULL;
+    free_when_over(l);
 }
 
 static void close_when_empty(struct client_link *l)
@@ -91,7 +101,7 @@ static void close_when_empty(struct client_link *l)
         return;
     l->closing = true;
     io_timer_clear(&l->idle);
-    op_init(&l->closed, link_gone);
+    op_init(&l->closed, peer_gone);
     peer_close(l->peer, &l->closed);
 }
 
@@ -162,6 +172,10 @@ void link_ready(struct client_link *l)
 void link_call_over(struct client_link *l)
 {
     l->given--;
+    if (l->closing) {
+        free_when_over(l);
+        return;
+    }
     link_pump(l);
     watch_idle(l);
     close_when_empty(l);
