@@ -131,8 +131,9 @@ struct client_call {
  * ERR_CORRUPT, ERR_LIMIT, ERR_CLOSED, -ECANCELED, -ENOENT (no such node), -EACCES (`lookup_error`: there will be no
  * coordinator). To CLIENT_NODE a call ends, unsent, with the first try to connect that fails: the caller may know a
  * better one meanwhile. To other targets it goes on looking until its limit. Calls to one node are sent in the order of
- * client_send (those to a coordinator among themselves). A COORDINATOR or CONTROLLER error inside the response makes the client look for it anew before the next
- * call, and is the caller's to handle. After trouble nothing is to be released. */
+ * client_send (those to a coordinator among themselves). A COORDINATOR or CONTROLLER error inside the response makes the
+ * client look for it anew before the next call, and is the caller's to handle. After trouble nothing is to be
+ * released. */
 void client_send(struct client *c, struct client_call *call);
 /* Ask that it end early: completes with -ECANCELED, or as it ends. */
 void client_cancel(struct client_call *call);
@@ -164,7 +165,8 @@ struct client_partition {
 struct client_topic {
     struct str name;
     struct uuid id;        /* zero before v10 */
-    int16_t error;         /* of the topic: UNKNOWN_TOPIC_OR_PARTITION, TOPIC_AUTHORIZATION_FAILED ...; then no partitions */
+    int16_t error;         /* of the topic: UNKNOWN_TOPIC_OR_PARTITION, TOPIC_AUTHORIZATION_FAILED ...; then it has
+                              no partitions */
     bool internal;
     const struct client_partition *partitions; /* by index */
     int32_t partition_count;
