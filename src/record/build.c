@@ -54,7 +54,7 @@ static void record_begin(struct batch_builder *b, int32_t offset_delta, int64_t 
                          struct bytes key, struct bytes value, size_t headers_bytes,
                          int32_t header_count)
 {
-    uint8_t front[RECORD_FRONT_MAX], *p = front;
+    uint8_t front[RECORD_OVERHEAD_MAX], *p = front;
     uint64_t timestamp_delta;
     size_t body;
 
@@ -117,22 +117,40 @@ size_t batch_builder_size(const struct batch_builder *b)
     return BATCH_HEADER_BYTES + b->records.n;
 }
 
-/* Write the header of a finished batch of `n` bytes, the checksum last. */
+void batch_write(const struct batch *h, uint8_t *p)
+{
+    put_u64(p + AT_BASE_OFFSET, (uint64_t)h->base_offset);
+    put_u32(p + AT_LENGTH, (uint32_t)(h->bytes.n - BATCH_LENGTH_FIELD_END));
+    put_u32(p + AT_LEADER_EPOCH, (uint32_t)h->leader_epoch);
+    p[AT_MAGIC] = BATCH_MAGIC;
+    put_u16(p + AT_ATTRIBUTES, h->attributes);
+    put_u32(p + AT_LAST_OFFSET_DELTA, (uint32_t)h->last_offset_delta);
+    put_u64(p + AT_BASE_TIMESTAMP, (uint64_t)h->base_timestamp_ms);
+    put_u64(p + AT_MAX_TIMESTAMP, (uint64_t)h->max_timestamp_ms);
+    put_u64(p + AT_PRODUCER_ID, (uint64_t)h->producer_id);
+    put_u16(p + AT_PRODUCER_EPOCH, (uint16_t)h->producer_epoch);
+    put_u32(p + AT_BASE_SEQUENCE, (uint32_t)h->base_sequence);
+    put_u32(p + AT_COUNT, (uint32_t)h->count);
+    put_u32(p + AT_CRC, batch_crc(p, (size_t)h->bytes.n));
+}
+
 static void header_write(const struct batch_builder *b, uint16_t attributes, uint8_t *p, size_t n)
 {
-    put_u64(p + AT_BASE_OFFSET, (uint64_t)b->base_offset);
-    put_u32(p + AT_LENGTH, (uint32_t)(n - BATCH_LENGTH_FIELD_END));
-    put_u32(p + AT_LEADER_EPOCH, (uint32_t)b->leader_epoch);
-    p[AT_MAGIC] = BATCH_MAGIC;
-    put_u16(p + AT_ATTRIBUTES, attributes);
-    put_u32(p + AT_LAST_OFFSET_DELTA, (uint32_t)b->last_offset_delta);
-    put_u64(p + AT_BASE_TIMESTAMP, (uint64_t)b->base_timestamp_ms);
-    put_u64(p + AT_MAX_TIMESTAMP, (uint64_t)b->max_timestamp_ms);
-    put_u64(p + AT_PRODUCER_ID, (uint64_t)b->producer_id);
-    put_u16(p + AT_PRODUCER_EPOCH, (uint16_t)b->producer_epoch);
-    put_u32(p + AT_BASE_SEQUENCE, (uint32_t)b->base_sequence);
-    put_u32(p + AT_COUNT, (uint32_t)b->count);
-    put_u32(p + AT_CRC, batch_crc(p, n));
+    struct batch h = {
+        .bytes = {p, (int32_t)n},
+        .base_offset = b->base_offset,
+        .leader_epoch = b->leader_epoch,
+        .attributes = attributes,
+        .last_offset_delta = b->last_offset_delta,
+        .base_timestamp_ms = b->base_timestamp_ms,
+        .max_timestamp_ms = b->max_timestamp_ms,
+        .producer_id = b->producer_id,
+        .producer_epoch = b->producer_epoch,
+        .base_sequence = b->base_sequence,
+        .count = b->count,
+    };
+
+    batch_write(&h, p);
 }
 
 int batch_builder_finish(struct batch_builder *b, struct text *out)

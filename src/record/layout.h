@@ -27,8 +27,3 @@ static inline uint32_t batch_crc(const uint8_t *batch, size_t n)
 {
     return crc32c(0, batch + AT_ATTRIBUTES, n - AT_ATTRIBUTES);
 }
-
-/* Most bytes of a record that are not key, value or headers: length, attributes, timestamp delta,
- * offset delta, key length; value length; header count. */
-#define RECORD_FRONT_MAX (5 + 1 + 10 + 5 + 5)
-#define RECORD_OVERHEAD_MAX (RECORD_FRONT_MAX + 5 + 5)

@@ -169,6 +169,21 @@ void batch_builder_add_at(struct batch_builder *b, int32_t offset_delta, int64_t
 /* Bytes that an uncompressed batch of what is there now would take. */
 size_t batch_builder_size(const struct batch_builder *b);
 
+/* Write one record at `p`, for who keeps memory of its own and has room for what RECORD_OVERHEAD_MAX says. Headers come
+ * from an array, or as on the wire. Returns the first byte behind the record. */
+uint8_t *record_put(uint8_t *p, int32_t offset_delta, int64_t timestamp_delta_ms, struct bytes key, struct bytes value,
+                    const struct record_header *headers, int32_t header_count);
+uint8_t *record_put_raw(uint8_t *p, int32_t offset_delta, int64_t timestamp_delta_ms, struct bytes key,
+                        struct bytes value, struct bytes headers, int32_t header_count);
+/* No record takes more than this besides the bytes of its key, value and headers; and no header more than that besides
+ * those of its key and value. */
+#define RECORD_OVERHEAD_MAX 36
+#define RECORD_HEADER_OVERHEAD_MAX 10
+
+/* Write the header of a batch whose records, `h->bytes.n` bytes with the header, stand behind it already; the checksum
+ * last. `h->crc` and `h->last_offset` do not count. */
+void batch_write(const struct batch *h, uint8_t *bytes);
+
 /* Append the finished batch to `out`. The builder is afterwards as after batch_builder_init, ready
  * for the next batch, but keeps its memory. A batch without records is never compressed.
  *
