@@ -39,7 +39,7 @@ struct producer_compression {
 struct producer_settings {
     int16_t acks;                        /* -1 all, 0, 1 */
     bool idempotence;                    /* enable.idempotence; needs acks -1 */
-    uint32_t batch_size;                 /* bytes of a batch before compression; a larger record is a batch of its own */
+    uint32_t batch_size;                 /* bytes of a batch before compression; a larger record is one of its own */
     int64_t linger_ms;
     uint64_t buffer_memory;              /* bytes; >= 1 */
     uint32_t max_request_size;           /* bytes of records in a Produce; also of one record */
@@ -59,6 +59,9 @@ struct producer_settings {
 
 /* What Kafka's producer has when nothing is set. */
 void producer_settings_init(struct producer_settings *s);
+/* Read them from a config over config's producer_settings. What was not set gives way to what was, as in Kafka: acks=1
+ * alone turns idempotence off, a long linger.ms raises delivery.timeout.ms. -EINVAL, and `f` says what is wrong. */
+MUST int producer_settings_read(const struct config *c, struct producer_settings *out, struct fail *f);
 
 /* ---- what comes back ------------------------------------------------------------------------- */
 
