@@ -244,6 +244,14 @@ static void write_record(struct producer_batch *b, const struct producer_record 
     batch_added(b, end, timestamp_ms, r->tag);
 }
 
+static void say_full(struct accumulator *a, uint64_t bytes, int64_t now_ms)
+{
+    a->full = true;
+    if (bytes > a->missed_bytes)
+        a->missed_bytes = bytes;
+    wake_by(a, now_ms);
+}
+
 /* A batch for a record of at most `n` bytes; what does not fit into one of batch.size has one of its own. */
 static struct producer_batch *batch_for(struct producer_topic *t, int64_t n, int64_t now_ms, int *error)
 {
@@ -260,8 +268,7 @@ static struct producer_batch *batch_for(struct producer_topic *t, int64_t n, int
     b = accumulator_batch(t, alone ? (uint32_t)bytes : 0, now_ms, false, group);
     if (b == NULL) {
         *error = -EAGAIN;
-        a->full = true;
-        wake_by(a, now_ms);
+        say_full(a, alone ? memory_of(bytes, 0) : a->memory.block_bytes, now_ms);
         return NULL;
     }
     b->alone = alone;
@@ -339,11 +346,18 @@ int accumulator_append(struct accumulator *a, const struct producer_record *r, i
         list_add_tail(&a->unwanted, &t->attention);
         wake_by(a, now_ms);
     }
+#ifdef MUTANT_PRODUCER_OVERTAKES_WAITING
+    if (t->partition_count == 0)
+#else
     if (UNLIKELY(t->partition_count == 0 || !list_empty(&t->waiting)))
+#endif
         return append_waiting(t, r, n, now_ms, wall_ms);
     part = partitioner_choose(t, r->partition, r->key, now_ms);
-    if (UNLIKELY(part == NULL))
+    if (UNLIKELY(part == NULL)) {
+        a->doubtful = true;
+        wake_by(a, now_ms);
         return -ERANGE;
+    }
     b = part->open;
     if (b == NULL || !batch_has_room(b, (uint64_t)n, r->tag != 0)) {
         b = open_batch(&part, r, n, now_ms, &error);

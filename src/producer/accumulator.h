@@ -140,7 +140,7 @@ struct producer_partition {
     struct list queue;
     struct list active;          /* node of accumulator.active, while it has any batch */
     struct lane lane;
-    const struct produce_call *filled; /* the sender's: the request that its last batch went into */
+    uint64_t filled;             /* the sender's: number of the request that its last batch went into */
 };
 
 struct producer_topic {
@@ -170,7 +170,7 @@ struct producer_topic {
     uint32_t batches;            /* alive */
     int64_t appended_ms;         /* when a record came last */
     uint32_t call_entry;         /* the sender's: where it is in the request that is being made */
-    const struct produce_call *call;
+    uint64_t call;               /* its number */
 };
 
 /* ---- the accumulator --------------------------------------------------------------------------- */
@@ -187,7 +187,9 @@ struct accumulator {
     struct list groups;          /* struct flush_group */
     uint64_t batches;            /* alive */
     bool refuses;                /* fatal, or closing */
+    bool doubtful;               /* an append asked for a partition that is not known: there may be more by now */
     bool full;                   /* an append was refused: batches go without linger.ms, and room is to be told */
+    uint64_t missed_bytes;       /* full: the most that one of those appends needed */
     int64_t timer_ms;            /* when the sender looks again by itself; INT64_MAX never */
     bool woken;                  /* the sender will look soon */
     void (*wake)(struct accumulator *a); /* called when it is to look sooner */

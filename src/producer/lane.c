@@ -31,6 +31,9 @@ bool lane_is_definite(int16_t code, int16_t acks)
     case KERR_NOT_LEADER_OR_FOLLOWER:
     case KERR_UNKNOWN_TOPIC_OR_PARTITION:
     case KERR_LEADER_NOT_AVAILABLE:
+#ifdef MUTANT_PRODUCER_BELIEVES_OLD_LEADER
+        return true;
+#endif
         return acks != -1;
     case KERR_UNKNOWN_TOPIC_ID:
     case KERR_INCONSISTENT_TOPIC_ID:
@@ -95,7 +98,9 @@ static void bump(struct lane *l, struct lane_identity *who, const struct lane_ru
     l->bump_due = l->lost = l->known = false;
     l->next_sequence = 0;
     if (l->producer_epoch < INT16_MAX) {
+#ifndef MUTANT_PRODUCER_EPOCH_STAYS
         l->producer_epoch++;
+#endif
     } else {
         if (who->producer_id == l->producer_id)
             who->producer_id = -1; /* no epochs are left: another id */
@@ -116,18 +121,16 @@ static struct producer_batch *next_across_gap(struct lane *l, struct lane_identi
 {
     struct producer_batch *b;
 
-#ifndef MUTANT_PRODUCER_BUMPS_IN_DOUBT
     while ((b = first_in_doubt(l)) != NULL) {
+#ifdef MUTANT_PRODUCER_BUMPS_IN_DOUBT
+        break;
+#endif
         if (!l->lost)
             return b;
         finish(b, WHY_SEQUENCE, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER, false);
     }
-#else
-    (void)first_in_doubt;
-    b = NULL;
-#endif
     bump(l, who, rules);
-    return b;
+    return NULL;
 }
 
 static bool has_identity(struct lane *l, struct lane_identity *who)
@@ -151,12 +154,16 @@ struct producer_batch *lane_next(struct producer_partition *part, struct lane_id
     struct lane *l = &part->lane;
     uint32_t ahead = 0;
 
-    if (l->on_its_way > 0 && (l->bump_due || (who->idempotent && !l->known)))
+#ifndef MUTANT_PRODUCER_TWO_STRANGERS
+    if (l->on_its_way > 0 && who->idempotent && !l->known)
         return NULL;
+#endif
 #ifndef MUTANT_PRODUCER_RETRIES_AT_ONCE
     if (l->on_its_way > 0 && l->retrying)
         return NULL;
 #endif
+    if (l->on_its_way > 0 && l->bump_due)
+        return NULL;
     if (now_ms < l->retry_at_ms)
         return NULL;
     if (l->bump_due) {
@@ -211,7 +218,11 @@ void lane_sent(struct producer_partition *part, struct producer_batch *b, const 
 
 static void fail(struct lane *l, struct producer_batch *b, enum batch_why why, int16_t code)
 {
+#ifdef MUTANT_PRODUCER_SURE_OF_DOUBT
+    finish(b, why, code, true);
+#else
     finish(b, why, code, !b->fate.in_doubt && !b->fate.on_its_way);
+#endif
     if (b->fate.base_sequence >= 0)
         l->bump_due = true;
 }
@@ -342,6 +353,10 @@ struct producer_batch *lane_take(struct producer_partition *part)
 {
     struct producer_batch *b = LIST_FIRST(&part->lane.unacked, struct producer_batch, node);
 
+#ifdef MUTANT_PRODUCER_TELLS_OUT_OF_ORDER
+    LIST_EACH(it, &part->lane.unacked)
+        b = batch_of(it)->fate.done ? batch_of(it) : b;
+#endif
     if (b == NULL || !b->fate.done)
         return NULL;
     list_remove(&b->node);

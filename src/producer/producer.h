@@ -145,7 +145,7 @@ struct producer_record {
  *
  * Fails  -EAGAIN      full (buffer.memory): hooks.room tells when to try again
  *        ERR_LIMIT    larger than max.request.size or than buffer.memory
- *        -ERANGE      the topic has no such partition
+ *        -ERANGE      the topic has no such partition, as far as is known: metadata is asked for anew
  *        -EINVAL      a timestamp below -1, a header without a key
  *        ERR_CLOSED   fatal, closing
  *        -ENOMEM
@@ -159,13 +159,13 @@ void producer_run(struct producer *p);
  * linger.ms any more. */
 void producer_flush(struct producer *p, struct op *op);
 
-/* Bytes of buffer.memory that are taken, and the partitions' batches (open, waiting, sent and not acknowledged). */
+/* Bytes of buffer.memory that are taken, batches alive (open, waiting, sent and not told of), and counts since the start. */
 struct producer_stats {
     uint64_t memory_bytes;
     uint64_t batches;
     uint64_t records_acked, records_failed, batches_retried, epochs_bumped;
 };
-void producer_stats(const struct producer *p, struct producer_stats *out);
+void producer_stats(struct producer *p, struct producer_stats *out);
 
 /* The partition of a key as Kafka's own producer chooses it: murmur2 of the bytes, made positive, modulo `count`. */
 int32_t producer_partition_of_key(struct bytes key, int32_t count);

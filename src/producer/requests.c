@@ -13,6 +13,7 @@ static struct produce_call *request_new(struct producer *p, struct producer_node
         return NULL;
     c->producer = p;
     c->node = node;
+    c->number = ++p->last_call;
     arena_init(&c->arena, 0);
     return c;
 }
@@ -107,9 +108,9 @@ static bool fill_from(struct producer *p, struct producer_partition *part, int64
         producer_again_at(p, now_ms + 100); /* no memory: a little later */
         return false;
     }
-    if (c->count > 0 && (part->filled == c || c->bytes + b->n > a->settings.max_request_size))
+    if (c->count > 0 && (part->filled == c->number || c->bytes + b->n > a->settings.max_request_size))
         return false;
-    part->filled = c;
+    part->filled = c->number;
     if (b->fate.attempts > 0)
         p->batches_retried++;
     lane_sent(part, b, &p->identity.who);
@@ -164,8 +165,8 @@ static int32_t count_topics(struct produce_call *c, struct produce_request_topic
 
     for (uint32_t i = 0; i < c->count; i++) {
         struct producer_topic *t = c->batches[i]->topic;
-        if (t->call != c) {
-            t->call = c;
+        if (t->call != c->number) {
+            t->call = c->number;
             t->call_entry = (uint32_t)count;
             produce_request_topic_data_init(&topics[count]);
             topics[count].name = t->name;
@@ -206,8 +207,6 @@ static bool build_request(struct produce_call *c)
         sorted[part - parts] = b;
     }
     memcpy(c->batches, sorted, c->count * sizeof *sorted);
-    for (uint32_t i = 0; i < c->count; i++)
-        c->batches[i]->topic->call = NULL; /* the next request may lie where this one lay */
     c->request.topic_data = topics;
     c->request.topic_data_count = count;
     return true;

@@ -190,24 +190,35 @@ static void decide(struct producer *p, int64_t now_ms, struct list *ready)
     }
 }
 
-/* Half is free again, so that those who are told do not come back for one record each. */
+/* There is room for what was refused, and half of all is free, so that those who are told do not come back for one record
+ * each. */
 static void tell_room(struct producer *p)
 {
     struct accumulator *a = &p->accumulator;
+    uint64_t half = a->memory.limit_bytes / 2;
     bool room;
 
     producer_lock(p);
-    room = a->full && a->memory.used_bytes <= a->memory.limit_bytes / 2;
-    if (room)
+    room = a->full && a->memory.used_bytes + (a->missed_bytes > half ? a->missed_bytes : half) <= a->memory.limit_bytes;
+    if (room) {
         a->full = false;
+        a->missed_bytes = 0;
+    }
     producer_unlock(p);
     if (room && p->hooks.room != NULL)
         p->hooks.room(p->ctx);
 }
 
-static bool is_at_end(const struct producer *p)
+static bool is_at_end(struct producer *p)
 {
-    return p->closing != NULL && p->accumulator.batches == 0 && list_empty(&p->calls) && !p->identity.asking;
+    bool empty;
+
+    if (p->closing == NULL || !list_empty(&p->calls) || p->identity.asking)
+        return false;
+    producer_lock(p);
+    empty = p->accumulator.batches == 0;
+    producer_unlock(p);
+    return empty;
 }
 
 static void end(struct producer *p)
@@ -382,8 +393,9 @@ void producer_flush(struct producer *p, struct op *op)
         producer_soon(p);
 }
 
-void producer_stats(const struct producer *p, struct producer_stats *out)
+void producer_stats(struct producer *p, struct producer_stats *out)
 {
+    producer_lock(p);
     *out = (struct producer_stats){
         .memory_bytes = p->accumulator.memory.used_bytes,
         .batches = p->accumulator.batches,
@@ -392,4 +404,5 @@ void producer_stats(const struct producer *p, struct producer_stats *out)
         .batches_retried = p->batches_retried,
         .epochs_bumped = p->epochs_bumped,
     };
+    producer_unlock(p);
 }

@@ -17,6 +17,7 @@ struct produce_call {
     struct client_call call;
     struct producer *producer;
     struct producer_node *node;
+    uint64_t number;                  /* from 1 on; none has had it before */
     struct list link;                 /* of producer.calls, or of those that are about to be sent */
     struct producer_batch **batches;  /* by topic, then in the order of adding */
     uint32_t count, capacity;
@@ -46,6 +47,7 @@ struct producer {
     struct producer_node **nodes;
     uint32_t node_count;
     struct list calls;                /* on their way */
+    uint64_t last_call;               /* number of the newest */
     struct client_watch watch;
     struct io_timer timer;
     struct text scratch;              /* of compression */

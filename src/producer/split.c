@@ -66,8 +66,10 @@ int accumulator_split(struct accumulator *a, struct producer_batch *b)
         }
         return error;
     }
+#ifndef MUTANT_PRODUCER_HALVES_ALIKE
     if (b->fate.base_sequence >= 0)
         halves[1]->fate.base_sequence = sequence_add(b->fate.base_sequence, halves[0]->count);
+#endif
     list_insert_before(&b->node, &halves[0]->node);
     list_insert_before(&b->node, &halves[1]->node);
     list_remove(&b->node);

@@ -5,6 +5,9 @@
 
 void sender_want_topics(struct producer *p)
 {
+    if (p->accumulator.doubtful)
+        client_refresh(p->client);
+    p->accumulator.doubtful = false;
     LIST_EACH(it, &p->accumulator.unwanted) {
         struct producer_topic *t = container_of(it, struct producer_topic, attention);
         list_remove(it);

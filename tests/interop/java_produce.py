@@ -1,5 +1,7 @@
 """The Java producer, and the Java consumer without a group."""
+import re
 import time
+from pathlib import Path
 
 from checks import CODECS, batches, check, equal, loop_is_in_the_log, offsets_contiguous, wait_equal, wait_for
 from java_driver import JavaError
@@ -296,3 +298,11 @@ def long_poll(ctx):
         got = wait_for("the record", lambda: java("consumer.take", name="consumer"), timeout_s=10, interval_s=0.01)
         equal("value", values(got), [str(i)])
         check("the waiting fetch was answered at once", time.monotonic() - started < 3)
+
+
+@scenario
+def partitions(ctx):
+    """100,000 random keys: Kafka's producer chooses the partitions that ours chooses (which a unit test holds to the number)."""
+    test = Path(__file__).resolve().parent.parent / "unit" / "producer" / "partitioner.c"
+    ours = re.search(r"CHECK_EQ\(sum, 0x([0-9a-f]+)u\)", test.read_text(encoding="utf-8"))
+    equal("the partitions, as one number", ctx.java("partitions"), ours[1])

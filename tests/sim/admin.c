@@ -79,7 +79,7 @@ static void begin_create(struct admin *a)
     m.topics_count = 1;
     m.timeout_ms = 1000;
     rpc_begin(&a->rpc, &a->client, a->peer, API_CREATE_TOPICS,
-              client_version(&a->client, API_CREATE_TOPICS, 2, 7), &m, &a->flow.op);
+              client_draw_version(&a->client, API_CREATE_TOPICS, 2, 7), &m, &a->flow.op);
 }
 
 static enum verdict take_create(struct admin *a)
@@ -101,7 +101,7 @@ static void begin_metadata(struct admin *a)
     m.topics = NULL;
     m.topics_count = -1;
     m.allow_auto_topic_creation = false;
-    rpc_begin(&a->rpc, &a->client, a->peer, API_METADATA, client_version(&a->client, API_METADATA, 10, 13), &m,
+    rpc_begin(&a->rpc, &a->client, a->peer, API_METADATA, client_draw_version(&a->client, API_METADATA, 10, 13), &m,
               &a->flow.op);
 }
 
@@ -140,7 +140,7 @@ static void begin_grow(struct admin *a)
     m.topics_count = 1;
     m.timeout_ms = 1000;
     rpc_begin(&a->rpc, &a->client, a->peer, API_CREATE_PARTITIONS,
-              client_version(&a->client, API_CREATE_PARTITIONS, 0, 3), &m, &a->flow.op);
+              client_draw_version(&a->client, API_CREATE_PARTITIONS, 0, 3), &m, &a->flow.op);
 }
 
 static enum verdict take_grow(struct admin *a)
@@ -173,7 +173,7 @@ static void begin_alter(struct admin *a)
     m.resources = &resource;
     m.resources_count = 1;
     rpc_begin(&a->rpc, &a->client, a->peer, API_INCREMENTAL_ALTER_CONFIGS,
-              client_version(&a->client, API_INCREMENTAL_ALTER_CONFIGS, 0, 1), &m, &a->flow.op);
+              client_draw_version(&a->client, API_INCREMENTAL_ALTER_CONFIGS, 0, 1), &m, &a->flow.op);
 }
 
 static enum verdict take_alter(struct admin *a)
@@ -187,7 +187,7 @@ static enum verdict take_alter(struct admin *a)
 
 static void begin_delete(struct admin *a)
 {
-    int16_t version = client_version(&a->client, API_DELETE_TOPICS, 1, 6);
+    int16_t version = client_draw_version(&a->client, API_DELETE_TOPICS, 1, 6);
     struct delete_topics_request_topics topic;
     struct delete_topics_request m;
     struct str name = str_of(a->topic->name);

@@ -65,7 +65,7 @@ uint64_t client_below(struct client *c, uint64_t bound)
     return prng_below(&c->prng, bound);
 }
 
-int16_t client_version(struct client *c, int16_t key, int16_t low, int16_t high)
+int16_t client_draw_version(struct client *c, int16_t key, int16_t low, int16_t high)
 {
     const struct api *api = api_find(key);
 

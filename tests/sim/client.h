@@ -44,7 +44,7 @@ static inline int64_t client_ms(struct client *c, uint64_t from, uint64_t to)
     return (int64_t)(from + client_below(c, to - from + 1)) * 1000000;
 }
 /* A version between the two, and of those that the API has. */
-int16_t client_version(struct client *c, int16_t key, int16_t low, int16_t high);
+int16_t client_draw_version(struct client *c, int16_t key, int16_t low, int16_t high);
 
 /* Ask. Completes with 0 when `r->answer` is there, or with trouble: then whether the node acted is
  * unknown if `r->call.sent`. */

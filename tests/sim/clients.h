@@ -6,12 +6,20 @@
 
 /* producer.c: writes records to every topic, idempotent (asks again until it is told) or plain (never
  * asks twice). */
-struct producer *producer_new(struct world *w, uint32_t number);
+struct producer *producer_create(struct world *w, uint32_t number);
 void producer_begin(struct producer *p);
 void producer_free(struct producer *p);
 struct client *producer_client(struct producer *p);
 void producer_last_words(struct producer *p); /* one more batch to each partition, then quiet */
 bool producer_has_said_all(const struct producer *p);
+
+/* writer.c: has our own producer (room producer) write records to every topic. */
+struct writer *writer_new(struct world *w, uint32_t number); /* a number that no producer has */
+void writer_begin(struct writer *w);
+void writer_free(struct writer *w);
+struct client *writer_client(struct writer *w);
+void writer_last_words(struct writer *w);
+bool writer_has_said_all(const struct writer *w);
 
 /* reader.c: reads partitions from start to end, and begins anew. */
 struct reader *reader_new(struct world *w, uint32_t number);

@@ -75,7 +75,7 @@ static void begin_delete(struct deleter *d)
     m.topics = &topic;
     m.topics_count = 1;
     m.timeout_ms = 1000;
-    rpc_begin(&d->rpc, &d->client, d->peer, API_DELETE_RECORDS, client_version(&d->client, API_DELETE_RECORDS, 0, 2),
+    rpc_begin(&d->rpc, &d->client, d->peer, API_DELETE_RECORDS, client_draw_version(&d->client, API_DELETE_RECORDS, 0, 2),
               &m, &d->flow.op);
 }
 

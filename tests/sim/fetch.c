@@ -186,7 +186,7 @@ static void ask_starts(struct fetcher *f)
         m.topics_count++;
     }
     op_init(&f->op, starts_done);
-    rpc_begin(&f->rpc, c, f->peer, API_LIST_OFFSETS, client_version(c, API_LIST_OFFSETS, 1, 11), &m, &f->op);
+    rpc_begin(&f->rpc, c, f->peer, API_LIST_OFFSETS, client_draw_version(c, API_LIST_OFFSETS, 1, 11), &m, &f->op);
 }
 
 static bool any_is_lost(const struct fetcher *f)
@@ -253,7 +253,7 @@ void fetch_once(struct fetcher *f, struct client *c, struct peer *peer, struct o
 
 void fetch_draw(struct fetcher *f, struct client *c)
 {
-    f->version = client_version(c, API_FETCH, 4, 18);
+    f->version = client_draw_version(c, API_FETCH, 4, 18);
     f->in_session = f->version >= 7 && client_below(c, 2) == 0;
     forget_session(f);
 }

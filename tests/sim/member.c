@@ -50,7 +50,7 @@ static void begin_find(struct member *m)
     struct str group = STR(GROUP);
 
     find_coordinator_request_init(&q);
-    m->version = client_version(&m->client, API_FIND_COORDINATOR, 0, 6);
+    m->version = client_draw_version(&m->client, API_FIND_COORDINATOR, 0, 6);
     q.key = m->version < 4 ? group : STR("");
     q.coordinator_keys = &group;
     q.coordinator_keys_count = m->version < 4 ? 0 : 1;
@@ -139,7 +139,7 @@ static void begin_heartbeat(struct member *m)
     q.generation_id = m->generation;
     m->heartbeat_ns = world_now_ns(m->client.world);
     rpc_begin(&m->rpc, &m->client, m->coordinator, API_HEARTBEAT,
-              client_version(&m->client, API_HEARTBEAT, 0, 4), &q, &m->flow.op);
+              client_draw_version(&m->client, API_HEARTBEAT, 0, 4), &q, &m->flow.op);
 }
 
 static void take_heartbeat(struct member *m)
@@ -158,7 +158,7 @@ static bool heartbeat_due(const struct member *m)
 
 static void begin_leave(struct member *m)
 {
-    int16_t version = client_version(&m->client, API_LEAVE_GROUP, 0, 5);
+    int16_t version = client_draw_version(&m->client, API_LEAVE_GROUP, 0, 5);
     struct leave_group_request_members one;
     struct leave_group_request q;
 
@@ -289,7 +289,7 @@ struct member *member_new(struct world *w, uint32_t number)
     snprintf(name, sizeof name, "member-%u", number);
     client_init(c, w, name, true);
     m->first_find = true;
-    m->join_version = client_version(c, API_JOIN_GROUP, 2, 9);
+    m->join_version = client_draw_version(c, API_JOIN_GROUP, 2, 9);
     m->rebalance_ms = 300 + (int32_t)client_below(c, 1200);
     fetch_draw(&m->fetch, c);
     m->fetch.max_wait_ms = 20;

@@ -101,7 +101,7 @@ void member_sync_begin(struct member *m)
         shares[i].assignment = share_of(m, i, n, turn);
     }
     rpc_begin(&m->rpc, &m->client, m->coordinator, API_SYNC_GROUP,
-              client_version(&m->client, API_SYNC_GROUP, 0, 5), &q, &m->flow.op);
+              client_draw_version(&m->client, API_SYNC_GROUP, 0, 5), &q, &m->flow.op);
     for (uint32_t i = 0; i < n; i++)
         free((void *)(uintptr_t)shares[i].assignment.p);
 }

@@ -23,6 +23,7 @@ SEEDS = 2000
 SIM = "tests/sim_node"
 FETCH = "tests/unit_broker broker_fetch*"
 JOURNAL = "tests/unit_log journal*"  # the tests of that name
+LANE = "tests/unit_producer lane*"
 
 # What each one does, and who is asked to notice it.
 MUTANTS = {
@@ -62,6 +63,16 @@ MUTANTS = {
     "COORDINATOR_FORGETS_THE_LAST": ("a coordinator loads all but the last batch", SIM),
     "ANSWER_BEFORE_COMMIT": ("a commit is answered before it is durable", SIM),
     "GENERATION_STAYS": ("a rebalance keeps the generation", SIM),
+    "PRODUCER_FORGETS_SEQUENCE": ("a batch goes again under another sequence", SIM),
+    "PRODUCER_BUMPS_IN_DOUBT": ("what may be in the log goes again in a new epoch", LANE),
+    "PRODUCER_EPOCH_STAYS": ("sequences begin anew in the same epoch", LANE),
+    "PRODUCER_TWO_STRANGERS": ("two batches are on their way to a broker that does not know their producer", LANE),
+    "PRODUCER_RETRIES_AT_ONCE": ("a batch goes again while others are on their way", "tests/unit_producer"),
+    "PRODUCER_SURE_OF_DOUBT": ("what is in doubt is said to be nowhere", LANE),
+    "PRODUCER_TELLS_OUT_OF_ORDER": ("a batch is told of before an older one that is in doubt", LANE),
+    "PRODUCER_BELIEVES_OLD_LEADER": ("one that leads no more is believed not to have appended", LANE),
+    "PRODUCER_HALVES_ALIKE": ("both halves of a batch have its sequence", "tests/unit_producer"),
+    "PRODUCER_OVERTAKES_WAITING": ("a record goes before those that wait for their partitions", "tests/unit_producer"),
     "OLD_GENERATION_COMMITS": ("a commit of an old generation is accepted", SIM),
 }
 

@@ -189,6 +189,7 @@ void plan_draw(uint64_t seed, struct plan *out)
     p.deletes = one_in(&g, 3);
     draw_checks(&g, &p);
     draw_compaction(&g, &p);
+    p.writers = (uint32_t)prng_below(&g, 3);
     *out = p;
 }
 
@@ -211,8 +212,8 @@ static const char *const kind_names[FAULT_KINDS] = {
 
 void plan_print(const struct plan *p, FILE *out)
 {
-    fprintf(out, "plan: %u shards, %u topics, %u producers, %u readers, %u members of session %d ms%s%s%s\n",
-            p->shards, p->topics, p->producers, p->readers, p->members, p->session_ms,
+    fprintf(out, "plan: %u shards, %u topics, %u producers, %u writers, %u readers, %u members of session %d ms%s%s%s\n",
+            p->shards, p->topics, p->producers, p->writers, p->readers, p->members, p->session_ms,
             p->admin_changes ? ", topics change" : "", p->deletes ? ", records are deleted" : "",
             p->disk_trouble ? ", disk trouble" : "");
     fprintf(out, "%.*s", STR_ARG(text_str(&p->settings)));

@@ -39,6 +39,7 @@ struct plan {
     int32_t partitions[TOPICS_AT_START_MAX];
     bool compacts[TOPICS_AT_START_MAX]; /* cleanup.policy=compact,delete; records have keys */
     uint32_t producers, readers, members;
+    uint32_t writers;        /* our own producer; numbered behind the producers */
     bool admin_changes;      /* topics come and go, grow, and change settings */
     bool deletes;            /* records are deleted */
     int64_t retention_bytes; /* of a partition; -1 = all stay */

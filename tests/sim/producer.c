@@ -443,7 +443,7 @@ static void begin_init(struct producer *p)
     m.transactional_id = STR_NULL;
     m.transaction_timeout_ms = 60000;
     rpc_begin(&p->rpc, &p->client, p->peer, API_INIT_PRODUCER_ID,
-              client_version(&p->client, API_INIT_PRODUCER_ID, 0, 5), &m, &p->flow.op);
+              client_draw_version(&p->client, API_INIT_PRODUCER_ID, 0, 5), &m, &p->flow.op);
 }
 
 static bool take_init(struct producer *p)
@@ -489,7 +489,7 @@ static void producer_run(struct flow *f)
     p->client.stopped = true;
 }
 
-struct producer *producer_new(struct world *w, uint32_t number)
+struct producer *producer_create(struct world *w, uint32_t number)
 {
     struct producer *p = calloc(1, sizeof *p);
     struct client *c;
@@ -502,7 +502,7 @@ struct producer *producer_new(struct world *w, uint32_t number)
     p->number = number;
     p->idempotent = client_below(c, 3) != 0;
     p->acks = p->idempotent || client_below(c, 2) == 0 ? -1 : 1;
-    p->version = client_version(c, API_PRODUCE, client_below(c, 2) == 0 ? 3 : 9, 13);
+    p->version = client_draw_version(c, API_PRODUCE, client_below(c, 2) == 0 ? 3 : 9, 13);
     p->timeout_ms = 200 + (int32_t)client_below(c, 1000);
     p->records_max = 1 + (uint32_t)client_below(c, client_below(c, 4) == 0 ? 40 : 5);
     p->bytes_max = RECORD_BYTES_MIN + (uint32_t)client_below(c, RECORD_BYTES_MAX - RECORD_BYTES_MIN + 1);

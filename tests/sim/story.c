@@ -37,7 +37,9 @@ static void clients_begin(struct world *w)
     w->admin = admin_new(w);
     w->deleter = w->plan.deletes ? deleter_new(w) : NULL;
     for (uint32_t i = 0; i < w->plan.producers; i++)
-        w->producers[i] = producer_new(w, i);
+        w->producers[i] = producer_create(w, i);
+    for (uint32_t i = 0; i < w->plan.writers; i++)
+        w->writers[i] = writer_new(w, w->plan.producers + i);
     for (uint32_t i = 0; i < w->plan.readers; i++)
         w->readers[i] = reader_new(w, i);
     for (uint32_t i = 0; i < w->plan.members; i++)
@@ -47,6 +49,8 @@ static void clients_begin(struct world *w)
         deleter_begin(w->deleter);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         producer_begin(w->producers[i]);
+    for (uint32_t i = 0; i < w->plan.writers; i++)
+        writer_begin(w->writers[i]);
     for (uint32_t i = 0; i < w->plan.readers; i++)
         reader_begin(w->readers[i]);
     for (uint32_t i = 0; i < w->plan.members; i++)
@@ -62,6 +66,8 @@ static uint32_t all_clients(const struct world *w, struct client *out[CLIENTS_MA
         out[n++] = deleter_client(w->deleter);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         out[n++] = producer_client(w->producers[i]);
+    for (uint32_t i = 0; i < w->plan.writers; i++)
+        out[n++] = writer_client(w->writers[i]);
     for (uint32_t i = 0; i < w->plan.readers; i++)
         out[n++] = reader_client(w->readers[i]);
     for (uint32_t i = 0; i < w->plan.members; i++)
@@ -103,6 +109,10 @@ static bool all_is_said(const struct world *w)
 {
     for (uint32_t i = 0; i < w->plan.producers; i++) {
         if (!producer_has_said_all(w->producers[i]))
+            return false;
+    }
+    for (uint32_t i = 0; i < w->plan.writers; i++) {
+        if (!writer_has_said_all(w->writers[i]))
             return false;
     }
     return true;
@@ -157,6 +167,8 @@ static void settle(struct world *w)
     w->steady_ns = world_now_ns(w);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         producer_last_words(w->producers[i]);
+    for (uint32_t i = 0; i < w->plan.writers; i++)
+        writer_last_words(w->writers[i]);
     enter(w, PHASE_LAST_WORDS, 5000);
 }
 
@@ -265,6 +277,8 @@ void story_end(struct world *w)
     deleter_free(w->deleter);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         producer_free(w->producers[i]);
+    for (uint32_t i = 0; i < w->plan.writers; i++)
+        writer_free(w->writers[i]);
     for (uint32_t i = 0; i < w->plan.readers; i++)
         reader_free(w->readers[i]);
     for (uint32_t i = 0; i < w->plan.members; i++)

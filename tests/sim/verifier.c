@@ -38,7 +38,7 @@ static void begin_metadata(struct verifier *v)
     metadata_request_init(&m);
     m.topics = NULL;
     m.topics_count = -1;
-    rpc_begin(&v->rpc, &v->client, v->peer, API_METADATA, client_version(&v->client, API_METADATA, 10, 13), &m,
+    rpc_begin(&v->rpc, &v->client, v->peer, API_METADATA, client_draw_version(&v->client, API_METADATA, 10, 13), &m,
               &v->flow.op);
 }
 
@@ -85,7 +85,7 @@ static void begin_configs(struct verifier *v)
     m.resources = &resource;
     m.resources_count = 1;
     rpc_begin(&v->rpc, &v->client, v->peer, API_DESCRIBE_CONFIGS,
-              client_version(&v->client, API_DESCRIBE_CONFIGS, 1, 4), &m, &v->flow.op);
+              client_draw_version(&v->client, API_DESCRIBE_CONFIGS, 1, 4), &m, &v->flow.op);
 }
 
 static void check_configs(struct verifier *v)
@@ -149,7 +149,7 @@ static void begin_commits(struct verifier *v)
     m.group_id = STR(GROUP);
     m.topics = NULL;
     m.topics_count = -1;
-    rpc_begin(&v->rpc, &v->client, v->peer, API_OFFSET_FETCH, client_version(&v->client, API_OFFSET_FETCH, 2, 7),
+    rpc_begin(&v->rpc, &v->client, v->peer, API_OFFSET_FETCH, client_draw_version(&v->client, API_OFFSET_FETCH, 2, 7),
               &m, &v->flow.op);
 }
 

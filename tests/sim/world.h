@@ -16,12 +16,13 @@ struct broker;
 struct truth;
 struct producer;
 struct reader;
+struct writer;
 struct member;
 struct admin;
 struct deleter;
 struct verifier;
 
-#define PRODUCERS_MAX 4
+#define PRODUCERS_MAX 6 /* with writers: who has numbered records */
 #define READERS_MAX 3
 #define MEMBERS_MAX 4
 #define CLIENTS_MAX (PRODUCERS_MAX + READERS_MAX + MEMBERS_MAX + 5)
@@ -59,6 +60,7 @@ struct world {
     struct client *clients[CLIENTS_MAX]; /* whose connections the faults may cut */
     uint32_t client_count;
     struct producer *producers[PRODUCERS_MAX];
+    struct writer *writers[PRODUCERS_MAX];
     struct reader *readers[READERS_MAX];
     struct member *members[MEMBERS_MAX];
     struct admin *admin;

@@ -40,6 +40,7 @@ public final class Driver {
         consumers.addTo(commands);
         admins.addTo(commands);
         new Assignors().addTo(commands);
+        commands.put("partitions", args -> new Partitions().checksum());
         commands.put("reset", args -> {
             producers.closeAll();
             consumers.closeAll();

@@ -277,3 +277,64 @@ TEST(sender, idle_topics_are_let_go)
     CHECK_EQ(shop_close(&s, 1000), 0);
     shop_end(&s);
 }
+
+static void woken(void *ctx)
+{
+    struct shop *s = ctx;
+
+    CHECK(s->locked);
+    s->wakes++;
+}
+
+/* Appends from other threads: they ask for a run once, until it was made. */
+TEST(sender, appends_wake_the_producer_once)
+{
+    struct shop s;
+
+    shop_open(&s, 1);
+    s.hooks.wake = woken;
+    script_topic(s.script, "orders", 1);
+    shop_start(&s);
+    shop_add(&s, "orders", 0, "a");
+    shop_add(&s, "orders", 0, "b");
+    CHECK_EQ(s.wakes, 1);
+    script_pass(s.script, 1000);
+    CHECK_EQ(script_count(s.script, 0, API_METADATA), 0); /* nobody has run it */
+    producer_run(s.producer);
+    wait_told(&s, 2);
+    script_pass(s.script, 1000); /* nothing is left to be done */
+    shop_add(&s, "orders", 0, "c");
+    CHECK_EQ(s.wakes, 2);
+    producer_run(s.producer);
+    shop_add(&s, "orders", 0, "d"); /* linger.ms is waited for already */
+    CHECK_EQ(s.wakes, 2);
+    wait_told(&s, 4);
+    CHECK_EQ(shop_close(&s, 1000), 0);
+    shop_end(&s);
+}
+
+/* A large record does not fit though half is free: it is told of room when there is enough. */
+TEST(sender, room_is_room_for_what_was_refused)
+{
+    static char large[70000];
+    struct shop s;
+
+    shop_open(&s, 1);
+    s.settings.buffer_memory = 100000;
+    s.settings.linger_ms = 1000;
+    script_topic(s.script, "orders", 2);
+    shop_start(&s);
+    shop_add(&s, "orders", 0, "first");
+    wait_told(&s, 1);
+    memset(large, 'x', sizeof large - 1);
+    shop_add(&s, "orders", 0, "a");
+    shop_add(&s, "orders", 1, "b");
+    CHECK_EQ(shop_append(&s, "orders", 0, large), -EAGAIN);
+    SCRIPT_UNTIL(s.script, s.rooms == 1);
+    CHECK_EQ(s.told, 3);
+    shop_add(&s, "orders", 0, large);
+    wait_told(&s, 4);
+    CHECK_EQ(s.rooms, 1);
+    CHECK_EQ(shop_close(&s, 1000), 0);
+    shop_end(&s);
+}

@@ -191,6 +191,7 @@ static void acked(void *ctx, const struct producer_ack *ack)
 {
     struct shop *s = ctx;
 
+    CHECK(!s->locked);
     s->told += (uint32_t)ack->count;
     text_printf(&s->acks, "%.*s-%d", STR_ARG(ack->topic_name), ack->partition);
     if (ack->error.code == KERR_NONE) {
@@ -206,13 +207,33 @@ static void acked(void *ctx, const struct producer_ack *ack)
 
 static void room(void *ctx)
 {
-    ((struct shop *)ctx)->rooms++;
+    struct shop *s = ctx;
+
+    CHECK(!s->locked);
+    s->rooms++;
+}
+
+static void lock(void *ctx)
+{
+    struct shop *s = ctx;
+
+    CHECK(!s->locked);
+    s->locked = true;
+}
+
+static void unlock(void *ctx)
+{
+    struct shop *s = ctx;
+
+    CHECK(s->locked);
+    s->locked = false;
 }
 
 static void fatal(void *ctx, const struct producer_error *error)
 {
     struct shop *s = ctx;
 
+    CHECK(!s->locked);
     s->fatals++;
     text_printf(&s->errors, "fatal: %.*s\n", STR_ARG(error->text));
 }
@@ -229,7 +250,7 @@ void shop_open(struct shop *s, uint32_t brokers)
     config_free(c);
     s->client_settings.bootstrap_servers = script_bootstrap(s->script);
     s->client_settings.client_id = STR("shop");
-    s->hooks = (struct producer_hooks){.acked = acked, .room = room, .fatal = fatal};
+    s->hooks = (struct producer_hooks){.acked = acked, .room = room, .fatal = fatal, .lock = lock, .unlock = unlock};
     script_on(s->script, 0, API_PRODUCE, produce, s);
     script_on(s->script, 0, API_INIT_PRODUCER_ID, init_producer_id, s);
 }
@@ -279,8 +300,12 @@ int shop_append(struct shop *s, const char *topic, int32_t partition, const char
         .timestamp_ms = -1,
     };
     struct io *io = script_io(s->script);
+    int rc;
 
-    return producer_append(s->producer, &r, io_now_ms(io), io_wall_ms(io));
+    lock(s);
+    rc = producer_append(s->producer, &r, io_now_ms(io), io_wall_ms(io));
+    unlock(s);
+    return rc;
 }
 
 void shop_add(struct shop *s, const char *topic, int32_t partition, const char *value)

@@ -47,7 +47,8 @@ struct shop {
     struct text acks;        /* "TOPIC-PARTITION @OFFSET xCOUNT", or "... xCOUNT CODE definite|indefinite" */
     struct text errors;      /* their texts, a line each */
     uint32_t acked, told;    /* records */
-    uint32_t rooms, fatals;
+    uint32_t rooms, fatals, wakes;
+    bool locked;             /* by the producer's hooks, or the test */
 };
 
 void shop_open(struct shop *s, uint32_t brokers); /* settings may be changed before shop_start */
