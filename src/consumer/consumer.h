@@ -170,7 +170,7 @@ struct consumer_place {
     int64_t committed;      /* by this consumer, or found; -1 = none known */
     int64_t high_watermark, last_stable_offset, log_start; /* of the last answer; -1 = none */
     bool paused;
-    char why_not[96];       /* why nothing comes: "" when all is well */
+    char why_not[240];      /* why nothing comes: "" when all is well */
 };
 MUST int consumer_place(const struct consumer *c, struct consumer_partition p, struct consumer_place *out);
 
@@ -224,14 +224,12 @@ struct consumer_call {
     int64_t timeout_ms;     /* 0 = default.api.timeout.ms */
     struct consumer_error error; /* of the whole call */
 
-    struct consumer_call_state *state; /* private from here on */
-    struct list node;
-    struct consumer *consumer;
+    struct consumer *consumer; /* private */
 };
 
-/* Commit these offsets for the group. With `count` 0: all that is done and not committed. Retried while that is safe
- * and the generation stands; commits of this consumer take effect in the order of the calls. A commit
- * whose generation has ended is definite: nothing of it was taken. */
+/* Commit these offsets for the group. With `count` 0: all that is done and not committed. Retried while
+ * its generation stands; commits of this consumer take effect in the order of the calls. One whose generation has
+ * ended says REJOINED, and is definite unless an answer to an earlier try was lost. */
 void consumer_commit(struct consumer *c, struct consumer_call *call);
 /* What the group has committed for these partitions. Waits for transactions that may still change it. */
 void consumer_committed(struct consumer *c, struct consumer_call *call);
