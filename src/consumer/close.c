@@ -39,6 +39,18 @@ static void too_late(struct io_timer *t)
     }
 }
 
+/* Those of the group that nobody waits for. */
+static void end_group_calls(struct consumer *c)
+{
+    if (c->group == NULL)
+        return;
+    LIST_EACH(it, &c->group->calls) {
+        struct membership_call *call = container_of(it, struct membership_call, node);
+        if (call->act != MEMBER_SEND_LEAVE)
+            client_cancel(&call->wire);
+    }
+}
+
 static void end_calls(struct consumer *c)
 {
     LIST_EACH(it, &c->queries)
@@ -48,13 +60,13 @@ static void end_calls(struct consumer *c)
         if (m->call != NULL)
             commit_stop(m, ERR_CLOSED);
     }
-    if (c->group == NULL)
-        return;
-    LIST_EACH(it, &c->group->calls) {
-        struct membership_call *call = container_of(it, struct membership_call, node);
-        if (call->act != MEMBER_SEND_LEAVE)
-            client_cancel(&call->wire);
-    }
+    end_group_calls(c);
+}
+
+static bool has_calls(const struct consumer *c)
+{
+    return !list_empty(&c->queries) || !list_empty(&c->commits) ||
+           (c->group != NULL && !list_empty(&c->group->calls));
 }
 
 /* Chunks that are held outlive the consumer. */
@@ -97,7 +109,8 @@ static void close_run(struct flow *f)
     end_calls(c);
     FLOW_WAIT(f, "leave the group", membership_leave(c, &f->op));
     consumer_set_assigned(c, &none);
-    while (!list_empty(&c->queries) || !list_empty(&c->commits))
+    end_group_calls(c); /* also a join that was under way */
+    while (has_calls(c))
         FLOW_WAIT(f, "calls", io_yield(c->io, &f->op));
     membership_free(c->group);
     c->group = NULL;

@@ -255,9 +255,9 @@ void consumer_unsubscribe(struct consumer *c)
     }
 }
 
-void consumer_consent(struct consumer *c)
+void consumer_consent(struct consumer *c, uint64_t consent)
 {
-    if (c->group == NULL)
+    if (c->group == NULL || c->group->asked == MEMBER_WAIT || consent != c->group->asked_number)
         return;
     c->group->consented = true;
     consumer_poke(c);

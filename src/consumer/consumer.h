@@ -89,7 +89,7 @@ struct consumer_partition {
 enum consumer_event_kind {
     CONSUMER_REVOKED,   /* these are to be given up: end what is under way, mark it done, commit */
     CONSUMER_ASSIGNED,  /* these are new; positions may be put before the consent */
-    CONSUMER_LOST,      /* these are gone, without a last word */
+    CONSUMER_LOST,      /* these are gone, without a last word; perhaps they were about to be revoked */
     CONSUMER_PARTITION_ERROR, /* one partition: no position, damaged batch, no right ... */
     CONSUMER_GROUP_ERROR,     /* of the membership; advice GIVE_UP or REPAIR: it has stopped */
 };
@@ -98,7 +98,7 @@ struct consumer_event {
     const struct consumer_partition *partitions;
     uint32_t count;
     int32_t generation;         /* of the group; -1 without */
-    bool wants_consent;
+    uint64_t consent;           /* consumer_consent is to say it; 0 = none is wanted */
     int64_t until_ns;           /* then it goes on without a consent; INT64_MAX = waits */
     struct consumer_error error; /* of the two ERROR kinds */
     int64_t offset;             /* PARTITION_ERROR: where; -1 = no offset */
@@ -140,8 +140,9 @@ MUST int consumer_subscribe_matching(struct consumer *c, bool (*wants)(void *ctx
 /* Give everything up: REVOKED is told, what is done is committed (enable.auto.commit), the group is left. */
 void consumer_unsubscribe(struct consumer *c);
 
-/* The event of kind REVOKED or ASSIGNED that waits is dealt with. */
-void consumer_consent(struct consumer *c);
+/* The event of kind REVOKED or ASSIGNED that said `consent` is dealt with. One that is over (LOST has come, or its time
+ * has) does not count. */
+void consumer_consent(struct consumer *c, uint64_t consent);
 /* The caller is alive: to be called at least every max.poll.interval.ms, else the group is left (as Kafka's poll()
  * does). */
 void consumer_polled(struct consumer *c);

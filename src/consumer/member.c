@@ -95,6 +95,14 @@ static void begin_join(struct member *m, int64_t now_ns)
     member_move(m, MEMBER_GIVING_UP);
 }
 
+/* To leave. */
+static void give_up_all(struct member *m, int64_t now_ns)
+{
+    tp_set_free(&m->next);
+    m->until_ns = now_ns + m->settings.rebalance_ms * NS_PER_MS;
+    member_move(m, m->owned.count == 0 ? MEMBER_LEAVING : MEMBER_GIVING_UP);
+}
+
 void member_gave_up(struct member *m)
 {
     if (m->state == MEMBER_GIVING_UP) {
@@ -104,7 +112,7 @@ void member_gave_up(struct member *m)
         struct tp_set kept = tp_set_cut(&m->owned, &m->next, true);
         tp_set_free(&m->owned);
         m->owned = kept;
-        m->rejoin = true; /* KIP-429: now the leader may give to others what was given up */
+        m->rejoin = !m->leaving; /* KIP-429: now the leader may give to others what was given up */
         member_move(m, MEMBER_TAKING);
     }
 }
@@ -152,13 +160,9 @@ void member_leave(struct member *m, int64_t now_ns)
         return;
     m->leaving = true;
     m->rejoin = false;
-    tp_set_free(&m->next);
-    if (m->owned.count == 0) {
-        member_move(m, MEMBER_LEAVING);
-        return;
-    }
-    m->until_ns = now_ns + m->settings.rebalance_ms * NS_PER_MS;
-    member_move(m, MEMBER_GIVING_UP);
+    if (m->state == MEMBER_GIVING_UP || m->state == MEMBER_SHEDDING || m->state == MEMBER_TAKING)
+        return; /* when the caller has answered what it was told */
+    give_up_all(m, now_ns);
 }
 
 void member_drop(struct member *m)
@@ -278,7 +282,9 @@ static void unjoined_next(struct member *m, int64_t now_ns, struct member_out *o
 
 static void stable_next(struct member *m, int64_t now_ns, struct member_out *out)
 {
-    if (m->rejoin)
+    if (m->leaving)
+        give_up_all(m, now_ns);
+    else if (m->rejoin)
         begin_join(m, now_ns);
     else if (is_asleep(m, now_ns, out))
         fall_asleep(m);

@@ -16,7 +16,7 @@ static void tell(struct membership *g, enum consumer_event_kind kind, const stru
         .partitions = parts->items,
         .count = parts->count,
         .generation = g->member.generation,
-        .wants_consent = wants_consent,
+        .consent = wants_consent ? g->asked_number : 0,
         .until_ns = wants_consent ? g->asked_until_ns : NEVER_NS,
         .offset = -1,
     };
@@ -27,6 +27,7 @@ static void tell(struct membership *g, enum consumer_event_kind kind, const stru
 static void ask_caller(struct membership *g, enum member_act act, const struct member_out *out)
 {
     g->asked = act;
+    g->asked_number++;
     g->asked_until_ns = out->at_ns;
     g->consented = !g->consumer->settings.rebalance_wait;
     g->committing = false;

@@ -32,6 +32,7 @@ struct membership {
 
     /* What the caller was told and is to consent to. */
     enum member_act asked; /* MEMBER_REVOKE, MEMBER_TAKE; MEMBER_WAIT: nothing */
+    uint64_t asked_number; /* of the asking */
     int64_t asked_until_ns;
     bool consented, committing;
     struct tp_set asked_parts;

@@ -254,6 +254,17 @@ static void take_record(struct truth *t, struct part *part, const struct batch *
     t->read++;
 }
 
+void truth_record(struct truth *t, struct part *part, const struct record *r)
+{
+    uint32_t producer, n;
+
+    record_owner(t, part, r, &producer, &n);
+    bind(t, part, r->offset, producer, n);
+    if (part->floor < r->offset + 1)
+        part->floor = r->offset + 1;
+    t->read++;
+}
+
 void truth_batch(struct truth *t, struct part *part, const struct batch *batch, int64_t from)
 {
     struct records records = {0};

@@ -33,6 +33,12 @@ void member_begin(struct member *m);
 void member_free(struct member *m);
 struct client *member_client(struct member *m);
 
+/* subscriber.c: a member of that group by our own consumer (room consumer). */
+struct subscriber *subscriber_new(struct world *w, uint32_t number);
+void subscriber_begin(struct subscriber *s);
+void subscriber_free(struct subscriber *s);
+struct client *subscriber_client(struct subscriber *s);
+
 /* admin.c: makes the topics, changes them, lets some go. */
 struct admin *admin_new(struct world *w);
 void admin_begin(struct admin *a);

@@ -44,12 +44,22 @@ static void begin_plain(struct member *m, struct offset_fetch_request *q)
     rpc_begin(&m->rpc, &m->client, m->coordinator, API_OFFSET_FETCH, m->version, q, &m->flow.op);
 }
 
+/* Version 10 names topics by id: a leader of another make may share out one whose id nobody here was told yet. */
+static int16_t by_id_max(const struct member *m)
+{
+    for (uint32_t i = 0; i < m->fetch.count; i++) {
+        if (uuid_is_zero(m->fetch.slots[i].part->topic->id))
+            return 9;
+    }
+    return 10;
+}
+
 void member_committed_begin(struct member *m)
 {
     struct offset_fetch_request q;
 
     offset_fetch_request_init(&q);
-    m->version = client_draw_version(&m->client, API_OFFSET_FETCH, 1, 10);
+    m->version = client_draw_version(&m->client, API_OFFSET_FETCH, 1, by_id_max(m));
     for (uint32_t i = 0; i < m->fetch.count; i++)
         m->committed[i] = m->fetch.slots[i].part->committed;
     if (m->version >= 8)
@@ -150,7 +160,7 @@ void member_commit_begin(struct member *m)
     struct truth *t = m->client.world->truth;
 
     offset_commit_request_init(&q);
-    m->version = client_draw_version(&m->client, API_OFFSET_COMMIT, 2, 10);
+    m->version = client_draw_version(&m->client, API_OFFSET_COMMIT, 2, by_id_max(m));
     m->generation_known = t->generation;
     /* As if it had not heard that the group has moved on. */
     m->stale = m->generation > 1 && m->client.world->calm_ns == 0 && client_below(&m->client, 6) == 0;

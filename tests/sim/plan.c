@@ -190,6 +190,7 @@ void plan_draw(uint64_t seed, struct plan *out)
     draw_checks(&g, &p);
     draw_compaction(&g, &p);
     p.writers = (uint32_t)prng_below(&g, 3);
+    p.subscribers = (uint32_t)prng_below(&g, 3);
     *out = p;
 }
 
@@ -212,8 +213,9 @@ static const char *const kind_names[FAULT_KINDS] = {
 
 void plan_print(const struct plan *p, FILE *out)
 {
-    fprintf(out, "plan: %u shards, %u topics, %u producers, %u writers, %u readers, %u members of session %d ms%s%s%s\n",
-            p->shards, p->topics, p->producers, p->writers, p->readers, p->members, p->session_ms,
+    fprintf(out, "plan: %u shards, %u topics, %u producers, %u writers, %u readers, %u members and %u subscribers of "
+                 "session %d ms%s%s%s\n",
+            p->shards, p->topics, p->producers, p->writers, p->readers, p->members, p->subscribers, p->session_ms,
             p->admin_changes ? ", topics change" : "", p->deletes ? ", records are deleted" : "",
             p->disk_trouble ? ", disk trouble" : "");
     fprintf(out, "%.*s", STR_ARG(text_str(&p->settings)));

@@ -40,6 +40,7 @@ struct plan {
     bool compacts[TOPICS_AT_START_MAX]; /* cleanup.policy=compact,delete; records have keys */
     uint32_t producers, readers, members;
     uint32_t writers;        /* our own producer; numbered behind the producers */
+    uint32_t subscribers;    /* members by our own consumer */
     bool admin_changes;      /* topics come and go, grow, and change settings */
     bool deletes;            /* records are deleted */
     int64_t retention_bytes; /* of a partition; -1 = all stay */

@@ -44,6 +44,8 @@ static void clients_begin(struct world *w)
         w->readers[i] = reader_new(w, i);
     for (uint32_t i = 0; i < w->plan.members; i++)
         w->members[i] = member_new(w, i);
+    for (uint32_t i = 0; i < w->plan.subscribers; i++)
+        w->subscribers[i] = subscriber_new(w, i);
     admin_begin(w->admin);
     if (w->deleter != NULL)
         deleter_begin(w->deleter);
@@ -55,6 +57,8 @@ static void clients_begin(struct world *w)
         reader_begin(w->readers[i]);
     for (uint32_t i = 0; i < w->plan.members; i++)
         member_begin(w->members[i]);
+    for (uint32_t i = 0; i < w->plan.subscribers; i++)
+        subscriber_begin(w->subscribers[i]);
 }
 
 static uint32_t all_clients(const struct world *w, struct client *out[CLIENTS_MAX])
@@ -72,6 +76,8 @@ static uint32_t all_clients(const struct world *w, struct client *out[CLIENTS_MA
         out[n++] = reader_client(w->readers[i]);
     for (uint32_t i = 0; i < w->plan.members; i++)
         out[n++] = member_client(w->members[i]);
+    for (uint32_t i = 0; i < w->plan.subscribers; i++)
+        out[n++] = subscriber_client(w->subscribers[i]);
     return n;
 }
 
@@ -121,7 +127,7 @@ static bool all_is_said(const struct world *w)
 /* The group has come to the end of everything. */
 static bool group_is_through(const struct world *w)
 {
-    for (uint32_t i = 0; w->plan.members > 0 && i < w->truth->topic_count; i++) {
+    for (uint32_t i = 0; w->plan.members + w->plan.subscribers > 0 && i < w->truth->topic_count; i++) {
         const struct topic *t = w->truth->topics[i];
         for (int32_t p = 0; t->lasting && p < t->partition_count; p++) {
             if (t->parts[p].floor > 0 && t->parts[p].committed != t->parts[p].floor)
@@ -283,4 +289,6 @@ void story_end(struct world *w)
         reader_free(w->readers[i]);
     for (uint32_t i = 0; i < w->plan.members; i++)
         member_free(w->members[i]);
+    for (uint32_t i = 0; i < w->plan.subscribers; i++)
+        subscriber_free(w->subscribers[i]);
 }

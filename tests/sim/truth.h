@@ -120,6 +120,7 @@ void truth_never(struct truth *t, uint32_t producer, uint32_t first, int32_t cou
 
 /* A whole batch that a reader was given; records below `from` are not his. */
 void truth_batch(struct truth *t, struct part *part, const struct batch *batch, int64_t from);
+void truth_record(struct truth *t, struct part *part, const struct record *r); /* one record of a batch that is not told */
 void truth_high_watermark(struct truth *t, struct part *part, int64_t high_watermark, int64_t floor);
 /* Every record from `from`, the start, to `end` has been read: what is missing, and in what order it stands. */
 void truth_whole(struct truth *t, struct part *part, int64_t from, int64_t end);

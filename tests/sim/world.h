@@ -18,6 +18,7 @@ struct producer;
 struct reader;
 struct writer;
 struct member;
+struct subscriber;
 struct admin;
 struct deleter;
 struct verifier;
@@ -25,7 +26,7 @@ struct verifier;
 #define PRODUCERS_MAX 6 /* with writers: who has numbered records */
 #define READERS_MAX 3
 #define MEMBERS_MAX 4
-#define CLIENTS_MAX (PRODUCERS_MAX + READERS_MAX + MEMBERS_MAX + 5)
+#define CLIENTS_MAX (PRODUCERS_MAX + READERS_MAX + 2 * MEMBERS_MAX + 5)
 
 enum phase {
     PHASE_CHAOS,
@@ -63,6 +64,7 @@ struct world {
     struct writer *writers[PRODUCERS_MAX];
     struct reader *readers[READERS_MAX];
     struct member *members[MEMBERS_MAX];
+    struct subscriber *subscribers[MEMBERS_MAX];
     struct admin *admin;
     struct deleter *deleter;      /* NULL where nobody deletes */
     struct verifier *verifier;

@@ -234,16 +234,16 @@ TEST(consumer_group, rebalance_waits_for_consent_and_not_for_ever)
     lab_produce(&b.lab, "orders", 0, 0, 3, CODEC_NONE);
     join(&b, &b.a);
     UNTIL(&b.lab, reader_has(&b.a, "assigned"));
-    consumer_consent(b.a.consumer);
+    consumer_consent(b.a.consumer, b.a.consent);
     reader_read(&b.a, 3, &b.out);
     consumer_rejoin(b.a.consumer, STR("test"));
     UNTIL(&b.lab, reader_has(&b.a, "revoked orders-0 orders-1\n"));
     settle(&b, 2 * SEC);
     CHECK_EQ(assigned(&b.a), 2); /* it waits */
     text_clear(&b.a.events);
-    consumer_consent(b.a.consumer);
+    consumer_consent(b.a.consumer, b.a.consent);
     UNTIL(&b.lab, reader_has(&b.a, "assigned orders-0 orders-1\n"));
-    consumer_consent(b.a.consumer);
+    consumer_consent(b.a.consumer, b.a.consent);
     UNTIL(&b.lab, reader_place(&b.a, "orders", 0).position == 3);
     consumer_rejoin(b.a.consumer, STR("test"));
     UNTIL(&b.lab, reader_has(&b.a, "revoked orders-0 orders-1\n"));

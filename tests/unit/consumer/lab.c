@@ -286,6 +286,7 @@ static void on_event(void *ctx, const struct consumer_event *e)
     static const char *const kinds[] = {"revoked", "assigned", "lost", "error", "group error"};
     struct reader *r = ctx;
 
+    r->consent = e->consent;
     text_printf(&r->events, "%s", kinds[e->kind]);
     for (uint32_t i = 0; i < e->count; i++)
         text_printf(&r->events, " %.*s-%d", STR_ARG(e->partitions[i].topic), e->partitions[i].partition);

@@ -59,6 +59,7 @@ struct reader {
     struct lab *lab;
     struct consumer *consumer; /* NULL: closed */
     struct text events;        /* a line each */
+    uint64_t consent;          /* that the newest event wants */
     uint32_t ready;            /* how often it was said */
 };
 
