@@ -73,10 +73,12 @@ static void commit_end(struct commit *m, int64_t result)
 
     ASSERT(!m->in_flight);
     list_remove(&m->node);
-    if (m->doubt && m->generation >= 0)
+#ifndef MUTANT_CONSUMER_NEVER_DOUBTS
+    if (m->doubt && m->generation >= 0) {
         c->doubt_generation = m->generation;
-    if (m->doubt && m->generation >= 0)
         membership_rejoin(c, STR("a commit may take effect late"));
+    }
+#endif
     client_call_release(&m->wire);
     arena_deinit(&m->arena);
     free(m);
@@ -143,7 +145,11 @@ static void gather(struct commit *m)
             continue;
         m->offsets[m->count++] = (struct consumer_offset){
             .partition = {arena_str(&m->arena, p->id.topic), p->id.partition},
+#ifdef MUTANT_CONSUMER_COMMITS_HANDED_OUT
+            .offset = p->position,
+#else
             .offset = p->done,
+#endif
             .leader_epoch = p->done_epoch,
             .metadata = STR(""),
         };

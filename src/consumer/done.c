@@ -75,6 +75,13 @@ static void advance(struct part *p)
         }
         if (k->done > p->done)
             p->done = k->done;
+#ifdef MUTANT_CONSUMER_RELEASED_IS_DONE
+        if (k->released) {
+            p->done = k->covers;
+            let_go(k);
+            continue;
+        }
+#endif
         if (k->released)
             let_go(k);
         return;

@@ -110,8 +110,14 @@ static void take_partition(struct fetch *f, const struct fetch_response *a, stru
     struct part *p = part_of_run(f->consumer, e->id, e->run);
 
     /* What was asked for before a seek, or for a partition that is gone, is not what is wanted now. */
+#ifdef MUTANT_CONSUMER_STALE_FETCH
+    p = part_find(f->consumer, e->id);
+    if (p == NULL)
+        return;
+#else
     if (p == NULL || p->fetch_from != e->from || p->state != PART_READ || p->leaving)
         return;
+#endif
     if (one->error_code != KERR_NONE) {
         take_error(p, a, one);
         return;

@@ -87,7 +87,11 @@ static void begin_join(struct member *m, int64_t now_ns)
 {
     m->rejoin = false;
     m->retry_ns = now_ns;
+#ifdef MUTANT_CONSUMER_EAGER_KEEPS
+    if (true) {
+#else
     if (m->settings.cooperative || m->owned.count == 0) {
+#endif
         member_move(m, MEMBER_UNJOINED);
         return;
     }

@@ -87,8 +87,10 @@ static void thrown_out(struct member *m, int64_t now_ns, int16_t code)
 
 void member_heard(struct member *m, int64_t now_ns, uint32_t ticket, int16_t code)
 {
+#ifndef MUTANT_CONSUMER_OLD_HEARTBEAT
     if (!m->heartbeat_in_flight || ticket != m->heartbeat_ticket)
         return; /* of a generation before, or nobody waits for it any more */
+#endif
     m->heartbeat_in_flight = false;
     if (!member_is_in(m))
         return;

@@ -187,6 +187,10 @@ void membership_pump(struct consumer *c)
     g->left = NULL;
     if (left != NULL)
         io_complete(c->io, left, 0);
+    else if (list_empty(&g->calls) && !c->closing) { /* it has left: partitions may be assigned by hand now */
+        c->group = NULL;
+        membership_free(g);
+    }
 }
 
 /* ---- for the rest of the consumer ------------------------------------------------------------- */

@@ -172,11 +172,13 @@ void part_look(struct part *p)
     p->leader = now->leader;
     if (now->leader_epoch > p->leader_epoch)
         p->leader_epoch = now->leader_epoch;
+#ifndef MUTANT_CONSUMER_NO_TRUNCATION
     /* KIP-320: another leader may have less than what we have read. */
     if (p->state == PART_READ && p->fetch_epoch >= 0 && p->leader_epoch > p->checked_epoch) {
         p->state = PART_CHECK;
         p->asked = false;
     }
+#endif
     part_hang(p);
 }
 

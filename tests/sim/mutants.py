@@ -22,6 +22,7 @@ BUILD = ROOT / "build" / "mutants"
 SEEDS = 2000
 SIM = "tests/sim_node"
 FETCH = "tests/unit_broker broker_fetch*"
+CONSUMER = "tests/unit_consumer"
 JOURNAL = "tests/unit_log journal*"  # the tests of that name
 LANE = "tests/unit_producer lane*"
 
@@ -73,6 +74,13 @@ MUTANTS = {
     "PRODUCER_BELIEVES_OLD_LEADER": ("one that leads no more is believed not to have appended", LANE),
     "PRODUCER_HALVES_ALIKE": ("both halves of a batch have its sequence", "tests/unit_producer"),
     "PRODUCER_OVERTAKES_WAITING": ("a record goes before those that wait for their partitions", "tests/unit_producer"),
+    "CONSUMER_STALE_FETCH": ("what was asked for before a seek is handed out after it", CONSUMER),
+    "CONSUMER_COMMITS_HANDED_OUT": ("what was merely handed out is committed", CONSUMER),
+    "CONSUMER_RELEASED_IS_DONE": ("what was released undone counts as done", CONSUMER),
+    "CONSUMER_OLD_HEARTBEAT": ("an answer to an older generation's heartbeat is believed", CONSUMER),
+    "CONSUMER_NO_TRUNCATION": ("a new leader's shorter log is not noticed", CONSUMER),
+    "CONSUMER_EAGER_KEEPS": ("an eager member joins with what it owns", CONSUMER),
+    "CONSUMER_NEVER_DOUBTS": ("a commit whose answer was lost is forgotten", SIM),
     "OLD_GENERATION_COMMITS": ("a commit of an old generation is accepted", SIM),
 }
 
