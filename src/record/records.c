@@ -54,18 +54,38 @@ void records_end(struct records *r)
     *r = (struct records){0};
 }
 
+/* Nearly all numbers of a record have one byte or two. */
+static inline bool is_short(const struct rd *r, uint32_t *value)
+{
+    if (UNLIKELY(r->p == r->end))
+        return false;
+    *value = r->p[0];
+    if (LIKELY(*value < 0x80))
+        return true;
+    if (UNLIKELY(r->end - r->p < 2 || r->p[1] >= 0x80))
+        return false;
+    *value = (*value & 0x7f) | (uint32_t)r->p[1] << 7;
+    return true;
+}
+
 static inline int32_t take_varint(struct rd *r)
 {
-    if (LIKELY(r->p < r->end && *r->p < 0x80))
-        return unzigzag_32(*r->p++);
-    return rd_varint(r);
+    uint32_t value;
+
+    if (UNLIKELY(!is_short(r, &value)))
+        return rd_varint(r);
+    r->p += value < 0x80 ? 1 : 2;
+    return unzigzag_32(value);
 }
 
 static inline int64_t take_varlong(struct rd *r)
 {
-    if (LIKELY(r->p < r->end && *r->p < 0x80))
-        return unzigzag_64(*r->p++);
-    return rd_varlong(r);
+    uint32_t value;
+
+    if (UNLIKELY(!is_short(r, &value)))
+        return rd_varlong(r);
+    r->p += value < 0x80 ? 1 : 2;
+    return unzigzag_64(value);
 }
 
 /* A length and that many bytes; null for a negative length. */
