@@ -39,7 +39,7 @@ static void answered(struct producer *p, struct producer_batch *b, struct lane_a
     enum lane_verdict verdict;
 
     a->backoff_ms = client_backoff_ms(p->client, b->fate.attempts);
-    verdict = lane_answered(part, b, &p->rules, a, producer_now_ms(p));
+    verdict = producer_lane_answered(part, b, &p->rules, a, producer_now_ms(p));
     if (verdict == LANE_SPLIT && accumulator_split(&p->accumulator, b) < 0)
         part->lane.retry_at_ms = producer_now_ms(p) + a->backoff_ms; /* no memory: refused again, and split then */
     if (verdict != LANE_DONE)

@@ -2,7 +2,7 @@
 
 #include "producer/accumulator.h"
 
-void lane_init(struct lane *l)
+void producer_lane_init(struct lane *l)
 {
     *l = (struct lane){.producer_id = -1, .producer_epoch = -1};
     list_init(&l->unacked);
@@ -25,7 +25,7 @@ static void finish(struct producer_batch *b, enum batch_why why, int16_t code, b
 
 /* The broker looked at the batch before it appended it, and refused. With acks=all it waits behind the append, and
  * what it says then may be about a batch that is in the log: it leads no more, or the topic has gone. */
-bool lane_is_definite(int16_t code, int16_t acks)
+bool producer_lane_is_definite(int16_t code, int16_t acks)
 {
     switch (code) {
     case KERR_NOT_LEADER_OR_FOLLOWER:
@@ -148,8 +148,8 @@ static bool has_identity(struct lane *l, struct lane_identity *who)
     return true;
 }
 
-struct producer_batch *lane_next(struct producer_partition *part, struct lane_identity *who,
-                                 const struct lane_rules *rules, bool open_is_due, int64_t now_ms)
+struct producer_batch *producer_lane_next(struct producer_partition *part, struct lane_identity *who,
+                                          const struct lane_rules *rules, bool open_is_due, int64_t now_ms)
 {
     struct lane *l = &part->lane;
     uint32_t ahead = 0;
@@ -188,7 +188,7 @@ struct producer_batch *lane_next(struct producer_partition *part, struct lane_id
     return LIST_FIRST(&part->queue, struct producer_batch, node);
 }
 
-void lane_sent(struct producer_partition *part, struct producer_batch *b, const struct lane_identity *who)
+void producer_lane_sent(struct producer_partition *part, struct producer_batch *b, const struct lane_identity *who)
 {
     struct lane *l = &part->lane;
 
@@ -264,7 +264,7 @@ static enum lane_verdict refused(struct producer_partition *part, struct produce
         }
         return again(l, b, rules, a, a->code, now_ms);
     }
-    if (!lane_is_definite(a->code, rules->acks))
+    if (!producer_lane_is_definite(a->code, rules->acks))
         b->fate.in_doubt = true;
     if ((a->code == KERR_MESSAGE_TOO_LARGE || a->code == KERR_RECORD_LIST_TOO_LARGE) && b->count > 1 &&
         !b->fate.in_doubt) {
@@ -277,8 +277,9 @@ static enum lane_verdict refused(struct producer_partition *part, struct produce
     return LANE_DONE;
 }
 
-enum lane_verdict lane_answered(struct producer_partition *part, struct producer_batch *b,
-                                const struct lane_rules *rules, const struct lane_answer *answer, int64_t now_ms)
+enum lane_verdict producer_lane_answered(struct producer_partition *part, struct producer_batch *b,
+                                         const struct lane_rules *rules, const struct lane_answer *answer,
+                                         int64_t now_ms)
 {
     struct lane *l = &part->lane;
 
@@ -305,7 +306,7 @@ static void take_queue(struct producer_partition *part)
     part->queued = 0;
 }
 
-int64_t lane_expire(struct producer_partition *part, const struct lane_rules *rules, int64_t now_ms)
+int64_t producer_lane_expire(struct producer_partition *part, const struct lane_rules *rules, int64_t now_ms)
 {
     struct lane *l = &part->lane;
     int64_t before = now_ms - rules->delivery_timeout_ms; /* what was made then is too old */
@@ -332,7 +333,7 @@ int64_t lane_expire(struct producer_partition *part, const struct lane_rules *ru
     return part->open == NULL ? INT64_MAX : part->open->created_ms + rules->delivery_timeout_ms;
 }
 
-void lane_fail(struct producer_partition *part, int why, int16_t code)
+void producer_lane_fail(struct producer_partition *part, int why, int16_t code)
 {
     accumulator_close_open(part);
     take_queue(part);
@@ -342,14 +343,14 @@ void lane_fail(struct producer_partition *part, int why, int16_t code)
     }
 }
 
-void lane_restart(struct producer_partition *part)
+void producer_lane_restart(struct producer_partition *part)
 {
     struct lane *l = &part->lane;
 
     l->bump_due = l->lost = l->producer_id >= 0;
 }
 
-struct producer_batch *lane_take(struct producer_partition *part)
+struct producer_batch *producer_lane_take(struct producer_partition *part)
 {
     struct producer_batch *b = LIST_FIRST(&part->lane.unacked, struct producer_batch, node);
 

@@ -57,7 +57,7 @@ struct lane_identity {
     bool idempotent;
     int64_t producer_id;    /* -1 = not known (yet) */
     int16_t producer_epoch;
-    bool wanted;            /* set by lane_next: a (new) producer id is missing */
+    bool wanted;            /* set by producer_lane_next: a (new) producer id is missing */
 };
 
 struct lane_rules {
@@ -83,23 +83,24 @@ enum lane_verdict {
     LANE_SPLIT, /* it is too large: split it, then it is sent again */
 };
 
-void lane_init(struct lane *l);
+void producer_lane_init(struct lane *l);
 
 /* The batch to send next, or NULL: nothing now. The open batch is closed when it is its turn and it is due: until then
  * it goes on being filled. */
-struct producer_batch *lane_next(struct producer_partition *part, struct lane_identity *who,
-                                 const struct lane_rules *rules, bool open_is_due, int64_t now_ms);
+struct producer_batch *producer_lane_next(struct producer_partition *part, struct lane_identity *who,
+                                          const struct lane_rules *rules, bool open_is_due, int64_t now_ms);
 /* It is being sent: it has its sequence, and is in `unacked`. */
-void lane_sent(struct producer_partition *part, struct producer_batch *b, const struct lane_identity *who);
-enum lane_verdict lane_answered(struct producer_partition *part, struct producer_batch *b,
-                                const struct lane_rules *rules, const struct lane_answer *answer, int64_t now_ms);
+void producer_lane_sent(struct producer_partition *part, struct producer_batch *b, const struct lane_identity *who);
+enum lane_verdict producer_lane_answered(struct producer_partition *part, struct producer_batch *b,
+                                         const struct lane_rules *rules, const struct lane_answer *answer,
+                                         int64_t now_ms);
 /* What is older than delivery.timeout.ms fails. Returns when the next one will, INT64_MAX never. */
-int64_t lane_expire(struct producer_partition *part, const struct lane_rules *rules, int64_t now_ms);
+int64_t producer_lane_expire(struct producer_partition *part, const struct lane_rules *rules, int64_t now_ms);
 /* Everything fails: `why` (enum batch_why) and `code`. */
-void lane_fail(struct producer_partition *part, int why, int16_t code);
+void producer_lane_fail(struct producer_partition *part, int why, int16_t code);
 /* The topic was deleted and made again: its log knows nobody. */
-void lane_restart(struct producer_partition *part);
+void producer_lane_restart(struct producer_partition *part);
 /* The oldest batch when it is done, taken out of the lane; NULL. Its memory stays while it is on its way. */
-struct producer_batch *lane_take(struct producer_partition *part);
+struct producer_batch *producer_lane_take(struct producer_partition *part);
 /* Whether a code says that no broker has appended the batch. */
-bool lane_is_definite(int16_t code, int16_t acks);
+bool producer_lane_is_definite(int16_t code, int16_t acks);

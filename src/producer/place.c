@@ -13,7 +13,7 @@ static struct producer_partition *partition_new(struct producer_topic *t, int32_
     part->index = index;
     part->leader_epoch = -1;
     list_init(&part->queue);
-    lane_init(&part->lane);
+    producer_lane_init(&part->lane);
     return part;
 }
 

@@ -104,7 +104,8 @@ struct producer_hooks {
     /* NULL. The producer is fatal: it refuses records from now on, those it has fail. Once. */
     void (*fatal)(void *ctx, const struct producer_error *error);
     /* NULL: appends are made on the producer's shard. Else called by producer_append, with the lock held by its
-     * caller: see that producer_run is called on the shard soon. Not said again before that. */
+     * caller: see that producer_run is called on the shard soon. Once until the next run, which may be another one than
+     * that: who sends a message to the shard may be asked again while it is under way. */
     void (*wake)(void *ctx);
     void (*lock)(void *ctx), (*unlock)(void *ctx); /* NULL together */
 };
@@ -149,7 +150,7 @@ struct producer_record {
  *        -EINVAL      a timestamp below -1, a header without a key
  *        ERR_CLOSED   fatal, closing
  *        -ENOMEM
- * Cost   some 200 instructions for 100 bytes; one in about batch.size / 100 opens a batch */
+ * Cost   some 350 instructions for 100 bytes, all in all; one in about batch.size / 100 opens a batch */
 MUST int producer_append(struct producer *p, const struct producer_record *r, int64_t now_ms, int64_t wall_ms);
 
 /* Do what is due; for `wake`. */
@@ -159,7 +160,7 @@ void producer_run(struct producer *p);
  * linger.ms any more. */
 void producer_flush(struct producer *p, struct op *op);
 
-/* Bytes of buffer.memory that are taken, batches alive (open, waiting, sent and not told of), and counts since the start. */
+/* Bytes of buffer.memory that are taken, batches alive (open, waiting, sent and not told of), counts since it began. */
 struct producer_stats {
     uint64_t memory_bytes;
     uint64_t batches;

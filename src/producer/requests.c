@@ -100,7 +100,7 @@ static bool fill_from(struct producer *p, struct producer_partition *part, int64
     }
     if (part->lane.retry_at_ms > now_ms)
         producer_again_at(p, part->lane.retry_at_ms);
-    b = lane_next(part, &p->identity.who, &p->rules, open_is_due, now_ms);
+    b = producer_lane_next(part, &p->identity.who, &p->rules, open_is_due, now_ms);
     if (b == NULL)
         return false;
     c = request_for(p, node);
@@ -113,7 +113,7 @@ static bool fill_from(struct producer *p, struct producer_partition *part, int64
     part->filled = c->number;
     if (b->fate.attempts > 0)
         p->batches_retried++;
-    lane_sent(part, b, &p->identity.who);
+    producer_lane_sent(part, b, &p->identity.who);
     c->batches[c->count++] = b;
     c->bytes += b->n;
     return true;

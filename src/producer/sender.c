@@ -35,7 +35,7 @@ void producer_fail_waiting(struct producer *p, struct producer_topic *t, enum ba
 static void fail_everything(struct producer *p, enum batch_why why, int16_t code)
 {
     LIST_EACH(it, &p->accumulator.active)
-        lane_fail(container_of(it, struct producer_partition, active), why, code);
+        producer_lane_fail(container_of(it, struct producer_partition, active), why, code);
     LIST_EACH(it, &p->accumulator.waiting)
         producer_fail_waiting(p, container_of(it, struct producer_topic, waits), why, code);
 }
@@ -123,8 +123,8 @@ static void look_at_partitions(struct producer *p, int64_t now_ms)
     LIST_EACH(it, &p->accumulator.active) {
         struct producer_partition *part = container_of(it, struct producer_partition, active);
         struct producer_batch *b;
-        producer_again_at(p, lane_expire(part, &p->rules, now_ms));
-        while ((b = lane_take(part)) != NULL)
+        producer_again_at(p, producer_lane_expire(part, &p->rules, now_ms));
+        while ((b = producer_lane_take(part)) != NULL)
             list_add_tail(&p->done, &b->node);
         if (part->open == NULL && part->queued == 0 && list_empty(&part->lane.unacked))
             list_remove(it);
@@ -190,8 +190,8 @@ static void decide(struct producer *p, int64_t now_ms, struct list *ready)
     }
 }
 
-/* There is room for what was refused, and half of all is free, so that those who are told do not come back for one record
- * each. */
+/* There is room for what was refused, and half of all is free, so that those who are told do not come back for one
+ * record each. */
 static void tell_room(struct producer *p)
 {
     struct accumulator *a = &p->accumulator;

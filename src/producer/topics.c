@@ -69,7 +69,7 @@ static void read_partitions(struct producer *p, struct producer_topic *t, const 
 static void fail_topic(struct producer *p, struct producer_topic *t, int16_t code)
 {
     for (int32_t i = 0; i < t->part_count; i++)
-        lane_fail(t->parts[i], WHY_TOPIC, code);
+        producer_lane_fail(t->parts[i], WHY_TOPIC, code);
     producer_fail_waiting(p, t, WHY_TOPIC, code);
 }
 
@@ -88,7 +88,7 @@ static void read_topic(struct producer *p, struct producer_topic *t, const struc
     }
     if (!uuid_is_zero(t->id) && !uuid_is_zero(from->id) && !uuid_equal(t->id, from->id)) {
         for (int32_t i = 0; i < t->part_count; i++) {
-            lane_restart(t->parts[i]);
+            producer_lane_restart(t->parts[i]);
             t->parts[i]->leader_epoch = -1;
         }
     }

@@ -15,11 +15,6 @@ static inline uint8_t *put_small(uint8_t *p, uint64_t zigzag)
     return put_uvarint(p, zigzag);
 }
 
-static inline uint32_t size_of(uint64_t zigzag)
-{
-    return LIKELY(zigzag < 0x80) ? 1 : LIKELY(zigzag < 0x4000) ? 2 : uvarint_size_64(zigzag);
-}
-
 /* Length and bytes; n < 0 is null. */
 static inline uint8_t *put_nullable(uint8_t *p, struct bytes b)
 {
@@ -34,50 +29,76 @@ static inline uint8_t *put_nullable(uint8_t *p, struct bytes b)
 
 static inline uint32_t size_nullable(struct bytes b)
 {
-    return b.n <= 0 ? 1 : size_of(zigzag_32(b.n)) + (uint32_t)b.n;
+    return b.n <= 0 ? 1 : uvarint_size_32(zigzag_32(b.n)) + (uint32_t)b.n;
 }
 
-/* All but the headers, which take `headers_bytes`. */
-static inline uint8_t *put_front(uint8_t *p, int32_t offset_delta, int64_t timestamp_delta_ms, struct bytes key,
-                                 struct bytes value, uint32_t headers_bytes, int32_t header_count)
-{
-    uint64_t time = zigzag_64(timestamp_delta_ms);
-    uint32_t offset = zigzag_32(offset_delta), count = zigzag_32(header_count);
-    uint32_t body = 1 + size_of(time) + size_of(offset) + size_nullable(key) + size_nullable(value) + size_of(count) +
-                    headers_bytes;
+/* A record that is being written: its length will stand at `p`, what it counts begins at `body`. */
+struct frame {
+    uint8_t *p, *body;
+};
 
+/* How many bytes the length takes depends on the length. Two do from 64 to 8191, and most records are seen to be in
+ * between without counting each field. Headers take `headers_bytes`. */
+static inline struct frame frame_begin(uint8_t *p, uint64_t time, uint64_t offset, struct bytes key, struct bytes value,
+                                       uint32_t headers_bytes, int32_t header_count)
+{
+    uint64_t least = 6 + headers_bytes + (uint32_t)(key.n > 0 ? key.n : 0) + (uint32_t)(value.n > 0 ? value.n : 0);
+    uint64_t body;
+
+    if (LIKELY(least >= 64 && least + RECORD_OVERHEAD_MAX < 8192))
+        return (struct frame){p, p + 2};
+    body = 1 + uvarint_size_64(time) + uvarint_size_64(offset) + size_nullable(key) + size_nullable(value) +
+           uvarint_size_32(zigzag_32(header_count)) + (uint64_t)headers_bytes;
     ASSERT(body <= INT32_MAX);
-    p = put_small(p, zigzag_32((int32_t)body));
+    return (struct frame){p, p + uvarint_size_32(zigzag_32((int32_t)body))};
+}
+
+static inline uint8_t *frame_end(struct frame f, uint8_t *end)
+{
+    uint8_t *body = put_small(f.p, zigzag_32((int32_t)(end - f.body)));
+
+    ASSERT(body == f.body);
+    return end;
+}
+
+static inline uint8_t *put_front(uint8_t *p, uint64_t time, uint64_t offset, struct bytes key, struct bytes value,
+                                 int32_t header_count)
+{
     *p++ = 0; /* attributes */
     p = put_small(p, time);
     p = put_small(p, offset);
     p = put_nullable(p, key);
     p = put_nullable(p, value);
-    return put_small(p, count);
+    return put_small(p, zigzag_32(header_count));
 }
 
 uint8_t *record_put(uint8_t *p, int32_t offset_delta, int64_t timestamp_delta_ms, struct bytes key, struct bytes value,
                     const struct record_header *headers, int32_t header_count)
 {
+    uint64_t time = zigzag_64(timestamp_delta_ms), offset = zigzag_32(offset_delta);
+    struct frame f;
     uint32_t n = 0;
 
     for (int32_t i = 0; i < header_count; i++)
         n += size_nullable(bytes_of_str(headers[i].key)) + size_nullable(headers[i].value);
-    p = put_front(p, offset_delta, timestamp_delta_ms, key, value, n, header_count);
+    f = frame_begin(p, time, offset, key, value, n, header_count);
+    p = put_front(f.body, time, offset, key, value, header_count);
     for (int32_t i = 0; i < header_count; i++) {
         p = put_nullable(p, bytes_of_str(headers[i].key));
         p = put_nullable(p, headers[i].value);
     }
-    return p;
+    return frame_end(f, p);
 }
 
 uint8_t *record_put_raw(uint8_t *p, int32_t offset_delta, int64_t timestamp_delta_ms, struct bytes key,
                         struct bytes value, struct bytes headers, int32_t header_count)
 {
+    uint64_t time = zigzag_64(timestamp_delta_ms), offset = zigzag_32(offset_delta);
     uint32_t n = headers.n > 0 ? (uint32_t)headers.n : 0;
+    struct frame f = frame_begin(p, time, offset, key, value, n, header_count);
 
-    p = put_front(p, offset_delta, timestamp_delta_ms, key, value, n, header_count);
+    p = put_front(f.body, time, offset, key, value, header_count);
     if (n > 0)
         memcpy(p, headers.p, n);
-    return p + n;
+    return frame_end(f, p + n);
 }

@@ -227,7 +227,8 @@ static void check_end(struct writer *w)
     int64_t took_ns = world_now_ns(w->client.world) - w->closing_ns;
 
     if (took_ns > (CLOSE_MS + 1000) * INT64_C(1000000))
-        broken(w->client.world, "%s: a close of %d ms took %" PRId64 " ms", w->client.name, CLOSE_MS, took_ns / 1000000);
+        broken(w->client.world, "%s: a close of %d ms took %" PRId64 " ms", w->client.name, CLOSE_MS,
+               took_ns / 1000000);
     if (w->open > 0 || w->flushing)
         broken(w->client.world, "%s: closed, but %u records were never told of", w->client.name, w->open);
 }

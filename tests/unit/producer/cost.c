@@ -18,11 +18,11 @@ static void leave(struct accumulator *a, struct producer_partition *part, struct
     struct text scratch = {0};
     struct producer_batch *b;
 
-    while ((b = lane_next(part, who, rules, false, 0)) != NULL) {
-        lane_sent(part, b, who);
+    while ((b = producer_lane_next(part, who, rules, false, 0)) != NULL) {
+        producer_lane_sent(part, b, who);
         batch_seal(b, 0, &scratch);
-        lane_answered(part, b, rules, &ok, 0);
-        accumulator_free(a, lane_take(part));
+        producer_lane_answered(part, b, rules, &ok, 0);
+        accumulator_free(a, producer_lane_take(part));
     }
 }
 

@@ -127,7 +127,7 @@ static void tell_done(struct story *s)
 {
     struct producer_batch *b;
 
-    while ((b = lane_take(s->part)) != NULL) {
+    while ((b = producer_lane_take(s->part)) != NULL) {
         uint64_t first = batch_tags_end(b)[-1] - 1;
         CHECK_EQ(first, s->told); /* in order, none is left out */
         for (int32_t i = 0; i < b->count; i++, s->told++) {
@@ -159,7 +159,7 @@ static void answer(struct story *s, struct sent *w, int trouble)
         .append_time_ms = -1,
         .backoff_ms = (int64_t)below(s, 20),
     };
-    enum lane_verdict verdict = lane_answered(s->part, w->batch, &s->lab.rules, &a, s->lab.now_ms);
+    enum lane_verdict verdict = producer_lane_answered(s->part, w->batch, &s->lab.rules, &a, s->lab.now_ms);
 
     if (verdict == LANE_SPLIT)
         CHECK_EQ(accumulator_split(&s->lab.a, w->batch), 0);
@@ -174,7 +174,8 @@ static void take_first(struct sent *all, uint32_t *count)
 
 static void send_one(struct story *s)
 {
-    struct producer_batch *b = lane_next(s->part, &s->lab.who, &s->lab.rules, s->part->open != NULL, s->lab.now_ms);
+    struct producer_batch *b = producer_lane_next(s->part, &s->lab.who, &s->lab.rules, s->part->open != NULL,
+                                                  s->lab.now_ms);
 
     if (b == NULL) {
         if (s->lab.who.wanted) { /* another producer id, for all epochs are used; nothing fences the old one */
@@ -184,7 +185,7 @@ static void send_one(struct story *s)
         return;
     }
     CHECK(s->wire_count < LANE_UNACKED_MAX);
-    lane_sent(s->part, b, &s->lab.who);
+    producer_lane_sent(s->part, b, &s->lab.who);
     lab_seal(&s->lab, b);
     struct batch view;
     CHECK(batch_read((struct bytes){batch_bytes(b), (int32_t)b->n}, &view, NULL) > 0);
@@ -271,7 +272,7 @@ static void step(struct story *s)
     default:
         break;
     }
-    lane_expire(s->part, &s->lab.rules, s->lab.now_ms);
+    producer_lane_expire(s->part, &s->lab.rules, s->lab.now_ms);
     tell_done(s);
 }
 
