@@ -26,7 +26,7 @@ void producer_fail_waiting(struct producer *p, struct producer_topic *t, enum ba
         b->why = why;
         b->fate.code = code;
         b->fate.done = b->fate.definite = true;
-        list_add_tail(&p->done, it);
+        list_add_tail(&p->failed, it);
     }
     if (list_linked(&t->waits))
         list_remove(&t->waits);
@@ -117,7 +117,8 @@ static void tell_done(struct producer *p)
 
 /* ---- a run -------------------------------------------------------------------------------------------------- */
 
-/* Deadlines, and what is done; a partition without batches is not active any more. */
+/* Deadlines, and what is done; a partition without batches is not active any more. Records that have waited may follow
+ * others that have their place already. */
 static void look_at_partitions(struct producer *p, int64_t now_ms)
 {
     LIST_EACH(it, &p->accumulator.active) {
@@ -129,13 +130,14 @@ static void look_at_partitions(struct producer *p, int64_t now_ms)
         if (part->open == NULL && part->queued == 0 && list_empty(&part->lane.unacked))
             list_remove(it);
     }
+    list_move_all(&p->done, &p->failed);
 }
 
 static void look_at_waiting(struct producer *p, int64_t now_ms)
 {
     LIST_EACH(it, &p->accumulator.waiting) {
         struct producer_topic *t = container_of(it, struct producer_topic, waits);
-        accumulator_place(t, now_ms, &p->done);
+        accumulator_place(t, now_ms, &p->failed);
         LIST_EACH(batch, &t->waiting) {
             struct producer_batch *b = container_of(batch, struct producer_batch, node);
             if (now_ms - b->created_ms < p->rules.delivery_timeout_ms) {
@@ -146,7 +148,7 @@ static void look_at_waiting(struct producer *p, int64_t now_ms)
             b->why = WHY_LATE;
             b->fate.code = t->error != KERR_NONE ? t->error : KERR_REQUEST_TIMED_OUT;
             b->fate.done = b->fate.definite = true;
-            list_add_tail(&p->done, batch);
+            list_add_tail(&p->failed, batch);
         }
         if (list_empty(&t->waiting) && list_linked(&t->waits))
             list_remove(&t->waits);
@@ -349,6 +351,7 @@ struct producer *producer_new(struct io *io, struct client *client, const struct
     p->idle_check_ms = INT64_MAX;
     list_init(&p->calls);
     list_init(&p->done);
+    list_init(&p->failed);
     p->watch.changed = metadata_changed;
     client_watch(client, &p->watch);
     return p;

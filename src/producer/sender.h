@@ -52,6 +52,7 @@ struct producer {
     struct io_timer timer;
     struct text scratch;              /* of compression */
     struct list done;                 /* batches to be told of */
+    struct list failed;               /* those that have waited for their partitions: told of behind what has one */
     int64_t next_ms;                  /* when the next run is due, while one is made */
     int64_t idle_check_ms;            /* INT64_MAX = no topic is wanted */
     bool metadata_changed;

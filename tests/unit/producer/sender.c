@@ -237,8 +237,8 @@ TEST(sender, a_close_ends_by_its_deadline)
     CHECK_EQ(shop_close(&s, 3000), -ETIMEDOUT);
     CHECK(io_now_ms(script_io(s.script)) - began_ms < 3100);
     CHECK_TEXT(s.acks.p, "orders-0 @0 x1\n"
-                         "nowhere--1 x1 REQUEST_TIMED_OUT definite\n"
-                         "orders-0 x1 REQUEST_TIMED_OUT indefinite\n");
+                         "orders-0 x1 REQUEST_TIMED_OUT indefinite\n"
+                         "nowhere--1 x1 REQUEST_TIMED_OUT definite\n");
     shop_end(&s);
 }
 

@@ -179,7 +179,7 @@ TEST(sender_trouble, what_was_never_sent_fails_definitely)
     shop_add(&s, "missing", -1, "c");
     wait_told(&s, 3);
     CHECK(io_now_ms(script_io(s.script)) - began_ms < 3050);
-    CHECK_TEXT(s.acks.p, "missing--1 x1 REQUEST_TIMED_OUT definite\norders-0 x1 REQUEST_TIMED_OUT definite\n");
+    CHECK_TEXT(s.acks.p, "orders-0 x1 REQUEST_TIMED_OUT definite\nmissing--1 x1 REQUEST_TIMED_OUT definite\n");
     script_start(s.script, 1);
     shop_add(&s, "orders", 0, "d");
     wait_told(&s, 4);
@@ -342,5 +342,35 @@ TEST(sender_trouble, brokers_without_the_version_refuse_definitely)
     shop_add(&s, "orders", 0, "a");
     wait_told(&s, 1);
     CHECK_TEXT(s.acks.p, "orders-0 x1 UNSUPPORTED_VERSION definite\n");
+    end(&s);
+}
+
+/* Some have their place already, others wait for memory to get theirs: all are told of in order. */
+TEST(sender_trouble, records_that_wait_are_told_of_behind_those_with_a_place)
+{
+    struct shop s;
+    uint32_t appended = 0;
+
+    shop_open(&s, 1);
+    s.settings.batch_size = 200;
+    s.settings.buffer_memory = 4000;
+    s.settings.request_timeout_ms = s.client_settings.request_timeout_ms = 1000;
+    s.settings.delivery_timeout_ms = 3000;
+    shop_start(&s);
+    while (shop_append(&s, "orders", (int32_t)appended % 6, "a record") == 0)
+        appended++;
+    struct script_topic *topic = script_topic(s.script, "orders", 6);
+    for (int32_t i = 0; i < 6; i++)
+        topic->partitions[i].leader = -1;
+    wait_told(&s, appended);
+    struct str rest = text_str(&s.acks), line;
+    uint32_t placed = 0, waiting = 0;
+    while (str_cut(&rest, '\n', &line)) {
+        bool waits = str_starts(line, STR("orders--1 "));
+        CHECK(waits || waiting == 0);
+        placed += !waits;
+        waiting += waits;
+    }
+    CHECK(placed > 0 && waiting > 0);
     end(&s);
 }
