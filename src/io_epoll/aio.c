@@ -40,7 +40,7 @@ struct aio {
 };
 
 /* NULL: the kernel has none for us (all taken, forbidden, unknown), or not the ring we know. */
-struct aio *aio_new(void)
+static struct aio *aio_new(void)
 {
     struct aio *a = calloc(1, sizeof(*a));
 
@@ -67,6 +67,14 @@ void aio_free(struct aio *a)
         return;
     ASSERT(syscall(SYS_io_destroy, a->context) == 0);
     free(a);
+}
+
+bool aio_ready(struct shard *s)
+{
+    if (!s->aio_asked)
+        s->aio = aio_new();
+    s->aio_asked = true;
+    return s->aio != NULL;
 }
 
 static void aio_cancel(struct op *op)

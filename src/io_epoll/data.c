@@ -40,7 +40,7 @@ static void disk_add(struct op *op, enum lane_kind lane, bool inside)
     struct task *t = task_of(op);
     struct epoll_file *file = t->object;
 
-    if (!file->base.direct || !inside || s->aio == NULL) {
+    if (!file->base.direct || !inside || !aio_ready(s)) {
         pool_add(op, lane);
         return;
     }

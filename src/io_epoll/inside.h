@@ -154,7 +154,8 @@ struct shard {
     struct list messages; /* to ourselves */
     struct list handles;
     uint8_t *scratch; /* of io_recv_lend */
-    struct aio *aio;  /* NULL: the pool does its work */
+    struct aio *aio;  /* NULL: the pool does its work; see aio_ready */
+    bool aio_asked;
     struct inbox inbox;
     pthread_t thread;
 };
@@ -245,7 +246,9 @@ void epoll_offload(struct io *io, void (*work)(void *arg), void *arg, struct op 
 
 /* ---- aio.c ----------------------------------------------------------------------------- */
 
-struct aio *aio_new(void);       /* NULL where the kernel has none for us */
+/* false where the kernel has none for us. It is set up by the first operation that wants it: ending it waits for all
+ * processors, some 40 ms, which a tool of a millisecond should not pay. */
+bool aio_ready(struct shard *s);
 void aio_free(struct aio *a);    /* waits for what the kernel has; accepts NULL */
 void aio_add(struct op *op);     /* have file_to_aio(op) submitted; task->lane is where else it goes */
 void aio_submit(struct shard *s);

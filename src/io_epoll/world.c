@@ -116,7 +116,6 @@ static int shard_open(struct shard *s)
     s->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->wake.fd < 0)
         return -errno;
-    s->aio = aio_new();
     return watch_add(s, &s->wake);
 }
 
