@@ -36,6 +36,17 @@ void storage_run(struct cli *c, struct op *op);
  * DumpLogSegments. argv[0] is the tool's name. Completes with the exit status as inspect_dump. */
 void log_dump_run(struct cli *c, struct op *op);
 
+/* Tools that ask a running cluster: kafka-topics.sh, kafka-configs.sh, kafka-consumer-groups.sh ..., and `millrace
+ * topic`, `config`, `group` ...: whether `name` is one; run the one that argv[0] names. Completes with the exit status:
+ * Kafka's for its names; for ours 0, or 1 for whatever did not work. */
+bool cluster_tool_is(const char *name);
+void cluster_tool_run(struct cli *c, struct op *op);
+/* The name under which the Java class `name` is known here ("org.apache.kafka.tools.TopicCommand" is kafka-topics.sh),
+ * NULL when it is not. */
+const char *tool_of_class(const char *name);
+/* Completion of all tools' words for bash. */
+void completion_print(struct text *out);
+
 /* `millrace log verify`: check a log directory whose server is down. Completes with the exit status as
  * inspect_verify. */
 void log_verify_run(struct cli *c, struct op *op);

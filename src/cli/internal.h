@@ -14,7 +14,10 @@ struct arg_option {
     const char *name; /* without the dashes */
     char letter;
     bool has_value, required;
-    int group; /* options of one group other than 0 exclude each other */
+    int group;           /* options of one group other than 0 exclude each other */
+    bool may_lack_value; /* "--state" and "--state stable" are both right: options.c only */
+    const char *value;   /* what its value is called: "TOPIC"; for help and completion */
+    const char *help;    /* words for help; NULL = not shown: an old name of another option */
 };
 
 struct arg_found {
@@ -25,9 +28,8 @@ struct arg_found {
 enum args_end { ARGS_OK, ARGS_HELP, ARGS_WRONG };
 
 /* Read `argc` words. What is wrong goes to `err`, with `usage` before it, as argparse4j says it. */
-enum args_end args_read(int argc, char **argv, const char *program, const char *usage,
-                        const struct arg_option *options, uint32_t count, struct arg_found *found,
-                        struct text *err);
+enum args_end args_read(int argc, char **argv, const char *program, const char *usage, const struct arg_option *options,
+                        uint32_t count, struct arg_found *found, struct text *err);
 
 /* Part `argc` words: those that are an option or an option's value come first, in their order, for args_read;
  * behind them `*words` others. Behind "--", which goes away, there are no options. Returns how many come first. */
@@ -46,8 +48,7 @@ struct settings_load {
 
 /* Read a settings file into a broker's settings. A file that names no roles is one whole node, as
  * for the server. Completes with 0; `f` says what is wrong. */
-void settings_load(struct settings_load *s, struct cli *cli, const char *path, struct fail *f,
-                   struct op *op);
+void settings_load(struct settings_load *s, struct cli *cli, const char *path, struct fail *f, struct op *op);
 
 /* The log directories and metadata.log.dir, sorted, each once. */
 #define DIRS_MAX 256

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/cli.h"
 #include "main/server.h"
 #include "main/tool.h"
 
@@ -26,6 +27,12 @@ static const char usage[] =
     "      Print segments, indexes, snapshots and checkpoints; the output of kafka-dump-log.sh.\n"
     "  log verify [--topic TOPIC] [--deep] DIR\n"
     "      Check a log directory whose server is down.\n"
+    "\n"
+    "  topic | group | config ACTION [NAME]... [-b HOST:PORT] [--json]\n"
+    "      Ask a running cluster, and change it. Kafka's names are there as well, with Kafka's flags and output:\n"
+    "      kafka-topics.sh, kafka-consumer-groups.sh, kafka-configs.sh ...\n"
+    "  completion\n"
+    "      Print completion of these words for bash.\n"
     "\n"
     "  settings [WORD]\n"
     "      List the settings that act, with what they do; all whose name has WORD in it.\n"
@@ -53,6 +60,7 @@ static const char *command_of(int argc, char **argv)
         {"kafka-server-start.sh", "server"},
         {"kafka-storage.sh", "storage"},
         {"kafka-dump-log.sh", "dump-log"},
+        {"kafka-run-class.sh", "run-class"},
     };
     const char *slash = strrchr(argv[0], '/');
     const char *name = slash == NULL ? argv[0] : slash + 1;
@@ -61,7 +69,32 @@ static const char *command_of(int argc, char **argv)
         if (strcmp(name, links[i].link) == 0)
             return links[i].command;
     }
+    if (strcmp(name, "millrace") != 0 && cluster_tool_is(name))
+        return name;
     return argc > 1 ? NULL : "help";
+}
+
+/* Kafka's run-class names a class; what it is here. argv[0] becomes that. */
+static const char *class_command(int *argc, char ***argv)
+{
+    static const struct {
+        const char *name, *command;
+    } classes[] = {
+        {"kafka.Kafka", "server"},
+        {"kafka.tools.StorageTool", "storage"},
+        {"kafka.tools.DumpLogSegments", "dump-log"},
+    };
+
+    if (*argc < 2)
+        return "help";
+    const char *name = (*argv)[1];
+    --*argc;
+    ++*argv;
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if (strcmp(name, classes[i].name) == 0)
+            return classes[i].command;
+    }
+    return tool_of_class(name) == NULL ? name : tool_of_class(name);
 }
 
 int main(int argc, char **argv)
@@ -73,6 +106,12 @@ int main(int argc, char **argv)
         argc--;
         argv++;
     }
+    if (strcmp(command, "run-class") == 0)
+        command = class_command(&argc, &argv);
+    if (cluster_tool_is(command))
+        return cluster_tool_main(argc, argv, command);
+    if (strcmp(command, "completion") == 0)
+        return completion_main();
     if (asks_for_help(command)) {
         fputs(usage, stdout);
         return 0;

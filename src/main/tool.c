@@ -52,7 +52,11 @@ static int tool_main(int argc, char **argv, void (*run)(struct cli *c, struct op
 {
     struct tool t = {
         .run = run,
-        .cli = {.argc = argc, .argv = argv, .look = settings_look, .flush = flush, .err_is_terminal = isatty(STDERR_FILENO) == 1},
+        .cli = {.argc = argc,
+                .argv = argv,
+                .look = settings_look,
+                .flush = flush,
+                .err_is_terminal = isatty(STDERR_FILENO) == 1},
         .exit_code = 1,
     };
     int rc = io_epoll_new(1, NULL, &t.world);
@@ -77,6 +81,22 @@ int storage_main(int argc, char **argv)
 int log_dump_main(int argc, char **argv)
 {
     return tool_main(argc, argv, log_dump_run);
+}
+
+int cluster_tool_main(int argc, char **argv, const char *name)
+{
+    argv[0] = (char *)(uintptr_t)name; /* nobody writes to it */
+    return tool_main(argc, argv, cluster_tool_run);
+}
+
+int completion_main(void)
+{
+    struct text out = {0};
+
+    completion_print(&out);
+    fwrite(out.p, 1, out.n, stdout);
+    text_deinit(&out);
+    return fflush(stdout) == 0 ? 0 : 1;
 }
 
 static const char log_usage[] =

@@ -6,3 +6,7 @@ int storage_main(int argc, char **argv);
 /* `millrace log ...`, and kafka-dump-log.sh. */
 int log_main(int argc, char **argv);
 int log_dump_main(int argc, char **argv);
+
+/* A tool that asks a cluster, by its name in room cli; `name` outlives the call. */
+int cluster_tool_main(int argc, char **argv, const char *name);
+int completion_main(void);

@@ -1,0 +1,72 @@
+/* The tools that ask a cluster, by name. */
+#include "cli/tool.h"
+
+static const struct {
+    const char *name;
+    const struct tool_info *info;
+    const char *class; /* Kafka's */
+} tools[] = {
+    {"kafka-topics.sh", &kafka_topics, "org.apache.kafka.tools.TopicCommand"},
+    {"topic", &millrace_topic, NULL},
+};
+
+static const struct tool_info *find(const char *name)
+{
+    for (size_t i = 0; i < array_count(tools); i++) {
+        if (strcmp(tools[i].name, name) == 0)
+            return tools[i].info;
+    }
+    return NULL;
+}
+
+bool cluster_tool_is(const char *name)
+{
+    return find(name) != NULL;
+}
+
+void cluster_tool_run(struct cli *c, struct op *op)
+{
+    const struct tool_info *info = find(c->argv[0]);
+
+    ASSERT(info != NULL);
+    tool_run(c, info, op);
+}
+
+const char *tool_of_class(const char *name)
+{
+    for (size_t i = 0; i < array_count(tools); i++) {
+        if (tools[i].class != NULL && strcmp(tools[i].class, name) == 0)
+            return tools[i].name;
+    }
+    return NULL;
+}
+
+void completion_print(struct text *out)
+{
+    text_printf(out, "# Completion of millrace's words for bash: `millrace completion > FILE`, then source FILE.\n");
+    for (size_t i = 0; i < array_count(tools); i++) {
+        if (tools[i].class != NULL)
+            tool_completion(tools[i].info, tools[i].name, out);
+    }
+    text_printf(out, "_millrace() {\n"
+                     "    local words=\n"
+                     "    if [ \"$COMP_CWORD\" = 1 ]; then\n"
+                     "        words='server storage log settings version completion");
+    for (size_t i = 0; i < array_count(tools); i++) {
+        if (tools[i].class == NULL)
+            text_printf(out, " %s", tools[i].name);
+    }
+    text_printf(out, "'\n    else\n        case ${COMP_WORDS[1]} in\n");
+    for (size_t i = 0; i < array_count(tools); i++) {
+        if (tools[i].class != NULL)
+            continue;
+        text_printf(out, "        %s) words='", tools[i].name);
+        tool_words_print(tools[i].info, out);
+        text_printf(out, "' ;;\n");
+    }
+    text_printf(out, "        esac\n"
+                     "    fi\n"
+                     "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
+                     "}\n"
+                     "complete -o default -F _millrace millrace\n");
+}

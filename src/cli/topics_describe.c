@@ -1,0 +1,291 @@
+/* kafka-topics.sh --describe. */
+#include "cli/topics.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* DescribeConfigs' sources and types of resources, in the protocol's numbers. */
+#define RESOURCE_TOPIC 2
+
+/* ---- what is asked ---------------------------------------------------------------------------- */
+
+static void make_requests(struct topics *x)
+{
+    struct tool *t = &x->tool;
+    size_t n = x->chosen_count;
+    int64_t limit;
+
+    describe_configs_request_init(&x->ask_configs);
+    x->ask_configs.resources = arena_take_array(&t->arena, n + 1, sizeof(*x->ask_configs.resources));
+    describe_topic_partitions_request_init(&x->page);
+    x->page.topics = arena_take_array(&t->arena, n + 1, sizeof(*x->page.topics));
+    ASSERT(x->ask_configs.resources != NULL);
+    ASSERT(x->page.topics != NULL);
+    x->ask_configs.resources_count = x->page.topics_count = (int32_t)n;
+    if (given(t, TOPICS_PAGE) && str_to_i64(value_of(t, TOPICS_PAGE), 1, INT32_MAX, &limit) == 0)
+        x->page.response_partition_limit = (int32_t)limit;
+    for (size_t i = 0; i < n; i++) {
+        struct describe_configs_request_resources *r = &x->ask_configs.resources[i];
+        describe_configs_request_resources_init(r);
+        r->resource_type = RESOURCE_TOPIC;
+        r->resource_name = x->chosen[i]->name;
+        r->configuration_keys_count = -1;
+        describe_topic_partitions_request_topics_init(&x->page.topics[i]);
+        x->page.topics[i].name = x->chosen[i]->name;
+    }
+}
+
+/* ---- what is shown ---------------------------------------------------------------------------- */
+
+/* One partition, from DescribeTopicPartitions or, of an older broker, from Metadata. */
+struct shown {
+    struct str topic;
+    int32_t index, leader;
+    const int32_t *replicas, *isr, *elr, *last_elr;
+    int32_t replica_count, isr_count, elr_count, last_elr_count; /* -1 = not known */
+};
+
+/* Answers come in the order of the questions, which is that of names: the search begins where the last one ended. */
+static const struct describe_configs_response_results *configs_of(struct topics *x, struct str topic)
+{
+    const struct describe_configs_response *r = admin_describe_configs_answer(&x->configs, 0);
+
+    for (int32_t i = 0; r != NULL && i < r->results_count; i++) {
+        int32_t at = (x->configs_at + i) % r->results_count;
+        if (!str_equal(r->results[at].resource_name, topic))
+            continue;
+        x->configs_at = at;
+        return &r->results[at];
+    }
+    return NULL;
+}
+
+/* "a=1,b=2" of those that are not default; empty when there are none. */
+static struct str overrides(struct topics *x, struct str topic)
+{
+    const struct describe_configs_response_results *r = configs_of(x, topic);
+    struct str s = STR("");
+
+    for (int32_t i = 0; r != NULL && i < r->configs_count; i++) {
+        if (r->configs[i].config_source == CONFIG_DEFAULT)
+            continue;
+        struct str value = str_is_null(r->configs[i].value) ? STR("null") : r->configs[i].value;
+        s = arena_printf(&x->tool.arena, "%.*s%s%.*s=%.*s", STR_ARG(s), s.n > 0 ? "," : "", STR_ARG(r->configs[i].name),
+                         STR_ARG(value));
+    }
+    return s;
+}
+
+static int64_t min_isr(struct topics *x, struct str topic)
+{
+    const struct describe_configs_response_results *r = configs_of(x, topic);
+    int64_t n = 1;
+
+    for (int32_t i = 0; r != NULL && i < r->configs_count; i++) {
+        if (str_equal(r->configs[i].name, STR("min.insync.replicas")))
+            (void)str_to_i64(r->configs[i].value, 1, INT32_MAX, &n);
+    }
+    return n;
+}
+
+static bool is_live(const struct topics *x, int32_t broker)
+{
+    const struct metadata_response *m = admin_metadata_answer(&x->names, 0);
+
+    for (int32_t i = 0; i < m->brokers_count; i++) {
+        if (m->brokers[i].node_id == broker)
+            return true;
+    }
+    return false;
+}
+
+static bool filters_partitions(const struct tool *t)
+{
+    return given(t, TOPICS_UNDER_REPLICATED) || given(t, TOPICS_UNAVAILABLE) || given(t, TOPICS_UNDER_MIN_ISR) ||
+           given(t, TOPICS_AT_MIN_ISR);
+}
+
+static bool is_shown(struct topics *x, const struct shown *p)
+{
+    const struct tool *t = &x->tool;
+
+    if (!filters_partitions(t))
+        return !given(t, TOPICS_OVERRIDES);
+    if (given(t, TOPICS_UNDER_REPLICATED) && p->isr_count < p->replica_count)
+        return true;
+    if (given(t, TOPICS_UNAVAILABLE) && (p->leader < 0 || !is_live(x, p->leader)))
+        return true;
+    if (given(t, TOPICS_UNDER_MIN_ISR) && (p->leader < 0 || p->isr_count < min_isr(x, p->topic)))
+        return true;
+    return given(t, TOPICS_AT_MIN_ISR) && p->isr_count == min_isr(x, p->topic);
+}
+
+static struct str ids(struct topics *x, const int32_t *list, int32_t count)
+{
+    struct str s = STR("");
+
+    if (count < 0)
+        return STR("N/A");
+    for (int32_t i = 0; i < count; i++)
+        s = arena_printf(&x->tool.arena, "%.*s%s%d", STR_ARG(s), i == 0 ? "" : ",", list[i]);
+    return s;
+}
+
+static void show_topic(struct topics *x, const struct metadata_response_topics *topic)
+{
+    struct tool *t = &x->tool;
+    struct str configs = overrides(x, topic->name);
+    char id[UUID_TEXT_BYTES];
+    int32_t replication = topic->partitions_count > 0 ? topic->partitions[0].replica_nodes_count : 0;
+
+    if (filters_partitions(t) || given(t, TOPICS_JSON) || (given(t, TOPICS_OVERRIDES) && configs.n == 0))
+        return;
+    text_printf(&t->cli->out, "Topic: %.*s\tTopicId: %s\tPartitionCount: %d\tReplicationFactor: %d\tConfigs: %.*s\n",
+                STR_ARG(topic->name), uuid_text(topic->topic_id, id), topic->partitions_count, replication,
+                STR_ARG(configs));
+}
+
+static const struct column columns[] = {
+    {"TOPIC", .key = "topic"},
+    {"PARTITION", .key = "partition", .number = true},
+    {"LEADER", .key = "leader", .number = true},
+    {"REPLICAS", .key = "replicas", .number = true},
+    {"ISR", .key = "isr", .number = true},
+    {"CONFIGS", .key = "configs"},
+};
+
+static struct str json_ids(struct topics *x, const int32_t *list, int32_t count)
+{
+    struct str s = ids(x, list, count);
+
+    return arena_printf(&x->tool.arena, "[%.*s]", STR_ARG(s));
+}
+
+static void show_partition(struct topics *x, const struct shown *p)
+{
+    struct text *out = &x->tool.cli->out;
+    struct str leader = p->leader < 0 ? STR("none") : arena_printf(&x->tool.arena, "%d", p->leader);
+    struct str replicas = ids(x, p->replicas, p->replica_count), isr = ids(x, p->isr, p->isr_count);
+    struct str elr = ids(x, p->elr, p->elr_count), last = ids(x, p->last_elr, p->last_elr_count);
+
+    if (!is_shown(x, p))
+        return;
+    if (given(&x->tool, TOPICS_JSON)) {
+        table_row(&x->table,
+                  (struct str[]){p->topic, arena_printf(&x->tool.arena, "%d", p->index),
+                                 p->leader < 0 ? STR_NULL : leader, json_ids(x, p->replicas, p->replica_count),
+                                 json_ids(x, p->isr, p->isr_count), overrides(x, p->topic)});
+        return;
+    }
+    text_printf(
+        out, "\tTopic: %.*s\tPartition: %d\tLeader: %.*s\tReplicas: %.*s\tIsr: %.*s\tElr: %.*s\tLastKnownElr: %.*s\n",
+        STR_ARG(p->topic), p->index, STR_ARG(leader), STR_ARG(replicas), STR_ARG(isr), STR_ARG(elr), STR_ARG(last));
+}
+
+static int compare_name(const void *name, const void *topic)
+{
+    return str_compare(*(const struct str *)name, (*(struct metadata_response_topics *const *)topic)->name);
+}
+
+static const struct metadata_response_topics *chosen_of(const struct topics *x, struct str name)
+{
+    struct metadata_response_topics **found =
+        bsearch(&name, x->chosen, x->chosen_count, sizeof(*x->chosen), compare_name);
+
+    return found == NULL ? NULL : *found;
+}
+
+/* ---- pages --------------------------------------------------------------------------------------- */
+
+static int page_answer(struct topics *x)
+{
+    const struct describe_topic_partitions_response *r = admin_describe_topic_partitions_answer(&x->tool.call, 0);
+
+    for (int32_t i = 0; i < r->topics_count; i++) {
+        const struct describe_topic_partitions_response_topics *topic = &r->topics[i];
+        const struct metadata_response_topics *known = chosen_of(x, topic->name);
+        if (topic->error_code == KERR_UNKNOWN_TOPIC_OR_PARTITION || known == NULL)
+            continue; /* it has gone meanwhile */
+        if (topic->error_code != KERR_NONE)
+            return answer_fails(&x->tool, topic->error_code, topic->name);
+        if (!str_equal(x->described, topic->name))
+            show_topic(x, known);
+        x->described = known->name;
+        for (int32_t j = 0; j < topic->partitions_count; j++) {
+            const struct describe_topic_partitions_response_topics_partitions *p = &topic->partitions[j];
+            show_partition(x, &(struct shown){known->name, p->partition_index, p->leader_id, p->replica_nodes,
+                                              p->isr_nodes, p->eligible_leader_replicas, p->last_known_elr,
+                                              p->replica_nodes_count, p->isr_nodes_count,
+                                              p->eligible_leader_replicas_count, p->last_known_elr_count});
+        }
+    }
+    x->more = r->next_cursor != NULL;
+    if (x->more) {
+        describe_topic_partitions_request_cursor_init(&x->cursor);
+        x->cursor.topic_name = arena_str(&x->tool.arena, r->next_cursor->topic_name);
+        x->cursor.partition_index = r->next_cursor->partition_index;
+        x->page.cursor = &x->cursor;
+    }
+    return 0;
+}
+
+/* A broker that does not speak DescribeTopicPartitions has told all but the eligible replicas already. */
+static void show_from_metadata(struct topics *x)
+{
+    for (uint32_t i = 0; i < x->chosen_count; i++) {
+        const struct metadata_response_topics *topic = x->chosen[i];
+        show_topic(x, topic);
+        for (int32_t j = 0; j < topic->partitions_count; j++) {
+            const struct metadata_response_topics_partitions *p = &topic->partitions[j];
+            show_partition(x, &(struct shown){topic->name, p->partition_index, p->leader_id, p->replica_nodes,
+                                              p->isr_nodes, NULL, NULL, p->replica_nodes_count, p->isr_nodes_count, -1,
+                                              -1});
+        }
+    }
+}
+
+static int flush(struct topics *x)
+{
+    struct cli *c = x->tool.cli;
+
+    if (c->flush == NULL || c->flush(c) == 0)
+        return 0;
+    return fail_set(&x->tool.fail, -EPIPE, "nobody reads the output any more");
+}
+
+void topics_describe_run(struct flow *f)
+{
+    struct topics *x = container_of(f, struct topics, tool.work);
+
+    FLOW_BEGIN(f);
+    table_begin(&x->table, &x->tool.arena, columns, array_count(columns));
+    metadata_request_init(&x->all);
+    x->all.topics_count = -1;
+    x->all.allow_auto_topic_creation = false;
+    FLOW_WAIT(f, "names", admin_metadata(x->tool.admin, &x->names, &x->all, &f->op));
+    f->result = f->result < 0 ? call_trouble(&x->tool, &x->names) : topics_choose(x);
+    x->more = f->result == 0 && x->chosen_count > 0;
+    if (x->more) {
+        make_requests(x);
+        FLOW_WAIT(f, "settings", admin_describe_configs(x->tool.admin, &x->configs, &x->ask_configs, &f->op));
+        if (f->result < 0)
+            f->result = call_trouble(&x->tool, &x->configs);
+    }
+    while (f->result == 0 && x->more) {
+        FLOW_WAIT(f, "partitions", admin_describe_topic_partitions(x->tool.admin, &x->tool.call, &x->page, &f->op));
+        if (f->result == ERR_VERSION) {
+            show_from_metadata(x);
+            x->more = false;
+            f->result = 0;
+        } else {
+            f->result = f->result < 0 ? call_trouble(&x->tool, &x->tool.call) : page_answer(x);
+        }
+        if (f->result == 0)
+            f->result = flush(x);
+        admin_call_release(&x->tool.call);
+    }
+    if (f->result == 0 && given(&x->tool, TOPICS_JSON))
+        table_json(&x->table, &x->tool.cli->out);
+    FLOW_END(f);
+    flow_done(f, f->result);
+}
