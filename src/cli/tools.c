@@ -8,6 +8,8 @@ static const struct {
 } tools[] = {
     {"kafka-topics.sh", &kafka_topics, "org.apache.kafka.tools.TopicCommand"},
     {"topic", &millrace_topic, NULL},
+    {"kafka-configs.sh", &kafka_configs, "kafka.admin.ConfigCommand"},
+    {"config", &millrace_config, NULL},
 };
 
 static const struct tool_info *find(const char *name)
