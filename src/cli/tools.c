@@ -10,6 +10,8 @@ static const struct {
     {"topic", &millrace_topic, NULL},
     {"kafka-configs.sh", &kafka_configs, "kafka.admin.ConfigCommand"},
     {"config", &millrace_config, NULL},
+    {"kafka-consumer-groups.sh", &kafka_consumer_groups, "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"},
+    {"group", &millrace_group, NULL},
 };
 
 static const struct tool_info *find(const char *name)
