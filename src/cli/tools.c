@@ -12,6 +12,9 @@ static const struct {
     {"config", &millrace_config, NULL},
     {"kafka-consumer-groups.sh", &kafka_consumer_groups, "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"},
     {"group", &millrace_group, NULL},
+    {"kafka-get-offsets.sh", &kafka_get_offsets, "org.apache.kafka.tools.GetOffsetShell"},
+    {"offset", &millrace_offset, NULL},
+    {"kafka-delete-records.sh", &kafka_delete_records, "org.apache.kafka.tools.DeleteRecordsCommand"},
 };
 
 static const struct tool_info *find(const char *name)
