@@ -73,8 +73,10 @@ struct tool {
 };
 
 /* All of them; tools.c has their names. */
-extern const struct tool_info kafka_topics, kafka_configs, kafka_consumer_groups, kafka_get_offsets, kafka_delete_records;
-extern const struct tool_info millrace_topic, millrace_config, millrace_group, millrace_offset;
+extern const struct tool_info kafka_topics, kafka_configs, kafka_consumer_groups, kafka_get_offsets, kafka_delete_records,
+    kafka_cluster, kafka_broker_api_versions, kafka_log_dirs, kafka_features, kafka_metadata_quorum, kafka_groups;
+extern const struct tool_info millrace_topic, millrace_config, millrace_group, millrace_offset, millrace_cluster,
+    millrace_log_dirs;
 
 /* Run the tool that `info` describes; completes with its exit status. */
 void tool_run(struct cli *c, const struct tool_info *info, struct op *op);

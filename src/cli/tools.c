@@ -15,6 +15,14 @@ static const struct {
     {"kafka-get-offsets.sh", &kafka_get_offsets, "org.apache.kafka.tools.GetOffsetShell"},
     {"offset", &millrace_offset, NULL},
     {"kafka-delete-records.sh", &kafka_delete_records, "org.apache.kafka.tools.DeleteRecordsCommand"},
+    {"kafka-cluster.sh", &kafka_cluster, "org.apache.kafka.tools.ClusterTool"},
+    {"cluster", &millrace_cluster, NULL},
+    {"kafka-broker-api-versions.sh", &kafka_broker_api_versions, "org.apache.kafka.tools.BrokerApiVersionsCommand"},
+    {"kafka-log-dirs.sh", &kafka_log_dirs, "org.apache.kafka.tools.LogDirsCommand"},
+    {"log-dirs", &millrace_log_dirs, NULL},
+    {"kafka-features.sh", &kafka_features, "org.apache.kafka.tools.FeatureCommand"},
+    {"kafka-metadata-quorum.sh", &kafka_metadata_quorum, "org.apache.kafka.tools.MetadataQuorumCommand"},
+    {"kafka-groups.sh", &kafka_groups, "org.apache.kafka.tools.GroupsCommand"},
 };
 
 static const struct tool_info *find(const char *name)

@@ -1,0 +1,194 @@
+/* kafka-cluster.sh and `millrace cluster`: the cluster's id, its nodes, and forgetting one of them. */
+#include "cli/tool.h"
+
+#include <errno.h>
+
+/* DescribeCluster's kinds of endpoints. */
+enum { ENDPOINT_BROKER = 1, ENDPOINT_CONTROLLER = 2 };
+
+enum {
+    CL_CONTROLLER,
+    CL_SERVER,
+    CL_CLUSTER_ID,
+    CL_COMMAND_CONFIG,
+    CL_CONFIG,
+    CL_ID,
+    CL_FENCED,
+    CL_JSON,
+    CL_LIST,
+    CL_UNREGISTER,
+    CL_OPTIONS,
+};
+
+/* The actions are words in both spellings: as options they have no help and so no name for a user. */
+static const struct arg_option options[CL_OPTIONS] = {
+    [CL_CONTROLLER] = {"bootstrap-controller", .letter = 'C', .has_value = true, .value = "HOST:PORT,...",
+                       .help = "Ask a controller instead, by its own listener."},
+    [CL_SERVER] = {"bootstrap-server", .letter = 'b', .has_value = true, .value = "HOST:PORT,...",
+                   .help = "The broker to ask; several are tried in turn."},
+    [CL_CLUSTER_ID] = {"cluster-id"},
+    [CL_COMMAND_CONFIG] = {"command-config", .letter = 'c', .has_value = true, .value = "FILE",
+                           .help = "Settings of an admin client: request.timeout.ms, default.api.timeout.ms ..."},
+    [CL_CONFIG] = {"config", .has_value = true, .value = "FILE", .help = "The old name of --command-config."},
+    [CL_ID] = {"id", .letter = 'i', .has_value = true, .value = "ID", .help = "unregister: the broker."},
+    [CL_FENCED] = {"include-fenced-brokers", .help = "list-endpoints: brokers too that do not serve."},
+    [CL_JSON] = {"json", .help = "Print JSON."},
+    [CL_LIST] = {"list-endpoints"},
+    [CL_UNREGISTER] = {"unregister"},
+};
+
+struct cluster {
+    struct tool tool;
+    int action;
+    struct describe_cluster_request ask;
+    struct unregister_broker_request forget;
+    struct table table;
+};
+
+static int cluster_check(struct tool *t)
+{
+    static const int actions[] = {CL_CLUSTER_ID, CL_LIST, CL_UNREGISTER, -1};
+    struct cluster *x = container_of(t, struct cluster, tool);
+    int64_t id = -1;
+
+    for (int i = 0; !t->native && t->word_count > 0 && actions[i] >= 0; i++)
+        t->found[actions[i]].count += str_equal(t->words[0], str_of(options[actions[i]].name));
+    x->action = only_one(t, actions);
+    if (x->action < 0 || (!t->native && t->word_count != 1))
+        return wrong_words(t, "one of cluster-id, list-endpoints, unregister is expected");
+    if (given(t, CL_SERVER) && given(t, CL_CONTROLLER))
+        return wrong_words(t, "argument --bootstrap-controller/-C: not allowed with argument --bootstrap-server/-b");
+    if (x->action != CL_LIST && given(t, CL_FENCED))
+        return wrong_words(t, "--include-fenced-brokers is for list-endpoints");
+    if (given(t, CL_FENCED) && given(t, CL_CONTROLLER))
+        return fail_set(&t->fail, -EINVAL,
+                        "The option --include-fenced-brokers is only supported with --bootstrap-server option");
+    if (x->action == CL_UNREGISTER) {
+        TRY(needs(t, CL_ID));
+        TRY(number_of(t, CL_ID, 0, INT32_MAX, &id));
+    }
+    unregister_broker_request_init(&x->forget);
+    x->forget.broker_id = (int32_t)id;
+    return 0;
+}
+
+static void print_endpoints(struct cluster *x, const struct describe_cluster_response *r)
+{
+    static const struct column all[] = {
+        {"ID", .least = 10, .key = "id", .number = true},
+        {"HOST", .grows = true, .key = "host"},
+        {"PORT", .least = 10, .key = "port", .number = true},
+        {"RACK", .least = 10, .grows = true, .key = "rack"},
+        {"STATE", .least = 10, .key = "state"},
+        {"ENDPOINT_TYPE", .least = 15, .key = "endpoint_type"},
+    };
+    static const struct column without_state[] = {
+        {"ID", .least = 10, .key = "id", .number = true},       {"HOST", .grows = true, .key = "host"},
+        {"PORT", .least = 10, .key = "port", .number = true},   {"RACK", .least = 10, .grows = true, .key = "rack"},
+        {"ENDPOINT_TYPE", .least = 15, .key = "endpoint_type"},
+    };
+    struct tool *t = &x->tool;
+    bool controllers = given(t, CL_CONTROLLER), json = given(t, CL_JSON);
+
+    if (controllers)
+        table_begin(&x->table, &t->arena, without_state, array_count(without_state));
+    else
+        table_begin(&x->table, &t->arena, all, array_count(all));
+    for (int32_t i = 0; i < r->brokers_count; i++) {
+        const struct describe_cluster_response_brokers *b = &r->brokers[i];
+        struct str kind = controllers ? STR("controller") : STR("broker"),
+                   state = b->is_fenced ? STR("fenced") : STR("unfenced");
+        table_row(&x->table, (struct str[]){arena_printf(&t->arena, "%d", b->broker_id), b->host,
+                                            arena_printf(&t->arena, "%d", b->port),
+                                            str_is_null(b->rack) && !json ? STR("null") : b->rack,
+                                            controllers ? kind : state, kind});
+    }
+    table_sort(&x->table);
+    if (json)
+        table_json(&x->table, &t->cli->out);
+    else
+        table_print(&x->table, " ", "", true, &t->cli->out);
+}
+
+static int describe_answer(struct cluster *x)
+{
+    const struct describe_cluster_response *r = admin_describe_cluster_answer(&x->tool.call, 0);
+    struct text *out = &x->tool.cli->out;
+
+    if (r->error_code != KERR_NONE)
+        return answer_fails(&x->tool, r->error_code, r->error_message);
+    if (x->action == CL_LIST)
+        print_endpoints(x, r);
+    else if (given(&x->tool, CL_JSON))
+        text_printf(out, "{\"cluster_id\": \"%.*s\"}\n", STR_ARG(r->cluster_id)); /* letters of base64 */
+    else
+        text_printf(out, "Cluster ID: %.*s\n", STR_ARG(r->cluster_id));
+    return 0;
+}
+
+static int forget_answer(struct cluster *x)
+{
+    const struct unregister_broker_response *r = admin_unregister_broker_answer(&x->tool.call, 0);
+
+    if (r->error_code != KERR_NONE)
+        return answer_fails(&x->tool, r->error_code, r->error_message);
+    text_printf(&x->tool.cli->out, "Broker %d is no longer registered.\n", x->forget.broker_id);
+    return 0;
+}
+
+static void cluster_run(struct flow *f)
+{
+    struct cluster *x = container_of(f, struct cluster, tool.work);
+
+    FLOW_BEGIN(f);
+    describe_cluster_request_init(&x->ask);
+    x->ask.endpoint_type = given(&x->tool, CL_CONTROLLER) ? ENDPOINT_CONTROLLER : ENDPOINT_BROKER;
+    x->ask.include_fenced_brokers = given(&x->tool, CL_FENCED);
+    if (x->action == CL_UNREGISTER) {
+        FLOW_WAIT(f, "unregister", admin_unregister_broker(x->tool.admin, &x->tool.call, &x->forget, &f->op));
+        if (f->result == ERR_VERSION) { /* Kafka's tool calls this no failure */
+            text_printf(&x->tool.cli->out, "The target cluster does not support the broker unregistration API.\n");
+            f->result = x->tool.native;
+        } else {
+            f->result = f->result < 0 ? call_trouble(&x->tool, &x->tool.call) : forget_answer(x);
+        }
+    } else {
+        FLOW_WAIT(f, "cluster", admin_describe_cluster(x->tool.admin, &x->tool.call, &x->ask, &f->op));
+        f->result = f->result < 0 ? call_trouble(&x->tool, &x->tool.call) : describe_answer(x);
+    }
+    FLOW_END(f);
+    flow_done(f, f->result);
+}
+
+#define COMMON                                                                                                  \
+    .options = options, .option_count = CL_OPTIONS, .state_bytes = sizeof(struct cluster), .server = CL_SERVER, \
+    .controller = CL_CONTROLLER, .config = CL_COMMAND_CONFIG, .old_config = CL_CONFIG, .check = cluster_check,  \
+    .run = cluster_run
+
+const struct tool_info kafka_cluster = {
+    .program = "kafka-cluster.sh",
+    .usage = "cluster-id (-b HOST:PORT | -C HOST:PORT)\n"
+             "list-endpoints (-b HOST:PORT | -C HOST:PORT) [--include-fenced-brokers]\n"
+             "unregister (-b HOST:PORT | -C HOST:PORT) --id ID",
+    .purpose = "The cluster as a whole: its id, its nodes, and forgetting a broker that will not come back.",
+    .commands = "cluster-id list-endpoints unregister",
+    .words_max = 1,
+    COMMON,
+};
+
+static const struct tool_action cluster_actions[] = {
+    {"id", CL_CLUSTER_ID, "The cluster's id."},
+    {"nodes", CL_LIST, "Brokers, or with --bootstrap-controller controllers."},
+    {"unregister", CL_UNREGISTER, "Forget a broker that will not come back: --id ID."},
+};
+
+const struct tool_info millrace_cluster = {
+    .program = "millrace cluster",
+    .usage = "ACTION [OPTION]...",
+    .purpose = "The cluster as a whole. Without -b the broker on 127.0.0.1:9092 is asked.",
+    .actions = cluster_actions,
+    .action_count = array_count(cluster_actions),
+    .names = -1,
+    .words_max = ARG_VALUES_MAX,
+    COMMON,
+};
