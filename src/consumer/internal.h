@@ -245,7 +245,8 @@ void query_stop(struct query *q, int trouble);
 void query_pump(struct consumer *c);
 void query_item_end(struct query *q, struct query_item *i); /* its outcome is set */
 void query_item_again(struct query *q, struct query_item *i);
-struct query_item *query_item_find(struct query *q, struct consumer_partition id);
+/* The item that this send has asked for; NULL for what nobody wanted to know. */
+struct query_item *query_item_find(struct query_send *s, struct consumer_partition id);
 /* query_request.c: the versions, and the request for all items whose send it is. */
 void query_limit(struct query_send *s);
 void query_fill(struct client_call *call);

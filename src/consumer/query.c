@@ -47,11 +47,19 @@ void query_begin(struct query *q)
     consumer_poke(q->consumer);
 }
 
-struct query_item *query_item_find(struct query *q, struct consumer_partition id)
+struct query_item *query_item_find(struct query_send *s, struct consumer_partition id)
 {
+    struct query *q = s->query;
     struct query_item key = {.id = id};
+    struct query_item *i = bsearch(&key, q->items, q->count, sizeof key, by_place);
 
-    return bsearch(&key, q->items, q->count, sizeof key, by_place);
+    while (i != NULL && i > q->items && tp_compare(i[-1].id, id) == 0)
+        i--;
+    for (; i != NULL && i < q->items + q->count && tp_compare(i->id, id) == 0; i++) {
+        if (i->send == s && i->state == ITEM_ASKED)
+            return i;
+    }
+    return NULL;
 }
 
 void query_item_end(struct query *q, struct query_item *i)
@@ -179,6 +187,7 @@ static void send_begin(struct query *q, int32_t whom)
     static const int16_t keys[] = {API_LIST_OFFSETS, API_OFFSET_FOR_LEADER_EPOCH, API_OFFSET_FETCH};
     struct consumer *c = q->consumer;
     struct query_send *s = calloc(1, sizeof *s);
+    const struct query_item *last = NULL;
     int64_t now_ns = io_now_ns(c->io);
 
     ASSERT(s != NULL);
@@ -186,10 +195,13 @@ static void send_begin(struct query *q, int32_t whom)
     arena_init(&s->arena, 0);
     for (uint32_t i = 0; i < q->count; i++) {
         struct query_item *item = &q->items[i];
-        if (item->state == ITEM_OPEN && item->retry_ns <= now_ns && whom_to_ask(q, item) == whom) {
-            item->state = ITEM_ASKED;
-            item->send = s;
-        }
+        if (item->state != ITEM_OPEN || item->retry_ns > now_ns || whom_to_ask(q, item) != whom)
+            continue;
+        if (last != NULL && tp_compare(last->id, item->id) == 0)
+            continue; /* brokers refuse a request that names a partition twice */
+        item->state = ITEM_ASKED;
+        item->send = s;
+        last = item;
     }
     list_add_tail(&q->sends, &s->node);
     op_init(&s->call.op, send_done);

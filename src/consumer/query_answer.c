@@ -5,14 +5,6 @@
 #include "protocol/offset_fetch.h"
 #include "protocol/offset_for_leader_epoch.h"
 
-/* The item that this send has asked for; NULL for what nobody wanted to know. */
-static struct query_item *asked(struct query_send *s, struct str topic, int32_t partition)
-{
-    struct query_item *i = query_item_find(s->query, (struct consumer_partition){topic, partition});
-
-    return i != NULL && i->send == s && i->state == ITEM_ASKED ? i : NULL;
-}
-
 /* An error of one partition, or of all: the item ends, or is asked for again. */
 static void item_error(struct query *q, struct query_item *i, int16_t code)
 {
@@ -40,7 +32,7 @@ static void take_times(struct query_send *s, const struct list_offsets_response 
     for (int32_t t = 0; t < a->topics_count; t++) {
         for (int32_t p = 0; p < a->topics[t].partitions_count; p++) {
             const struct list_offsets_response_topics_partitions *one = &a->topics[t].partitions[p];
-            struct query_item *i = asked(s, a->topics[t].name, one->partition_index);
+            struct query_item *i = query_item_find(s, (struct consumer_partition){a->topics[t].name, one->partition_index});
             if (i == NULL)
                 continue;
             if (one->error_code != KERR_NONE) {
@@ -60,7 +52,7 @@ static void take_epochs(struct query_send *s, const struct offset_for_leader_epo
     for (int32_t t = 0; t < a->topics_count; t++) {
         for (int32_t p = 0; p < a->topics[t].partitions_count; p++) {
             const struct offset_for_leader_epoch_response_topics_partitions *one = &a->topics[t].partitions[p];
-            struct query_item *i = asked(s, a->topics[t].topic, one->partition);
+            struct query_item *i = query_item_find(s, (struct consumer_partition){a->topics[t].topic, one->partition});
             if (i == NULL)
                 continue;
             if (one->error_code != KERR_NONE) {
@@ -77,7 +69,7 @@ static void take_epochs(struct query_send *s, const struct offset_for_leader_epo
 static void take_commit(struct query_send *s, struct str topic,
                         const struct offset_fetch_response_groups_topics_partitions *one)
 {
-    struct query_item *i = asked(s, topic, one->partition_index);
+    struct query_item *i = query_item_find(s, (struct consumer_partition){topic, one->partition_index});
 
     if (i == NULL)
         return;

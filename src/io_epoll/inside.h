@@ -221,6 +221,7 @@ void handle_remove(struct handle *h);
 
 void inbox_add_op(struct shard *s, struct op *op); /* from any thread */
 void shard_wake(struct shard *s);                  /* from any thread */
+int64_t shard_sleep_ns(struct shard *s, int64_t wait_ns); /* how long a turn would sleep now, wait_ns at most */
 void shard_turn(struct shard *s, int64_t wait_ns);
 int64_t clock_ns(void);
 
@@ -232,9 +233,9 @@ void epoll_post(struct io *from, uint32_t shard, struct io_message *m);
 
 /* ---- pool.c ---------------------------------------------------------------------------- */
 
-MUST int lane_init(struct lane *lane, struct io_epoll_world *world, const char *name,
+MUST int pool_lane_init(struct lane *lane, struct io_epoll_world *world, const char *name,
                    uint32_t threads_max);
-void lane_deinit(struct lane *lane); /* waits for what runs, forgets what is queued */
+void pool_lane_deinit(struct lane *lane); /* waits for what runs, forgets what is queued */
 
 /* Have task->run(op) called on a thread of the lane; it sets task->result. */
 void pool_add(struct op *op, enum lane_kind kind);

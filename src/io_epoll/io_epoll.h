@@ -26,10 +26,12 @@ struct io_epoll_options {
     uint32_t sync_threads;    /* [2] apart, so that a slow disk's syncs do not starve the others */
     uint32_t work_threads;    /* [1] */
     uint32_t resolve_threads; /* [1] apart: a name server that is silent takes seconds */
+    bool guest;               /* in somebody else's process: its signals and limits are not touched */
 };
 
 /* Make a world of `shard_count` (1..IO_EPOLL_SHARDS_MAX) shards; nothing runs yet. Process-wide
- * effects: SIGPIPE is ignored, the limit of open files is raised to the most that is allowed.
+ * effects, save as a guest: SIGPIPE is ignored, the limit of open files is raised to the most that is allowed.
+ * A guest sends no files.
  * `options` may be NULL. Fails: -EMFILE, -ENOMEM, ... */
 MUST int io_epoll_new(uint32_t shard_count, const struct io_epoll_options *options,
                       struct io_epoll_world **out);
@@ -58,7 +60,7 @@ void io_epoll_free(struct io_epoll_world *world);
  * Not after io_epoll_stop. */
 void io_epoll_post(struct io_epoll_world *world, uint32_t shard, struct io_message *m);
 
-/* ---- io_epoll_run in pieces, for tests that drive shard 0 themselves ----------------------- */
+/* ---- io_epoll_run in pieces, for who drives shard 0 in a loop of his own ------------------- */
 
 /* Start the other shards' threads; start() runs on each of them and, before this returns, here for
  * shard 0. It may be NULL. */
@@ -67,5 +69,10 @@ MUST int io_epoll_start(struct io_epoll_world *world, void (*start)(struct io *i
 
 /* One turn of shard 0; waits at most `wait_ns` where nothing is ready. */
 void io_epoll_turn(struct io_epoll_world *world, int64_t wait_ns);
+
+/* Readable when shard 0 has something to do, if io_epoll_due_ns was asked since the last turn. */
+int io_epoll_fd(const struct io_epoll_world *world);
+/* Nanoseconds until shard 0 has something to do in any case; INT64_MAX = nothing is due. */
+int64_t io_epoll_due_ns(struct io_epoll_world *world);
 
 struct io *io_epoll_shard(struct io_epoll_world *world, uint32_t shard);

@@ -309,7 +309,7 @@ void handle_remove(struct handle *h)
 
 /* How long the loop may sleep; the inbox is looked at under its lock, so nothing that is added
  * later goes without a wake. */
-static int64_t sleep_ns(struct shard *s, int64_t wait_ns)
+int64_t shard_sleep_ns(struct shard *s, int64_t wait_ns)
 {
     if (!list_empty(&s->ready) || !list_empty(&s->messages))
         return 0;
@@ -350,7 +350,7 @@ static int wait_events(struct shard *s, struct epoll_event *events, int64_t wait
 static void take_events(struct shard *s, int64_t wait_ns)
 {
     struct epoll_event events[EVENTS_PER_TURN];
-    int count = wait_events(s, events, sleep_ns(s, wait_ns));
+    int count = wait_events(s, events, shard_sleep_ns(s, wait_ns));
 
     if (count < 0) {
         ASSERT(errno == EINTR);

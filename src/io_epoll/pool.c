@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-int lane_init(struct lane *lane, struct io_epoll_world *world, const char *name,
+int pool_lane_init(struct lane *lane, struct io_epoll_world *world, const char *name,
               uint32_t threads_max)
 {
     *lane = (struct lane){.world = world, .name = name, .threads_max = threads_max};
@@ -15,7 +15,7 @@ int lane_init(struct lane *lane, struct io_epoll_world *world, const char *name,
     return lane->ids == NULL ? -ENOMEM : 0;
 }
 
-void lane_deinit(struct lane *lane)
+void pool_lane_deinit(struct lane *lane)
 {
     pthread_mutex_lock(&lane->lock);
     lane->stopping = true;

@@ -186,7 +186,7 @@ static int world_fill(struct io_epoll_world *world, const struct io_epoll_option
 
     /* All of them, so that io_epoll_free finds each one made. */
     for (uint32_t i = 0; i < LANES; i++) {
-        int failed = lane_init(&world->lanes[i], world, names[i], threads[i]);
+        int failed = pool_lane_init(&world->lanes[i], world, names[i], threads[i]);
         error = failed < 0 ? failed : error;
     }
     TRY(error);
@@ -216,9 +216,13 @@ int io_epoll_new(uint32_t shard_count, const struct io_epoll_options *options,
     pthread_mutex_init(&world->lock, NULL);
     pthread_cond_init(&world->wake, NULL);
 
-    signal(SIGPIPE, SIG_IGN); /* sendfile has no flag against it */
-    raise_open_files();
-    int error = world_fill(world, options == NULL ? &defaults : options);
+    if (options == NULL)
+        options = &defaults;
+    if (!options->guest) {
+        signal(SIGPIPE, SIG_IGN); /* sendfile has no flag against it */
+        raise_open_files();
+    }
+    int error = world_fill(world, options);
     if (error < 0) {
         io_epoll_free(world);
         return error;
@@ -241,7 +245,7 @@ void io_epoll_free(struct io_epoll_world *world)
     io_epoll_stop(world);
     join_shards(world);
     for (uint32_t i = 0; i < LANES; i++)
-        lane_deinit(&world->lanes[i]);
+        pool_lane_deinit(&world->lanes[i]);
     for (uint32_t i = 0; i < world->shard_count; i++)
         shard_free(world->shards[i]);
     watch_close(&world->signals);
@@ -361,6 +365,18 @@ int io_epoll_start(struct io_epoll_world *world, void (*start)(struct io *io, vo
 void io_epoll_turn(struct io_epoll_world *world, int64_t wait_ns)
 {
     shard_turn(world->shards[0], wait_ns);
+}
+
+int io_epoll_fd(const struct io_epoll_world *world)
+{
+    return world->shards[0]->epoll_fd;
+}
+
+int64_t io_epoll_due_ns(struct io_epoll_world *world)
+{
+    int64_t due_ns = shard_sleep_ns(world->shards[0], wait_for_ever_ns);
+
+    return due_ns == wait_for_ever_ns ? INT64_MAX : due_ns;
 }
 
 int io_epoll_run(struct io_epoll_world *world, void (*start)(struct io *io, void *arg), void *arg)

@@ -1,0 +1,194 @@
+/* mr_consumer against a real server: groups, positions, what is done. */
+#include "lab.h"
+
+#include <stdio.h>
+
+static struct lab lab;
+
+/* Sum of 0 .. n-1. */
+static long sum_below(long n)
+{
+    return n * (n - 1) / 2;
+}
+
+static struct mr_consumer *open_consumer(const char *group, const struct mr_consumer_hooks *hooks)
+{
+    struct mr_settings *s = group == NULL
+                                ? lab_settings(&lab, "auto.offset.reset", "earliest", NULL)
+                                : lab_settings(&lab, "auto.offset.reset", "earliest", "group.id", group,
+                                               "enable.auto.commit", "false", NULL);
+    struct mr_consumer *c = mr_consumer_open(s, hooks, NULL, &lab.e);
+
+    if (c == NULL)
+        check_fail(__FILE__, __LINE__, "%s", lab.e.text);
+    mr_settings_free(s);
+    return c;
+}
+
+static void subscribe(struct mr_consumer *c, const char *topic)
+{
+    CHECK_OK(&lab, mr_subscribe(c, &topic, 1, &lab.e));
+}
+
+TEST(library_consumer, what_is_assigned_is_read_sought_and_paused)
+{
+    struct mr_partition p = {"t", 0};
+    struct mr_place place;
+    struct mr_chunk *k;
+
+    lab_init(&lab);
+    lab_write(&lab, "t", 1000);
+    struct mr_consumer *c = open_consumer(NULL, NULL);
+    CHECK_OK(&lab, mr_assign(c, &p, 1, &lab.e));
+    CHECK_EQ(lab_read(c, 1000), sum_below(1000));
+    CHECK_OK(&lab, mr_seek(c, p, 990, &lab.e));
+    CHECK_EQ(lab_read(c, 10), sum_below(1000) - sum_below(990));
+    CHECK_OK(&lab, mr_seek(c, p, MR_BEGINNING, &lab.e));
+    CHECK_EQ(lab_read(c, 5), sum_below(5));
+    CHECK_OK(&lab, mr_seek_time(c, p, 1000 + 700, &lab.e));
+    CHECK_EQ(lab_read(c, 300), sum_below(1000) - sum_below(700));
+    CHECK_OK(&lab, mr_pause(c, p, &lab.e));
+    lab_write(&lab, "t", 3);
+    CHECK_EQ(mr_poll(c, 500, &k, &lab.e), 0);
+    CHECK_OK(&lab, mr_place(c, p, &place, &lab.e));
+    CHECK_EQ(place.position, 1000);
+    CHECK(place.paused);
+    CHECK_OK(&lab, mr_resume(c, p, &lab.e));
+    CHECK_EQ(lab_read(c, 3), 3);
+    CHECK_EQ(mr_pause(c, (struct mr_partition){"t", 9}, &lab.e), MR_NOT_ASSIGNED);
+    struct mr_offset at[3] = {{.topic = "t", .timestamp_ms = MR_END}, {.topic = "t", .timestamp_ms = MR_BEGINNING},
+                              {.topic = "t", .timestamp_ms = 1500}};
+    CHECK_OK(&lab, mr_offsets_for_times(c, at, 3, 10000, &lab.e));
+    CHECK_EQ(at[0].offset, 1003);
+    CHECK_EQ(at[1].offset, 0);
+    CHECK_EQ(at[2].offset, 500);
+    CHECK_OK(&lab, mr_consumer_close(c, 10000, &lab.e));
+    lab_deinit(&lab);
+}
+
+TEST(library_consumer, what_is_done_is_committed_and_nothing_else)
+{
+    struct mr_offset committed = {.topic = "t"};
+    struct mr_chunk *k;
+
+    lab_init(&lab);
+    lab_write(&lab, "t", 100);
+    struct mr_consumer *c = open_consumer("g", NULL);
+    subscribe(c, "t");
+    CHECK_EQ(lab_read(c, 40), sum_below(40));
+    CHECK_OK(&lab, mr_commit(c, 10000, &lab.e));
+    CHECK_OK(&lab, mr_committed(c, &committed, 1, 10000, &lab.e));
+    CHECK_EQ(committed.offset, 40);
+    CHECK_OK(&lab, mr_consumer_close(c, 10000, &lab.e));
+
+    c = open_consumer("g", NULL); /* goes on where the other one had done */
+    subscribe(c, "t");
+    CHECK_EQ(mr_poll(c, 20000, &k, &lab.e), 1);
+    struct mr_read r;
+    CHECK_EQ(mr_chunk_next(k, &r, &lab.e), 1);
+    CHECK_EQ(r.offset, 40);
+    mr_chunk_release(k, MR_DONE_NONE);
+    CHECK_OK(&lab, mr_commit(c, 10000, &lab.e));
+    CHECK_OK(&lab, mr_committed(c, &committed, 1, 10000, &lab.e));
+    CHECK_EQ(committed.offset, 40);
+    committed.offset = 77;
+    CHECK_OK(&lab, mr_commit_offsets(c, &committed, 1, 10000, &lab.e));
+    CHECK_OK(&lab, mr_committed(c, &committed, 1, 10000, &lab.e));
+    CHECK_EQ(committed.offset, 77);
+    CHECK_OK(&lab, mr_consumer_close(c, 10000, &lab.e));
+    lab_deinit(&lab);
+}
+
+struct owner {
+    int assigned, revoked;
+};
+
+static void count_partitions(void *ctx, struct mr_consumer *c, const struct mr_event *event)
+{
+    struct owner *o = ctx;
+
+    if (event->kind == MR_ASSIGNED)
+        o->assigned += (int)event->count;
+    else if (event->kind == MR_REVOKED)
+        o->revoked += (int)event->count;
+    else
+        check_fail(__FILE__, __LINE__, "event %d: %s", event->kind, event->error.text);
+}
+
+TEST(library_consumer, members_of_a_group_are_told_what_they_own)
+{
+    struct owner first = {0};
+    struct mr_consumer_hooks hooks = {.ctx = &first, .event = count_partitions};
+    struct mr_partition *owned;
+    struct mr_chunk *k;
+    uint32_t count;
+
+    lab_init(&lab);
+    lab_write(&lab, "t", 10);
+    struct mr_consumer *c = open_consumer("g", &hooks);
+    subscribe(c, "t");
+    CHECK_EQ(lab_read(c, 10), sum_below(10));
+    CHECK_EQ(first.assigned, 1);
+    CHECK_OK(&lab, mr_assignment(c, &owned, &count, &lab.e));
+    CHECK_EQ(count, 1);
+    CHECK(strcmp(owned[0].topic, "t") == 0);
+    mr_partitions_free(owned);
+    CHECK_OK(&lab, mr_unsubscribe(c, &lab.e));
+    for (int i = 0; i < 100 && first.revoked == 0; i++)
+        CHECK_EQ(mr_poll(c, 100, &k, &lab.e), 0);
+    CHECK_EQ(first.revoked, 1);
+    CHECK_OK(&lab, mr_consumer_close(c, 10000, &lab.e));
+    lab_deinit(&lab);
+}
+
+static bool begins_with_a(void *ctx, const char *topic)
+{
+    return topic[0] == 'a';
+}
+
+TEST(library_consumer, topics_that_match_are_read)
+{
+    lab_init(&lab);
+    lab_write(&lab, "apples", 10);
+    lab_write(&lab, "berries", 1000);
+    struct mr_consumer *c = open_consumer("g", NULL);
+    CHECK_OK(&lab, mr_subscribe_matching(c, begins_with_a, NULL, &lab.e));
+    CHECK_EQ(lab_read(c, 10), sum_below(10));
+    struct mr_chunk *k;
+    CHECK_EQ(mr_poll(c, 300, &k, &lab.e), 0);
+    CHECK_OK(&lab, mr_consumer_close(c, 10000, &lab.e));
+    lab_deinit(&lab);
+}
+
+TEST(library_consumer, headers_and_nulls_come_as_they_were_sent)
+{
+    struct mr_header headers[] = {{mr_text("a"), mr_text("1")}, {mr_text("b"), MR_NULL}};
+    struct mr_partition partition = {"h", 0};
+    struct mr_chunk *k;
+    struct mr_read read;
+
+    lab_init(&lab);
+    struct mr_settings *s = lab_settings(&lab, "compression.type", "lz4", NULL);
+    struct mr_producer *p = mr_producer_open(s, NULL, NULL, &lab.e);
+    CHECK(p != NULL);
+    struct mr_record r = {.topic = mr_producer_topic(p, "h"), .key = mr_text("k"), .value = MR_NULL,
+                          .headers = headers, .header_count = 2, .timestamp_ms = 42};
+    CHECK_OK(&lab, mr_produce(p, &r, 1000, &lab.e));
+    CHECK_OK(&lab, mr_producer_close(p, 20000, &lab.e));
+    mr_settings_free(s);
+    struct mr_consumer *c = open_consumer(NULL, NULL);
+    CHECK_OK(&lab, mr_assign(c, &partition, 1, &lab.e));
+    CHECK_EQ(mr_poll(c, 20000, &k, &lab.e), 1);
+    CHECK_EQ(mr_chunk_next(k, &read, &lab.e), 1);
+    CHECK_EQ(read.value.n, -1);
+    CHECK_EQ(read.key.n, 1);
+    CHECK_EQ(read.timestamp_ms, 42);
+    CHECK_EQ(read.header_count, 2);
+    CHECK_EQ(*(const char *)mr_read_header(&read, 0).value.p, '1');
+    CHECK_EQ(mr_read_header(&read, 1).value.n, -1);
+    CHECK_EQ(*(const char *)mr_read_header(&read, 1).key.p, 'b');
+    CHECK_EQ(mr_chunk_next(k, &read, &lab.e), 0);
+    mr_chunk_release(k, MR_DONE_ALL);
+    CHECK_OK(&lab, mr_consumer_close(c, 10000, &lab.e));
+    lab_deinit(&lab);
+}

@@ -1,0 +1,42 @@
+/* lab.h - a server of its own process, and what tests of the library do over and over. */
+#pragma once
+
+#include <millrace/client.h>
+#include "check.h"
+
+#include <sys/types.h>
+
+struct lab {
+    pid_t server;
+    char dir[64], address[64];
+    struct mr_error e;
+};
+
+/* A server in a new directory under /tmp, on a free port. The topic auto-creation of Kafka's default is on. */
+void lab_init(struct lab *lab);
+void lab_deinit(struct lab *lab); /* ends it, and removes the directory */
+
+/* Settings with bootstrap.servers, and pairs of more: name, value, ..., NULL. */
+struct mr_settings *lab_settings(const struct lab *lab, ...);
+
+/* What a hook has heard. */
+struct heard {
+    long acked, failed, batches;
+    int64_t last_base_offset;
+    uint64_t tags;             /* their sum */
+    struct mr_error error;     /* the last one */
+};
+void heard_acked(void *ctx, const struct mr_ack *ack);
+
+/* Write `count` records "0", "1", ... to partition 0, and wait for their end. */
+void lab_write(struct lab *lab, const char *topic, int count);
+
+/* Read up to `count` values, which must be numbers, in whatever chunks; their sum. Fails when none comes for 20 s. */
+long lab_read(struct mr_consumer *c, long count);
+
+#define CHECK_OK(lab, call)                                                              \
+    do {                                                                                 \
+        int check_ok_ = (call);                                                          \
+        if (check_ok_ < 0)                                                               \
+            check_fail(__FILE__, __LINE__, "%s: %d: %s", #call, check_ok_, (lab)->e.text); \
+    } while (0)
