@@ -137,6 +137,11 @@ struct client_call {
 void client_send(struct client *c, struct client_call *call);
 /* Ask that it end early: completes with -ECANCELED, or as it ends. */
 void client_cancel(struct client_call *call);
+/* Some byte of it may have left by now. Where none has, a cancelled call never leaves. */
+static inline bool client_call_has_left(const struct client_call *call)
+{
+    return call->sent || call->wire.sent;
+}
 /* Let go of the answer. Accepts a zeroed one, and repeated calls. */
 void client_call_release(struct client_call *call);
 

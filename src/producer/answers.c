@@ -38,7 +38,7 @@ static void answered(struct producer *p, struct producer_batch *b, struct lane_a
     struct producer_partition *part = b->part;
     enum lane_verdict verdict;
 
-    a->backoff_ms = client_backoff_ms(p->client, b->fate.attempts);
+    a->backoff_ms = a->trouble == -ECANCELED ? 0 : client_backoff_ms(p->client, b->fate.attempts);
     verdict = producer_lane_answered(part, b, &p->rules, a, producer_now_ms(p));
     if (verdict == LANE_SPLIT && accumulator_split(&p->accumulator, b) < 0)
         part->lane.retry_at_ms = producer_now_ms(p) + a->backoff_ms; /* no memory: refused again, and split then */

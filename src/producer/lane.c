@@ -210,6 +210,7 @@ void producer_lane_sent(struct producer_partition *part, struct producer_batch *
         l->next_sequence = sequence_add(l->next_sequence, b->count);
     }
     b->fate.on_its_way = true;
+    b->fate.left = false;
     b->fate.attempts++;
     l->on_its_way++;
 }
@@ -288,6 +289,8 @@ enum lane_verdict producer_lane_answered(struct producer_partition *part, struct
     l->on_its_way--;
     if (b->fate.done) /* it was given up meanwhile */
         return LANE_DONE;
+    if (answer->trouble < 0 && !answer->sent)
+        b->fate.attempts--; /* nothing of it has left: that was none */
     if (answer->trouble < 0) {
         b->fate.in_doubt = b->fate.in_doubt || answer->sent;
         return again(l, b, rules, answer, KERR_NETWORK_EXCEPTION, now_ms);
@@ -298,6 +301,12 @@ enum lane_verdict producer_lane_answered(struct producer_partition *part, struct
 }
 
 /* ---- giving up --------------------------------------------------------------------------------------------- */
+
+/* It can be taken back for sure, and is then definitely not there. */
+static bool is_unsent(const struct producer_batch *b)
+{
+    return b->fate.on_its_way && !b->fate.left;
+}
 
 /* The rest of the partition's batches, so that they are told of in order. */
 static void take_queue(struct producer_partition *part)
@@ -317,7 +326,8 @@ int64_t producer_lane_expire(struct producer_partition *part, const struct lane_
             continue;
         if (b->created_ms > before)
             return b->created_ms + rules->delivery_timeout_ms;
-        fail(l, b, WHY_LATE, KERR_REQUEST_TIMED_OUT);
+        if (!is_unsent(b))
+            fail(l, b, WHY_LATE, KERR_REQUEST_TIMED_OUT);
     }
     if (part->open != NULL && part->open->created_ms <= before)
         accumulator_close_open(part);
@@ -333,12 +343,12 @@ int64_t producer_lane_expire(struct producer_partition *part, const struct lane_
     return part->open == NULL ? INT64_MAX : part->open->created_ms + rules->delivery_timeout_ms;
 }
 
-void producer_lane_fail(struct producer_partition *part, int why, int16_t code)
+void producer_lane_fail(struct producer_partition *part, int why, int16_t code, bool but_unsent)
 {
     accumulator_close_open(part);
     take_queue(part);
     LIST_EACH(it, &part->lane.unacked) {
-        if (!batch_of(it)->fate.done)
+        if (!batch_of(it)->fate.done && !(but_unsent && is_unsent(batch_of(it))))
             fail(&part->lane, batch_of(it), (enum batch_why)why, code);
     }
 }

@@ -31,6 +31,7 @@ struct batch_fate {
     int16_t code;           /* done: enum kerr */
     uint32_t attempts;      /* times that it was sent */
     bool on_its_way;
+    bool left;              /* on its way: some byte of its request may have left (the sender notes it) */
     bool in_doubt;          /* a broker may have it although nobody said so */
     bool done;              /* acknowledged or failed */
     bool definite;          /* done, failed: no broker has it */
@@ -94,10 +95,11 @@ void producer_lane_sent(struct producer_partition *part, struct producer_batch *
 enum lane_verdict producer_lane_answered(struct producer_partition *part, struct producer_batch *b,
                                          const struct lane_rules *rules, const struct lane_answer *answer,
                                          int64_t now_ms);
-/* What is older than delivery.timeout.ms fails. Returns when the next one will, INT64_MAX never. */
+/* What is older than delivery.timeout.ms fails; save what is on its way and has not left: the sender takes it back
+ * first. Returns when the next one will, INT64_MAX never. */
 int64_t producer_lane_expire(struct producer_partition *part, const struct lane_rules *rules, int64_t now_ms);
-/* Everything fails: `why` (enum batch_why) and `code`. */
-void producer_lane_fail(struct producer_partition *part, int why, int16_t code);
+/* Everything fails: `why` (enum batch_why) and `code`; save what is on its way and has not left, if `but_unsent`. */
+void producer_lane_fail(struct producer_partition *part, int why, int16_t code, bool but_unsent);
 /* The topic was deleted and made again: its log knows nobody. */
 void producer_lane_restart(struct producer_partition *part);
 /* The oldest batch when it is done, taken out of the lane; NULL. Its memory stays while it is on its way. */

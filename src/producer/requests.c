@@ -13,6 +13,7 @@ static struct produce_call *request_new(struct producer *p, struct producer_node
         return NULL;
     c->producer = p;
     c->node = node;
+    c->deadline_ms = INT64_MAX;
     c->number = ++p->last_call;
     arena_init(&c->arena, 0);
     return c;
@@ -116,6 +117,8 @@ static bool fill_from(struct producer *p, struct producer_partition *part, int64
     producer_lane_sent(part, b, &p->identity.who);
     c->batches[c->count++] = b;
     c->bytes += b->n;
+    if (b->created_ms + p->rules.delivery_timeout_ms < c->deadline_ms)
+        c->deadline_ms = b->created_ms + p->rules.delivery_timeout_ms;
     return true;
 }
 
@@ -245,6 +248,20 @@ void produce_calls_send(struct producer *p, struct list *ready)
     }
 }
 
+void produce_calls_note(struct producer *p, int64_t now_ms)
+{
+    LIST_EACH(it, &p->calls) {
+        struct produce_call *c = container_of(it, struct produce_call, link);
+        if (!c->left && client_call_has_left(&c->call)) {
+            c->left = true;
+            for (uint32_t i = 0; i < c->count; i++)
+                c->batches[i]->fate.left = true;
+        }
+        if (!c->left && now_ms >= c->deadline_ms)
+            client_cancel(&c->call);
+    }
+}
+
 static bool has_moved(const struct produce_call *c)
 {
     for (uint32_t i = 0; i < c->count; i++) {
@@ -258,7 +275,7 @@ void produce_calls_cancel(struct producer *p, bool all)
 {
     LIST_EACH(it, &p->calls) {
         struct produce_call *c = container_of(it, struct produce_call, link);
-        if (all || (!c->call.sent && has_moved(c)))
+        if (all || (!client_call_has_left(&c->call) && has_moved(c)))
             client_cancel(&c->call);
     }
 }

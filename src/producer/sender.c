@@ -35,7 +35,7 @@ void producer_fail_waiting(struct producer *p, struct producer_topic *t, enum ba
 static void fail_everything(struct producer *p, enum batch_why why, int16_t code)
 {
     LIST_EACH(it, &p->accumulator.active)
-        producer_lane_fail(container_of(it, struct producer_partition, active), why, code);
+        producer_lane_fail(container_of(it, struct producer_partition, active), why, code, true);
     LIST_EACH(it, &p->accumulator.waiting)
         producer_fail_waiting(p, container_of(it, struct producer_topic, waits), why, code);
 }
@@ -183,6 +183,7 @@ static void decide(struct producer *p, int64_t now_ms, struct list *ready)
     sender_want_topics(p);
     sender_read_topics(p);
     sender_forget_topics(p, now_ms);
+    produce_calls_note(p, now_ms);
     goes_on = look_at_end(p, now_ms);
     look_at_waiting(p, now_ms);
     look_at_partitions(p, now_ms);

@@ -22,6 +22,8 @@ struct produce_call {
     struct producer_batch **batches;  /* by topic, then in the order of adding */
     uint32_t count, capacity;
     uint64_t bytes;                   /* of records */
+    int64_t deadline_ms;              /* of its oldest batch */
+    bool left;                        /* its batches know that some byte of it may have left */
     struct produce_request request;
     struct arena arena;               /* its arrays */
 };
@@ -117,6 +119,9 @@ void sender_close_topics(struct producer *p);
 void produce_calls_fill(struct producer *p, int64_t now_ms, struct list *ready);
 /* Send them; without the lock. */
 void produce_calls_send(struct producer *p, struct list *ready);
+/* Which requests have left meanwhile; those that have not, and have a batch whose time is up, are taken back. With the
+ * lock held. */
+void produce_calls_note(struct producer *p, int64_t now_ms);
 /* Those that have not left although their batches have another leader now end early; all: they end in any case. */
 void produce_calls_cancel(struct producer *p, bool all);
 void produce_call_free(struct produce_call *call);

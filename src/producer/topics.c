@@ -69,7 +69,7 @@ static void read_partitions(struct producer *p, struct producer_topic *t, const 
 static void fail_topic(struct producer *p, struct producer_topic *t, int16_t code)
 {
     for (int32_t i = 0; i < t->part_count; i++)
-        producer_lane_fail(t->parts[i], WHY_TOPIC, code);
+        producer_lane_fail(t->parts[i], WHY_TOPIC, code, false);
     producer_fail_waiting(p, t, WHY_TOPIC, code);
 }
 

@@ -413,3 +413,103 @@ TEST(accumulator, a_flush_waits_for_what_was_there)
     CHECK(list_take_head(&done) == &second.node);
     lab_close(&l);
 }
+
+/* ---- random histories ------------------------------------------------------------------------------------- */
+
+#define MODEL_RECORDS 3000
+
+/* What was appended to a partition and was not taken out yet. */
+struct model {
+    uint32_t numbers[MODEL_RECORDS], first, count;
+};
+
+/* Take the partition's oldest batch: it holds the oldest records of the model, whole and in order. */
+static void take_batch(struct lab *l, struct producer_partition *part, struct model *m)
+{
+    struct producer_batch *b;
+    struct batch view;
+    struct records records;
+    struct record r;
+
+    if (part->queued == 0)
+        accumulator_close_open(part);
+    b = LIST_FIRST(&part->queue, struct producer_batch, node);
+    if (b == NULL)
+        return;
+    lab_seal(l, b);
+    CHECK_EQ(batch_read((struct bytes){batch_bytes(b), (int32_t)b->n}, &view, NULL), b->n);
+    CHECK(batch_crc_ok(&view));
+    CHECK_EQ(records_begin(&records, &view, 1 << 20), 0);
+    for (int32_t i = 0; records_next(&records, &r) == 1; i++) {
+        uint32_t n = m->numbers[m->first++];
+        CHECK(m->first <= m->count);
+        CHECK_EQ(r.value.n, 4 + (int32_t)(n % 700));
+        CHECK_EQ(get_u32(r.value.p), n);
+        CHECK_EQ(r.timestamp_ms, 1000000 + n % 50);
+        CHECK_EQ(b->has_tags ? batch_tags_end(b)[-1 - i] : 0, n % 3 == 0 ? 0 : n);
+    }
+    records_end(&records);
+    CHECK(b->n <= 512 || b->count == 1);
+    list_remove(&b->node);
+    part->queued--;
+    accumulator_free(&l->a, b);
+}
+
+static void play(struct lab *l, struct prng *g, struct model *models, int32_t partitions)
+{
+    struct producer_topic *topic = lab_topic(l, "t", 0);
+    struct list failed;
+    uint8_t value[800] = {0};
+
+    list_init(&failed);
+    for (uint32_t n = 0; n < MODEL_RECORDS; n++) {
+        int32_t at = (int32_t)prng_below(g, (uint64_t)partitions);
+        struct producer_record r = {
+            .topic = topic,
+            .partition = at,
+            .key = prng_below(g, 2) == 0 ? BYTES_NULL : bytes_of_str(STR("k")),
+            .value = {value, 4 + (int32_t)(n % 700)},
+            .timestamp_ms = 1000000 + n % 50,
+            .tag = n % 3 == 0 ? 0 : n,
+        };
+        put_u32(value, n);
+        if (n == 50)
+            CHECK_EQ(accumulator_partitions(topic, partitions), 0);
+        if (accumulator_append(&l->a, &r, l->now_ms, 0) == 0)
+            models[at].numbers[models[at].count++] = n;
+        CHECK(l->a.memory.held_bytes <= l->a.memory.limit_bytes + l->a.memory.block_bytes);
+        accumulator_place(topic, l->now_ms, &failed);
+        while (topic->partition_count > 0 && prng_below(g, 3) == 0) {
+            at = (int32_t)prng_below(g, (uint64_t)partitions);
+            take_batch(l, topic->parts[at], &models[at]);
+        }
+    }
+    for (int32_t at = 0; at < partitions; at++) {
+        accumulator_place(topic, l->now_ms, &failed);
+        while (topic->parts[at]->open != NULL || topic->parts[at]->queued > 0)
+            take_batch(l, topic->parts[at], &models[at]);
+    }
+    CHECK(list_empty(&failed));
+}
+
+TEST(accumulator, random_records_come_out_whole_and_in_order)
+{
+    static struct model models[5];
+
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct producer_settings s;
+        struct prng g;
+        struct lab l;
+        prng_init(&g, seed);
+        lab_settings(&s);
+        s.buffer_memory = 4000 + prng_below(&g, 60000);
+        s.codec = (enum codec)(seed % CODEC_COUNT);
+        s.level = codec_level_default(s.codec);
+        lab_open(&l, &s);
+        memset(models, 0, sizeof models);
+        play(&l, &g, models, 1 + (int32_t)prng_below(&g, 5));
+        for (int i = 0; i < 5; i++)
+            CHECK_EQ(models[i].first, models[i].count);
+        lab_close(&l);
+    }
+}

@@ -186,6 +186,7 @@ static void send_one(struct story *s)
     }
     CHECK(s->wire_count < LANE_UNACKED_MAX);
     producer_lane_sent(s->part, b, &s->lab.who);
+    b->fate.left = true;
     lab_seal(&s->lab, b);
     struct batch view;
     CHECK(batch_read((struct bytes){batch_bytes(b), (int32_t)b->n}, &view, NULL) > 0);
