@@ -110,12 +110,18 @@ static void asked_pump(struct membership *g)
         consumer_wake_at(c, g->asked_until_ns);
 }
 
+/* Whatever was asked is over. What the caller has given up already is not told again. */
 static void lose(struct membership *g, const struct tp_set *parts)
 {
-    g->asked = MEMBER_WAIT; /* whatever was asked is over */
+    struct tp_set nothing = {0}, told;
+
+    told = tp_set_cut(parts, g->asked == MEMBER_REVOKE && g->consented ? &g->asked_parts : &nothing, false);
+    g->asked = MEMBER_WAIT;
     g->committing = false;
     take_away(g, parts);
-    tell(g, CONSUMER_LOST, parts, false);
+    if (told.count > 0)
+        tell(g, CONSUMER_LOST, &told, false);
+    tp_set_free(&told);
 }
 
 static void fail(struct membership *g)

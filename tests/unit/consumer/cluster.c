@@ -148,6 +148,34 @@ static void answer_partition(struct cluster *c, struct script_request *r,
         p->records = (struct bytes){copy, records.n};
 }
 
+static bool has_something(const struct fetch_response *a)
+{
+    const struct fetch_response_responses_partitions *p = a->responses_count == 0 ? NULL : a->responses[0].partitions;
+
+    return p != NULL && (p->records.n > 0 || p->error_code != KERR_NONE || p->preferred_read_replica >= 0);
+}
+
+static void reply_late(struct io_timer *t)
+{
+    struct late *late = container_of(t, struct late, timer);
+    struct script_request *r = late->request;
+
+    late->request = NULL;
+    script_reply(r);
+}
+
+/* As a broker does, or the world would be busy with nothing. */
+static void wait_a_little(struct cluster *c, struct script_request *r)
+{
+    struct io *io = script_io(c->script);
+
+    if (c->empty[r->broker].request != NULL)
+        return; /* the consumer has hung up on that one */
+    r->parked = true;
+    c->empty[r->broker].request = r;
+    io_timer_set(io, &c->empty[r->broker].timer, io_now_ns(io) + 20 * INT64_C(1000000), reply_late);
+}
+
 static void fetch(struct script_request *r, void *ctx)
 {
     const struct fetch_request *q = r->message;
@@ -169,6 +197,8 @@ static void fetch(struct script_request *r, void *ctx)
         c->park = false;
         c->parked = r;
         r->parked = true;
+    } else if (a->error_code == KERR_NONE && !has_something(a)) {
+        wait_a_little(c, r);
     }
 }
 
@@ -327,6 +357,8 @@ void cluster_end(struct cluster *c)
 
     consumer_close(c->consumer, 5000, script_wait_begin(&w));
     script_wait_end(c->script, &w);
+    for (uint32_t i = 0; i < array_count(c->empty); i++)
+        io_timer_clear(&c->empty[i].timer);
     text_deinit(&c->events);
     text_deinit(&c->read);
     text_deinit(&c->log);

@@ -4,6 +4,11 @@
 #include "consumer/consumer.h"
 #include "script.h"
 
+struct late {
+    struct io_timer timer;
+    struct script_request *request;
+};
+
 struct cluster {
     struct script *script;
     struct consumer_settings settings;
@@ -23,6 +28,7 @@ struct cluster {
     struct text fetches;           /* a line for each Fetch */
     bool park;                     /* the next Fetch is held */
     struct script_request *parked;
+    struct late empty[3];          /* by broker: an answer without records, which comes late */
     int16_t offsets_error;         /* of the next OffsetFetch only */
     int64_t committed;
     int16_t commit_error;          /* of the next OffsetCommit only */
