@@ -51,7 +51,7 @@ void consumer_commit(struct consumer *c, struct consumer_call *call)
 
 static bool is_uncommitted(const struct part *p)
 {
-    return p->done >= 0 && p->done != p->committed;
+    return p->done >= 0 && (p->done > p->committed || (p->put_back && p->done != p->committed));
 }
 
 bool commit_is_due(const struct consumer *c)
@@ -242,8 +242,11 @@ static void committed(struct commit *m, const struct consumer_offset *o)
 {
     struct part *p = part_find(m->consumer, o->partition);
 
-    if (p != NULL)
-        p->committed = o->offset;
+    if (p == NULL)
+        return;
+    p->committed = o->offset;
+    if (!m->all || o->offset == p->done) /* else there was a seek meanwhile, or more is done */
+        p->put_back = false;
 }
 
 /* The worst of the partitions' codes: one that ends the membership before others. */

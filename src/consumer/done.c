@@ -37,6 +37,7 @@ void done_begin(struct part *p, int64_t position, int32_t epoch)
     p->done = position;
     p->done_epoch = epoch;
     p->hole = false;
+    p->put_back = true;
 }
 
 void done_handed_out(struct part *p, struct chunk *k)

@@ -34,13 +34,8 @@ static void no_right(struct part *p, int16_t code)
 {
     struct consumer_error e;
 
-    part_back_off(p);
-    if (p->error.code == code)
-        return; /* told */
-    p->error = *error_code(&e, code, CONSUMER_REPAIR, "%.*s-%d: cannot be read; it is tried again",
-                           STR_ARG(p->id.topic), p->id.partition);
-    p->error_offset = p->position;
-    p->tell_error = true;
+    part_refused(p, error_code(&e, code, CONSUMER_REPAIR, "%.*s-%d: cannot be read; it is tried again",
+                               STR_ARG(p->id.topic), p->id.partition));
 }
 
 static void out_of_range(struct part *p)
@@ -102,6 +97,10 @@ static void read_near(struct part *p, int32_t replica)
     p->near = replica;
     p->near_until_ns = NEVER_NS; /* until part_hang says how long */
     part_hang(p);
+    if (p->near != replica) { /* nobody knows that node: not again at once */
+        client_refresh(p->consumer->client);
+        part_back_off(p);
+    }
 }
 
 static void take_partition(struct fetch *f, const struct fetch_response *a, struct entry *e,

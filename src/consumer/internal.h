@@ -73,6 +73,7 @@ struct part {
     int32_t done_epoch;
     bool hole;             /* something was released undone: `done` stays */
     int64_t committed;     /* last one that is known; -1 = none */
+    bool put_back;         /* `done` began anew since: it may be committed though it is less */
 };
 
 struct part *part_find(const struct consumer *c, struct consumer_partition id);
@@ -93,6 +94,8 @@ void part_reset(struct part *p, const char *why);
 void part_stop(struct part *p, int64_t offset, const struct consumer_error *error);
 /* Try again after a while. */
 void part_back_off(struct part *p);
+/* Likewise, where somebody must repair something first: told once. */
+void part_refused(struct part *p, const struct consumer_error *error);
 
 /* ---- fetches -------------------------------------------------------------------------------- */
 

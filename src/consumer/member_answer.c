@@ -48,6 +48,10 @@ void member_joined(struct member *m, int64_t now_ns, uint32_t ticket, const stru
         take_error(m, now_ns, a->code);
         return;
     }
+    if (a->generation < 0) { /* that is none */
+        member_retry(m, now_ns);
+        return;
+    }
     snprintf(m->id, sizeof m->id, "%.*s", STR_ARG(a->member_id));
     m->generation = a->generation;
     m->leads = a->leads;

@@ -139,6 +139,18 @@ void part_back_off(struct part *p)
     consumer_poke(p->consumer);
 }
 
+void part_refused(struct part *p, const struct consumer_error *error)
+{
+    bool is_told = p->error.code == error->code && p->error.trouble == error->trouble;
+
+    part_back_off(p);
+    if (is_told)
+        return;
+    p->error = *error;
+    p->error_offset = p->position;
+    p->tell_error = true;
+}
+
 /* ---- leaders -------------------------------------------------------------------------------- */
 
 /* The name is another topic's now: what was read has nothing to do with it. */

@@ -150,7 +150,8 @@ void position_found(struct query *q, struct query_item *i)
     if (p == NULL || !p->asked || kind_of(p) != q->kind)
         return; /* it was put elsewhere meanwhile */
     if (i->error.code != KERR_NONE || i->error.trouble != 0) {
-        part_stop(p, p->position, &i->error);
+        p->asked = false;
+        part_refused(p, &i->error);
         return;
     }
     switch (q->kind) {

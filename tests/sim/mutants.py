@@ -80,7 +80,7 @@ MUTANTS = {
     "CONSUMER_OLD_HEARTBEAT": ("an answer to an older generation's heartbeat is believed", CONSUMER),
     "CONSUMER_NO_TRUNCATION": ("a new leader's shorter log is not noticed", CONSUMER),
     "CONSUMER_EAGER_KEEPS": ("an eager member joins with what it owns", CONSUMER),
-    "CONSUMER_NEVER_DOUBTS": ("a commit whose answer was lost is forgotten", SIM),
+    "CONSUMER_NEVER_DOUBTS": ("a commit whose answer was lost is forgotten", CONSUMER),
     "OLD_GENERATION_COMMITS": ("a commit of an old generation is accepted", SIM),
 }
 

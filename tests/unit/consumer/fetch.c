@@ -297,6 +297,26 @@ TEST(consumer_fetch, unstable_commit_is_waited_for)
     cluster_end(&c);
 }
 
+TEST(consumer_fetch, missing_right_is_told_once_and_tried_again)
+{
+    struct cluster c;
+
+    cluster_open(&c, 1);
+    c.offsets_error = KERR_GROUP_AUTHORIZATION_FAILED;
+    c.committed = 1;
+    cluster_append(&c, 3, CODEC_NONE);
+    cluster_begin(&c);
+    READS(&c, "1 2");
+    CHECK(cluster_has(&c, "GROUP_AUTHORIZATION_FAILED at -1: t-0: its committed offset"));
+    text_clear(&c.events);
+    c.fetch_error = KERR_TOPIC_AUTHORIZATION_FAILED;
+    c.hint_leader = -1;
+    cluster_append(&c, 1, CODEC_NONE);
+    READS(&c, "3");
+    CHECK(cluster_has(&c, "TOPIC_AUTHORIZATION_FAILED at 3"));
+    cluster_end(&c);
+}
+
 /* ---- commits ----------------------------------------------------------------------------------- */
 
 struct asking {
@@ -382,6 +402,32 @@ TEST(consumer_commit, commits_of_several_calls_take_effect_in_their_order)
     SCRIPT_UNTIL(c.script, second.done);
     CHECK(first.done);
     CHECK_EQ(c.committed, 5);
+    cluster_end(&c);
+}
+
+TEST(consumer_commit, seek_back_may_be_committed_and_nothing_else_goes_back)
+{
+    struct consumer_offset o = {.partition = t_0, .offset = 2, .leader_epoch = -1, .metadata = STR("")};
+    struct asking a;
+    struct cluster c;
+
+    cluster_open(&c, 1);
+    cluster_append(&c, 2, CODEC_NONE);
+    cluster_begin(&c);
+    READS(&c, "0 1");
+    o.offset = 7; /* the caller knows better */
+    a = (struct asking){.call = {.offsets = &o, .count = 1}};
+    op_init(&a.call.op, asking_done);
+    consumer_commit(c.consumer, &a.call);
+    SCRIPT_UNTIL(c.script, a.done);
+    commit(&c, &a);
+    SCRIPT_UNTIL(c.script, a.done);
+    CHECK_EQ(c.committed, 7); /* what is done is less */
+    CHECK_EQ(consumer_seek(c.consumer, t_0, 1, -1), 0);
+    commit(&c, &a);
+    SCRIPT_UNTIL(c.script, a.done);
+    CHECK_EQ(a.result, 0);
+    CHECK_EQ(c.committed, 1);
     cluster_end(&c);
 }
 

@@ -314,6 +314,81 @@ TEST(consumer_group, coordinator_that_restarts_costs_nobody_his_partitions)
     bed_end(&b);
 }
 
+struct asking {
+    struct consumer_call call;
+    bool done;
+    int64_t result;
+};
+
+static void asking_done(struct op *op, int64_t result)
+{
+    struct asking *a = container_of(op, struct asking, call.op);
+
+    a->done = true;
+    a->result = result;
+}
+
+static int32_t generation_of(struct reader *r)
+{
+    struct consumer_group_metadata m;
+
+    consumer_group_metadata(r->consumer, &m);
+    return m.generation;
+}
+
+/* The connection breaks `us` after a commit was asked for. Whether its generation ends. */
+static bool ends_generation(struct bed *b, int64_t us)
+{
+    struct asking a = {0};
+    int32_t before = generation_of(&b->a);
+
+    lab_produce(&b->lab, "orders", 0, 0, 1, CODEC_NONE);
+    reader_read(&b->a, 1, &b->out);
+    op_init(&a.call.op, asking_done);
+    consumer_commit(b->a.consumer, &a.call);
+    lab_pass(&b->lab, us * 1000);
+    sim_net_reset(b->lab.machine, b->lab.node);
+    UNTIL(&b->lab, a.done);
+    CHECK_EQ(a.result, 0); /* it was asked for again until it was answered */
+    settle(b, SEC);
+    CHECK_EQ(reader_committed(&b->a, "orders", 0), reader_place(&b->a, "orders", 0).done);
+    return generation_of(&b->a) != before;
+}
+
+/* Its lost copy may still arrive: the coordinator must refuse it then. */
+TEST(consumer_group, commit_whose_answer_was_lost_ends_its_generation)
+{
+    uint32_t ended = 0;
+    struct bed b;
+
+    bed_open(&b, 1);
+    join(&b, &b.a);
+    UNTIL(&b.lab, reader_has(&b.a, "assigned"));
+    for (int64_t us = 20; us < 2000; us += 60)
+        ended += ends_generation(&b, us);
+    CHECK(ended > 0);
+    CHECK(!reader_has(&b.a, "lost"));
+    bed_end(&b);
+}
+
+TEST(consumer_group, member_that_has_left_may_assign_by_hand)
+{
+    struct consumer_partition p = {STR("orders"), 0};
+    struct bed b;
+
+    bed_open(&b, 1);
+    lab_produce(&b.lab, "orders", 0, 0, 3, CODEC_NONE);
+    join(&b, &b.a);
+    UNTIL(&b.lab, reader_has(&b.a, "assigned"));
+    consumer_unsubscribe(b.a.consumer);
+    CHECK_EQ(consumer_assign(b.a.consumer, &p, 1, NULL), -EBUSY);
+    settle(&b, SEC);
+    CHECK_EQ(consumer_assign(b.a.consumer, &p, 1, NULL), 0);
+    reader_read(&b.a, 3, &b.out);
+    CHECK_TEXT(text_str(&b.out), "0 1 2");
+    bed_end(&b);
+}
+
 TEST(consumer_group, unsubscribed_member_gives_up_commits_and_leaves)
 {
     struct consumer_health h;
