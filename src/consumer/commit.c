@@ -65,7 +65,7 @@ bool commit_is_due(const struct consumer *c)
 
 /* ---- its end -------------------------------------------------------------------------------- */
 
-static void commit_end(struct commit *m, int64_t result)
+void commit_end(struct commit *m, int64_t result)
 {
     struct consumer *c = m->consumer;
     struct consumer_call *call = m->call;
@@ -90,7 +90,7 @@ static void commit_end(struct commit *m, int64_t result)
 }
 
 /* All of it has this outcome. */
-static void fail(struct commit *m, int64_t result, const struct consumer_error *e)
+void commit_fail(struct commit *m, int64_t result, const struct consumer_error *e)
 {
     for (uint32_t i = 0; i < m->count; i++)
         m->offsets[i].error = *e;
@@ -106,17 +106,18 @@ static void fail_trouble(struct commit *m, int trouble)
     error_trouble(&e, trouble, trouble == ERR_CLOSED ? CONSUMER_GIVE_UP : CONSUMER_WAIT, "commit for group %.*s",
                   STR_ARG(m->consumer->settings.group_id));
     e.definite = !m->doubt;
-    fail(m, trouble, &e);
+    commit_fail(m, trouble, &e);
 }
 
-static void generation_is_gone(struct commit *m, int16_t code)
+void commit_generation_gone(struct commit *m, int16_t code)
 {
     struct consumer_error e;
 
-    error_code(&e, code, CONSUMER_REJOINED, "commit for group %.*s in generation %d: the partitions are shared out anew",
+    error_code(&e, code, CONSUMER_REJOINED,
+               "commit for group %.*s in generation %d: the partitions are shared out anew",
                STR_ARG(m->consumer->settings.group_id), m->generation);
     e.definite = !m->doubt;
-    fail(m, -EIO, &e);
+    commit_fail(m, -EIO, &e);
 }
 
 void commit_stop(struct commit *m, int trouble)
@@ -181,7 +182,13 @@ static void fill(struct commit *m, struct offset_commit_request *q)
     }
 }
 
-static void wire_done(struct op *op, int64_t result);
+static void wire_done(struct op *op, int64_t result)
+{
+    struct commit *m = container_of(op, struct commit, wire.op);
+
+    m->in_flight = false;
+    commit_answered(m, result);
+}
 
 static void send(struct commit *m, struct str member_id)
 {
@@ -213,124 +220,10 @@ static void send(struct commit *m, struct str member_id)
     client_send(c->client, &m->wire);
 }
 
-static void again(struct commit *m)
+void commit_again(struct commit *m)
 {
     m->retry_ns = consumer_after(m->consumer, ++m->attempt);
     consumer_poke(m->consumer);
-}
-
-/* ---- answers -------------------------------------------------------------------------------- */
-
-static struct consumer_offset *offset_of(struct commit *m, struct str topic, int32_t partition)
-{
-    for (uint32_t i = 0; i < m->count; i++) {
-        struct consumer_offset *o = &m->offsets[i];
-        if (o->partition.partition == partition && str_equal(o->partition.topic, topic))
-            return o;
-    }
-    return NULL;
-}
-
-static bool is_passing(int16_t code)
-{
-    return code == KERR_COORDINATOR_LOAD_IN_PROGRESS || code == KERR_COORDINATOR_NOT_AVAILABLE ||
-           code == KERR_NOT_COORDINATOR || code == KERR_REQUEST_TIMED_OUT || code == KERR_REBALANCE_IN_PROGRESS ||
-           code == KERR_UNKNOWN_TOPIC_OR_PARTITION || code == KERR_UNSTABLE_OFFSET_COMMIT;
-}
-
-static void committed(struct commit *m, const struct consumer_offset *o)
-{
-    struct part *p = part_find(m->consumer, o->partition);
-
-    if (p == NULL)
-        return;
-    p->committed = o->offset;
-    if (!m->all || o->offset == p->done) /* else there was a seek meanwhile, or more is done */
-        p->put_back = false;
-}
-
-/* The worst of the partitions' codes: one that ends the membership before others. */
-static int16_t take_codes(struct commit *m, const struct offset_commit_response *a)
-{
-    int16_t worst = KERR_NONE;
-
-    for (int32_t t = 0; t < a->topics_count; t++) {
-        for (int32_t i = 0; i < a->topics[t].partitions_count; i++) {
-            const struct offset_commit_response_topics_partitions *one = &a->topics[t].partitions[i];
-            struct consumer_offset *o = offset_of(m, a->topics[t].name, one->partition_index);
-            if (o == NULL)
-                continue;
-            o->error = (struct consumer_error){0};
-            if (one->error_code == KERR_NONE) {
-                committed(m, o);
-                continue;
-            }
-            error_code(&o->error, one->error_code, advice_of(one->error_code), "commit of %.*s-%d",
-                       STR_ARG(o->partition.topic), o->partition.partition);
-            if (worst == KERR_NONE || advice_of(one->error_code) == CONSUMER_REJOINED || is_passing(worst))
-                worst = one->error_code;
-        }
-    }
-    return worst;
-}
-
-static void take_answer(struct commit *m)
-{
-    int16_t code = take_codes(m, m->wire.response);
-
-    if (code == KERR_REQUEST_TIMED_OUT)
-        m->doubt = true;
-    if (code == KERR_NONE) {
-        commit_end(m, 0);
-        return;
-    }
-    if (is_passing(code)) {
-        again(m);
-        return;
-    }
-    if (m->generation >= 0)
-        membership_commit_refused(m->consumer, m->generation, code);
-    if (advice_of(code) == CONSUMER_REJOINED) {
-        generation_is_gone(m, code);
-        return;
-    }
-    for (uint32_t i = 0; m->call != NULL && i < m->count; i++) {
-        if (m->offsets[i].error.code != KERR_NONE)
-            m->call->error = m->offsets[i].error;
-    }
-    commit_end(m, -EIO);
-}
-
-/* There will be no coordinator for it, or the one there is is too old. */
-static void refused(struct commit *m, int trouble)
-{
-    struct consumer_error e;
-
-    if (trouble == -EACCES)
-        error_code(&e, m->wire.lookup_error, advice_of(m->wire.lookup_error), "commit for group %.*s",
-                   STR_ARG(m->consumer->settings.group_id));
-    else
-        error_trouble(&e, trouble, CONSUMER_REPAIR, "commit for group %.*s: the coordinator is too old",
-                      STR_ARG(m->consumer->settings.group_id));
-    e.definite = !m->doubt;
-    fail(m, -EIO, &e);
-}
-
-static void wire_done(struct op *op, int64_t result)
-{
-    struct commit *m = container_of(op, struct commit, wire.op);
-
-    m->in_flight = false;
-    if (result == 0) {
-        take_answer(m);
-        return;
-    }
-    if (result == -EACCES || result == ERR_VERSION) {
-        refused(m, (int)result);
-        return;
-    }
-    m->doubt = m->doubt || m->wire.sent;
-    again(m);
 }
 
 /* ---- when ----------------------------------------------------------------------------------- */
@@ -343,11 +236,11 @@ static bool may_go(struct commit *m, struct str *member_id)
 
     if (!membership_generation(c, &generation, member_id)) {
         if (m->begun || m->all)
-            generation_is_gone(m, KERR_REBALANCE_IN_PROGRESS);
+            commit_generation_gone(m, KERR_REBALANCE_IN_PROGRESS);
         return false; /* a commit of offsets of the caller's waits for the next generation */
     }
     if (m->begun && generation != m->generation) {
-        generation_is_gone(m, KERR_ILLEGAL_GENERATION);
+        commit_generation_gone(m, KERR_ILLEGAL_GENERATION);
         return false;
     }
     if (!m->begun && generation >= 0 && generation == c->doubt_generation) {

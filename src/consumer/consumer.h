@@ -30,7 +30,7 @@ struct consumer;
 enum consumer_advice {
     CONSUMER_WAIT,      /* it passes, the consumer goes on by itself; or: ask again */
     CONSUMER_SEEK,      /* the partition stands still until its position is put anew */
-    CONSUMER_REJOINED,  /* the partitions have been, or are being, given to others: what was to be committed is theirs */
+    CONSUMER_REJOINED,  /* the partitions are shared out anew: what was to be committed is for their owners */
     CONSUMER_REPAIR,    /* somebody must change something: rights, settings, the topic */
     CONSUMER_GIVE_UP,   /* this consumer will do no more: close it */
 };
@@ -64,7 +64,7 @@ struct consumer_settings {
     enum consumer_reset auto_offset_reset;
     int64_t auto_offset_reset_ms;       /* of by_duration: so long before now (KIP-1106) */
     int32_t fetch_min_bytes, fetch_max_bytes, fetch_max_wait_ms;
-    int32_t max_partition_fetch_bytes;  /* also what is kept ready of a partition: nothing is fetched above half of it */
+    int32_t max_partition_fetch_bytes;  /* nothing is fetched of a partition of which half of it is ready */
     int64_t default_api_timeout_ms;
     bool read_committed;                /* isolation.level */
     bool check_crcs;
@@ -188,8 +188,8 @@ struct consumer_chunk {
     uint16_t attributes;    /* of its first batch: codec, LogAppendTime */
 };
 
-/* The next chunk: of the partitions that have something, each in turn. NULL: nothing there. A chunk has one compressed batch, or
- * some uncompressed ones. The caller owes one consumer_chunk_release, in any order, also after the partition is
+/* The next chunk: of the partitions that have something, each in turn. NULL: nothing there. A chunk has one compressed
+ * batch, or some uncompressed ones. The caller owes one consumer_chunk_release, in any order, also after the partition is
  * gone or the consumer is closed. */
 struct consumer_chunk *consumer_take(struct consumer *c);
 

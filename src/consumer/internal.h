@@ -5,7 +5,7 @@
  *   query*.c     questions to leaders and coordinator
  *   fetch*.c, session.c   what nodes are asked   pieces.c     what has come and was not taken
  *   chunk.c      what was taken                  done.c       what of it is done
- *   commit.c     commits, in order               membership*.c     carries out what member.h decides
+ *   commit*.c    commits, in order               membership*.c     carries out what member.h decides
  *
  * The pump runs in a turn of its own: there, and where answers come, hooks may be called. Whatever changes calls
  * consumer_poke; whatever becomes due later calls consumer_wake_at from inside the pump.
@@ -284,6 +284,11 @@ struct commit {
 void commit_done(struct consumer *c, int64_t timeout_ms, void (*ended)(struct consumer *c, int64_t result));
 void commit_pump(struct consumer *c);
 void commit_stop(struct commit *m, int trouble);
+void commit_end(struct commit *m, int64_t result);
+void commit_fail(struct commit *m, int64_t result, const struct consumer_error *e); /* all of it */
+void commit_generation_gone(struct commit *m, int16_t code);
+void commit_again(struct commit *m);
+void commit_answered(struct commit *m, int64_t result); /* commit_answer.c */
 /* Something is done that was not committed. */
 bool commit_is_due(const struct consumer *c);
 

@@ -1,4 +1,4 @@
-/* consumer/membership.h - membership.c, membership_answer.c, membership_assign.c: what the member decides is carried out. */
+/* consumer/membership.h - for membership*.c: what the member decides is carried out. */
 #pragma once
 
 #include "assignor/assignor.h"

@@ -82,7 +82,8 @@ static void owned_in(struct membership_call *call, const struct tp_set *set,
 }
 
 /* What the member tells the leader, for one assignor. */
-static int subscription_for(struct membership *g, struct membership_call *call, enum assignor assignor, struct bytes *out)
+static int subscription_for(struct membership *g, struct membership_call *call, enum assignor assignor,
+                            struct bytes *out)
 {
     struct consumer_protocol_assignment owned, last;
     struct consumer_protocol_subscription s;

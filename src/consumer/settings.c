@@ -45,7 +45,7 @@ static int read_assignors(const struct config *c, struct consumer_settings *s, s
     return 0;
 }
 
-/* A number with at most three digits behind the point, as milliseconds; false: there is none at the front of `*rest`. */
+/* A number, to three digits behind the point, as milliseconds; false: there is none at the front of `*rest`. */
 static bool take_number(struct str *rest, int64_t *ms)
 {
     int64_t value = 0, digits = 0, scale = 1000;

@@ -1,5 +1,5 @@
-/* Foreign bytes as the records of Fetch answers: nothing crashes, offsets never go back, nothing is handed out twice, and
- * all memory is given back.
+/* Foreign bytes as the records of Fetch answers: nothing crashes, offsets never go back, nothing is handed out twice,
+ * and all memory is given back.
  *
  *   data[0]   1 read_committed, 2 checksums are looked at, 4 chunks are kept until the end
  *   then one answer after another: u8 where to seek before (0xff: nowhere), u8 number of aborted transactions and for

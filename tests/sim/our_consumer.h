@@ -16,7 +16,8 @@ enum our_event { OUR_REVOKED, OUR_ASSIGNED, OUR_LOST, OUR_FAILED };
 struct our_hooks_of_consumer {
     /* Of one partition; OUR_FAILED: of none, or of one with a damaged batch and the like. OUR_REVOKED and OUR_ASSIGNED
      * are followed by one with an empty topic: to be said to our_consumer_consent. */
-    void (*event)(void *ctx, enum our_event event, struct str topic, int32_t partition, uint64_t consent, const char *why);
+    void (*event)(void *ctx, enum our_event event, struct str topic, int32_t partition, uint64_t consent,
+                  const char *why);
     void *ctx;
 };
 

@@ -149,8 +149,8 @@ static void read_chunk(struct subscriber *s, struct holding *h)
     int rc;
 
     if (has == NULL || has->revoked || has->next < 0)
-        broken(s->client.world, "%s: %s-%d is handed out, which it has not got, or gives up", s->client.name, h->part->topic->name,
-               h->part->partition);
+        broken(s->client.world, "%s: %s-%d is handed out, which it has not got, or gives up", s->client.name,
+               h->part->topic->name, h->part->partition);
     while ((rc = our_chunk_next(h->chunk, &record)) > 0) {
         expect_no_gap(s, has, record.offset);
         truth_record(s->client.world->truth, h->part, &record);
@@ -260,9 +260,10 @@ static void pause_some(struct subscriber *s)
 static void resume_all(struct subscriber *s)
 {
     for (uint32_t i = 0; i < s->count; i++) {
-        if (s->takings[i].paused)
-            (void)our_consumer_pause(s->ours, str_of(s->takings[i].part->topic->name), s->takings[i].part->partition, false);
-        s->takings[i].paused = false;
+        struct taking *has = &s->takings[i];
+        if (has->paused)
+            (void)our_consumer_pause(s->ours, str_of(has->part->topic->name), has->part->partition, false);
+        has->paused = false;
     }
 }
 

@@ -188,7 +188,10 @@ static void two_members(const char *assignor, const char *given_up)
     bed_end(&b);
 }
 
-TEST(consumer_group, second_member_gets_its_share_range) { two_members("range", "revoked orders-0 orders-1 orders-2 orders-3\n"); }
+TEST(consumer_group, second_member_gets_its_share_range)
+{
+    two_members("range", "revoked orders-0 orders-1 orders-2 orders-3\n");
+}
 
 TEST(consumer_group, second_member_gets_its_share_roundrobin)
 {

@@ -265,7 +265,8 @@ int64_t lab_produce(struct lab *lab, const char *topic, int32_t partition, int32
     q.timeout_ms = 5000;
     q.topic_data = &t;
     q.topic_data_count = 1;
-    a = (struct asked){.call = {.target = {.kind = CLIENT_ANY}, .api_key = API_PRODUCE, .version_high = 12, .request = &q}};
+    a = (struct asked){.call = {.target = {.kind = CLIENT_ANY}, .api_key = API_PRODUCE, .version_high = 12,
+                                .request = &q}};
     op_init(&a.call.op, asked_done);
     client_send(lab->client, &a.call);
     UNTIL(lab, a.done);
