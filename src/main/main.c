@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "main/server.h"
+#include "main/stop.h"
 #include "main/tool.h"
 
 static const char usage[] =
@@ -61,6 +62,7 @@ static const char *command_of(int argc, char **argv)
         {"kafka-storage.sh", "storage"},
         {"kafka-dump-log.sh", "dump-log"},
         {"kafka-run-class.sh", "run-class"},
+        {"kafka-server-stop.sh", "server-stop"},
     };
     const char *slash = strrchr(argv[0], '/');
     const char *name = slash == NULL ? argv[0] : slash + 1;
@@ -116,6 +118,8 @@ int main(int argc, char **argv)
         fputs(usage, stdout);
         return 0;
     }
+    if (strcmp(command, "server-stop") == 0)
+        return stop_main(argc, argv);
     if (strcmp(command, "server") == 0)
         return server_main(argc, argv);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) {

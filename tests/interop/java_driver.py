@@ -108,4 +108,4 @@ class JavaDriver:
 
 
 def _config(server, config):
-    return {"bootstrap.servers": server.bootstrap} | {k.replace("_", "."): str(v) for k, v in config.items()}
+    return {"bootstrap.servers": server.bootstrap} | {k.replace("_", "."): str(v) for k, v in config.items() if v is not None}

@@ -24,7 +24,7 @@ from environment import enter_venv
 
 HERE = Path(__file__).resolve().parent
 MODULES = ["kcat", "java_produce", "java_groups", "java_admin", "tools", "confluent", "franz", "crash", "files", "compaction", "golden",
-           "old_records", "operations", "directories", "hostile", "memory", "assignors", "our_producer"]
+           "old_records", "operations", "cli", "directories", "hostile", "memory", "assignors", "our_producer"]
 REASON_LINES_MAX, REASON_LINE_MAX = 30, 400  # of a failure, so that the list of results stays readable
 SCENARIO_TIMEOUT_S = 240  # real Kafka on a busy machine; ours needs a tenth
 
@@ -113,8 +113,8 @@ def main():
     if not names:
         sys.exit(f"no scenario matches {args.only}; --list prints them")
     server_class = KafkaServer if args.server == "kafka" else MillraceServer
+    MillraceServer.binary = Path(args.binary).resolve()  # its tools are tested against real Kafka, too
     if server_class is MillraceServer:
-        MillraceServer.binary = Path(args.binary).resolve()
         MillraceServer.overrides = args.override
         if not os.access(MillraceServer.binary, os.X_OK):
             sys.exit(f"{MillraceServer.binary} is not there: build it, or name it with --binary")
