@@ -73,9 +73,9 @@ static int aim(struct cgroups *x, struct spot *s)
     else if (given(t, CG_FILE))
         s->target = clipped(s, s->target);
     else if (s->committed < 0)
-        return fail_set(&x->tool.fail, -EINVAL,
-                        "Cannot shift offset for partition %.*s-%d since there is no current committed offset",
-                        STR_ARG(s->topic), s->partition);
+        return wrong_words(&x->tool,
+                           "Cannot shift offset for partition %.*s-%d since there is no current committed offset",
+                           STR_ARG(s->topic), s->partition);
     else if (__builtin_add_overflow(s->committed, x->number, &s->target))
         s->target = x->number < 0 ? s->start : s->end;
     else
