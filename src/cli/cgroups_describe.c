@@ -14,9 +14,13 @@ static struct str number(struct cgroups *x, int64_t n)
     return n < 0 ? STR("-") : arena_printf(&x->tool.arena, "%lld", (long long)n);
 }
 
-/* Tables of all groups in one array of JSON, or each group's for itself. */
-static void begin_table(struct cgroups *x, const struct column *columns, uint32_t count)
+/* Tables of all groups in one array of JSON, or each group's for itself. Ours are as narrow as their cells. */
+static void begin_table(struct cgroups *x, struct column *columns, uint32_t count)
 {
+    for (uint32_t i = 0; x->tool.native && i + 1 < count; i++) {
+        columns[i].least = 0;
+        columns[i].grows = true;
+    }
     if (!given(&x->tool, CG_JSON) || x->at == 0)
         table_begin(&x->table, &x->tool.arena, columns, count);
 }
@@ -29,7 +33,7 @@ static void end_table(struct cgroups *x, const char *end, bool show)
         return;
     if (!x->tool.native || x->at > 0)
         text_printf(out, "\n");
-    table_print(&x->table, " ", end, true, out);
+    table_print(&x->table, x->tool.native ? "  " : " ", x->tool.native ? "" : end, true, out);
 }
 
 /* ---- offsets ---------------------------------------------------------------------------------- */

@@ -35,6 +35,19 @@ static int letters(struct str s)
     return n;
 }
 
+/* A group or client may be called anything: its name makes no lines of its own, and moves no cursor. */
+static void add_cell(struct text *out, struct str s)
+{
+    size_t at = out->n;
+
+    if (s.n > 0)
+        text_add_str(out, s);
+    for (; at < out->n; at++) {
+        if ((unsigned char)out->p[at] < 0x20 || out->p[at] == 0x7f)
+            out->p[at] = '?';
+    }
+}
+
 static void line(const struct table *t, const struct str *cells, const int *widths, const char *separator,
                  const char *end, struct text *out)
 {
@@ -44,7 +57,7 @@ static void line(const struct table *t, const struct str *cells, const int *widt
         int pad = widths[i] - letters(cells[i]);
         if (i > 0)
             text_add_str(out, str_of(separator));
-        text_add_str(out, str_is_null(cells[i]) ? STR("") : cells[i]);
+        add_cell(out, cells[i]);
         for (; pad > 0; pad -= (int)sizeof(blanks) - 1)
             text_add(out, blanks, (size_t)pad < sizeof(blanks) - 1 ? (size_t)pad : sizeof(blanks) - 1);
     }

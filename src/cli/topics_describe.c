@@ -120,6 +120,12 @@ static bool is_shown(struct topics *x, const struct shown *p)
     return given(t, TOPICS_AT_MIN_ISR) && p->isr_count == min_isr(x, p->topic);
 }
 
+/* JSON, and what `millrace topic` shows: rows at the end. */
+static bool in_table(const struct tool *t)
+{
+    return t->native || given(t, TOPICS_JSON);
+}
+
 static struct str ids(struct topics *x, const int32_t *list, int32_t count)
 {
     struct str s = STR("");
@@ -138,7 +144,7 @@ static void show_topic(struct topics *x, const struct metadata_response_topics *
     char id[UUID_TEXT_BYTES];
     int32_t replication = topic->partitions_count > 0 ? topic->partitions[0].replica_nodes_count : 0;
 
-    if (filters_partitions(t) || given(t, TOPICS_JSON) || (given(t, TOPICS_OVERRIDES) && configs.n == 0))
+    if (filters_partitions(t) || in_table(t) || (given(t, TOPICS_OVERRIDES) && configs.n == 0))
         return;
     text_printf(&t->cli->out, "Topic: %.*s\tTopicId: %s\tPartitionCount: %d\tReplicationFactor: %d\tConfigs: %.*s\n",
                 STR_ARG(topic->name), uuid_text(topic->topic_id, id), topic->partitions_count, replication,
@@ -146,19 +152,27 @@ static void show_topic(struct topics *x, const struct metadata_response_topics *
 }
 
 static const struct column columns[] = {
-    {"TOPIC", .key = "topic"},
-    {"PARTITION", .key = "partition", .number = true},
-    {"LEADER", .key = "leader", .number = true},
-    {"REPLICAS", .key = "replicas", .number = true},
-    {"ISR", .key = "isr", .number = true},
+    {"TOPIC", .grows = true, .key = "topic"},
+    {"PARTITION", .grows = true, .key = "partition", .number = true},
+    {"LEADER", .grows = true, .key = "leader", .number = true},
+    {"REPLICAS", .grows = true, .key = "replicas", .number = true},
+    {"ISR", .grows = true, .key = "isr", .number = true},
     {"CONFIGS", .key = "configs"},
 };
 
-static struct str json_ids(struct topics *x, const int32_t *list, int32_t count)
+static void row_partition(struct topics *x, const struct shown *p, struct str leader, struct str replicas,
+                          struct str isr)
 {
-    struct str s = ids(x, list, count);
+    struct arena *a = &x->tool.arena;
+    bool json = given(&x->tool, TOPICS_JSON);
 
-    return arena_printf(&x->tool.arena, "[%.*s]", STR_ARG(s));
+    if (json) {
+        replicas = arena_printf(a, "[%.*s]", STR_ARG(replicas));
+        isr = arena_printf(a, "[%.*s]", STR_ARG(isr));
+    }
+    table_row(&x->table,
+              (struct str[]){p->topic, arena_printf(a, "%d", p->index), json && p->leader < 0 ? STR_NULL : leader,
+                             replicas, isr, overrides(x, p->topic)});
 }
 
 static void show_partition(struct topics *x, const struct shown *p)
@@ -170,11 +184,8 @@ static void show_partition(struct topics *x, const struct shown *p)
 
     if (!is_shown(x, p))
         return;
-    if (given(&x->tool, TOPICS_JSON)) {
-        table_row(&x->table,
-                  (struct str[]){p->topic, arena_printf(&x->tool.arena, "%d", p->index),
-                                 p->leader < 0 ? STR_NULL : leader, json_ids(x, p->replicas, p->replica_count),
-                                 json_ids(x, p->isr, p->isr_count), overrides(x, p->topic)});
+    if (in_table(&x->tool)) {
+        row_partition(x, p, leader, replicas, isr);
         return;
     }
     text_printf(
@@ -253,6 +264,14 @@ static int flush(struct topics *x)
     return fail_set(&x->tool.fail, -EPIPE, "nobody reads the output any more");
 }
 
+static void print_table(struct topics *x)
+{
+    if (given(&x->tool, TOPICS_JSON))
+        table_json(&x->table, &x->tool.cli->out);
+    else if (x->table.row_count > 0)
+        table_print(&x->table, "  ", "", true, &x->tool.cli->out);
+}
+
 void topics_describe_run(struct flow *f)
 {
     struct topics *x = container_of(f, struct topics, tool.work);
@@ -284,8 +303,8 @@ void topics_describe_run(struct flow *f)
             f->result = flush(x);
         admin_call_release(&x->tool.call);
     }
-    if (f->result == 0 && given(&x->tool, TOPICS_JSON))
-        table_json(&x->table, &x->tool.cli->out);
+    if (f->result == 0 && in_table(&x->tool))
+        print_table(x);
     FLOW_END(f);
     flow_done(f, f->result);
 }

@@ -265,15 +265,17 @@ def cluster(ctx):
         run("cluster", words, "--bootstrap-controller", controller, bootstrap=False)
     for words in ["", "cluster-id", "unregister"]:
         run("cluster", *words.split(), bootstrap=False, words=False)
-    run("log-dirs", "--describe", "--topic-list", "nosuch")
     run("log-dirs", "--describe", "--broker-list", "1,2", words=False)
 
     def partitions(text):
-        return sorted((p["partition"], p["size"], p["offsetLag"], p["isFuture"]) for b in json.loads(text.splitlines()[2])["brokers"]
-                      for d in b["logDirs"] for p in d["partitions"])
+        lines = text.splitlines()
+        brokers = json.loads(lines[2])["brokers"]
+        return lines[:2], sorted((b["broker"], d["logDir"], d["error"]) for b in brokers for d in b["logDirs"]), sorted(
+            (p["partition"], p["size"], p["offsetLag"], p["isFuture"]) for b in brokers for d in b["logDirs"] for p in d["partitions"])
     boot = ["--bootstrap-server", server.bootstrap]
-    equal("log directories", partitions(ours("kafka-log-dirs.sh", *boot, "--describe")[1]),
-          partitions(ctx.tool(CLASSES["log-dirs"], *boot, "--describe")))
+    for words in [["--describe"], ["--describe", "--topic-list", "t"], ["--describe", "--topic-list", "nosuch", "--broker-list", "1"]]:
+        equal("log directories", partitions(ours("kafka-log-dirs.sh", *boot, *words)[1]),
+              partitions(ctx.tool(CLASSES["log-dirs"], *boot, *words)))
     mask = lambda text: re.sub(r"\d{3,}|HighWatermark:.*", "N", text)  # noqa: E731
     for words in [["describe", "--status"], ["describe", "--replication"]]:
         theirs = ctx.tool(CLASSES["metadata-quorum"], *boot, *words)
@@ -285,6 +287,11 @@ def cluster(ctx):
                                  for line in ctx.tool(CLASSES["features"], *boot, "describe").splitlines()])
     run("features", "version-mapping", bootstrap=False)
     run("features", "feature-dependencies", "--feature", "transaction.version=2", bootstrap=False)
+    if ctx.is_kafka:  # our brokers do not change features yet
+        for words in ["upgrade --feature group.version=1 --dry-run", "downgrade --feature group.version=0 --dry-run",
+                      "downgrade --feature group.version=7", "disable --feature share.version", "upgrade --feature share.version=1",
+                      "upgrade --metadata 3.3-IV3", "downgrade --feature metadata.version=7 --dry-run"]:
+            run("features", *words.split())
     run("groups", "--list")
     run("groups", "--list", "--group-type", "bogus", words=False)
     apis = lambda text: {m[1]: m[2] for m in re.finditer(r"^\t(\w+)\(\d+\): (\d+(?: to \d+)?) ", text, re.M)}  # noqa: E731

@@ -149,6 +149,22 @@ TEST(cli_table, cells_are_padded_or_json)
     arena_deinit(&arena);
 }
 
+TEST(cli_table, foreign_names_make_no_lines)
+{
+    static const struct column columns[] = {{"NAME", .key = "name"}};
+    struct arena arena;
+    struct table rows;
+    struct text out = {0};
+
+    arena_init(&arena, 0);
+    table_begin(&rows, &arena, columns, array_count(columns));
+    table_row(&rows, (struct str[]){STR("a\nb\x1b[2J\tc")});
+    table_print(&rows, " ", "", false, &out);
+    CHECK_TEXT(text_str(&out), "a?b?[2J?c\n");
+    text_deinit(&out);
+    arena_deinit(&arena);
+}
+
 /* ---- help ------------------------------------------------------------------------------------- */
 
 TEST(cli_help, fits_a_terminal_and_names_each_option)
