@@ -265,7 +265,8 @@ static int explain(struct admin_call *call, int trouble, bool sent)
         return fail_set(&call->fail, trouble, "%s: is the broker up, and is this the address of one of its listeners?",
                         health.reason[0] == '\0' ? "no broker can be reached" : health.reason);
     if (trouble == ERR_VERSION)
-        return fail_set(&call->fail, trouble, "The node does not support %s in a version that is known here", name);
+        return fail_set(&call->fail, trouble, "The node does not support %s in a version that is known here%s", name,
+                        call->api->key == API_METADATA ? "; is it a controller's listener?" : "");
     if (trouble == -ENOENT)
         return fail_set(&call->fail, trouble, "%s: there is no such node in the cluster", name);
     if (sent && !call->api->repeatable)
