@@ -62,6 +62,13 @@ class JavaDriver:
     def send(self, topic, records, name="producer"):
         return self("producer.send", name=name, topic=topic, records=records)
 
+    def transaction(self, server, name, offsets=(), group=None):
+        """Begin a transaction of a producer that has a transactional.id and was initialised; [topic, partition, offset]
+        triples of `offsets` are committed with it."""
+        self("producer.begin", name=name)
+        if offsets:
+            self("producer.sendOffsets", name=name, offsets=list(offsets), config=_config(server, {"group_id": group}))
+
     def consumer(self, server, name="consumer", topics=None, assign=None, seek=(), **config):
         """Open a consumer that subscribes to topics, or to which [topic, partition] pairs are assigned (and which
         starts at the [topic, partition, offset] of `seek`)."""

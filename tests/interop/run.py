@@ -24,7 +24,7 @@ from environment import enter_venv
 
 HERE = Path(__file__).resolve().parent
 MODULES = ["kcat", "java_produce", "java_groups", "java_admin", "tools", "confluent", "franz", "crash", "files", "compaction", "golden",
-           "old_records", "operations", "cli", "directories", "hostile", "memory", "assignors", "our_producer"]
+           "both_ways", "old_records", "operations", "cli", "directories", "hostile", "memory", "assignors", "our_producer"]
 REASON_LINES_MAX, REASON_LINE_MAX = 30, 400  # of a failure, so that the list of results stays readable
 SCENARIO_TIMEOUT_S = 240  # real Kafka on a busy machine; ours needs a tenth
 
@@ -119,7 +119,7 @@ def main():
         if not os.access(MillraceServer.binary, os.X_OK):
             sys.exit(f"{MillraceServer.binary} is not there: build it, or name it with --binary")
     root = Path(args.directory or tempfile.mkdtemp(prefix="millrace-interop-"))
-    KafkaServer.template = root / "formatted"
+    KafkaServer.templates = root / "formatted"
 
     todo, outcomes = queue.SimpleQueue(), []
     for name in names:

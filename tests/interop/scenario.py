@@ -38,6 +38,13 @@ class Context:
         self._servers.append(server)
         return server.start()
 
+    def hand_over(self, server, server_class=None):
+        """What `server` has left goes to one of another class, started: its directories, its port, its settings. Their
+        clients take it for the same."""
+        successor = (server_class or self.server_class).successor(server)
+        self._servers[self._servers.index(server)] = successor
+        return successor.start()
+
     @property
     def java(self):
         return self._java_driver.started()

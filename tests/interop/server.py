@@ -20,8 +20,9 @@ CACHE = Path(os.environ.get("MILLRACE_INTEROP_CACHE", Path.home() / ".cache/mill
 CLUSTER_ID = "bWlsbHJhY2VpbnRlcm9wMQ"
 
 # JVMs are guests here: they yield to whatever else builds on this machine, and start quickly.
-JAVA = ["nice", "-n", "10", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-XX:SharedArchiveFile={CACHE}/tools.jsa",
-        f"-Dlog4j2.configurationFile={HERE}/log4j2.xml", "-cp", f"{CACHE}/jars/*:{CACHE}/java"]
+JVM = ["nice", "-n", "10", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+       f"-Dlog4j2.configurationFile={HERE}/log4j2.xml"]
+JAVA = JVM + [f"-XX:SharedArchiveFile={CACHE}/tools.jsa", "-cp", f"{CACHE}/jars/*:{CACHE}/java"]
 
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
@@ -90,6 +91,14 @@ class Server:
             prepare(self)
         else:
             self.format()
+
+    @classmethod
+    def successor(cls, other):
+        """A server on what `other`, which is down, has left."""
+        assert other.process is None
+        server = cls.__new__(cls)
+        server.__dict__.update(other.__dict__)
+        return server
 
     def write_properties(self, properties):
         values = PROPERTIES | {
@@ -195,24 +204,33 @@ class MillraceServer(Server):
 
 class KafkaServer(Server):
     clean_exit_code = 143  # a JVM that ended in its shutdown hook after SIGTERM
-    template = None  # set by run.py: where a formatted pair of directories is kept for all tests
+    java = JAVA
+    version = "4.3.1"
+    templates = None  # set by run.py: where formatted pairs of directories are kept for all tests
     _template_lock = threading.Lock()
 
     def format(self):
         """Formatting costs a JVM start, so do it once; nothing in a fresh directory knows its ports."""
+        template = self.templates / self.version
         with KafkaServer._template_lock:
-            if not self.template.exists():
-                done = subprocess.run(JAVA + ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c",
+            if not template.exists():
+                done = subprocess.run(self.java + ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c",
                                               str(self.config)],
                                       capture_output=True, text=True, timeout=START_TIMEOUT_S)
                 if done.returncode != 0:
                     raise ServerError(f"storage format ended with {done.returncode}: {done.stdout}{done.stderr}")
-                shutil.copytree(self.directory / "data", self.template)
+                shutil.copytree(self.directory / "data", template)
             else:
-                shutil.copytree(self.template, self.directory / "data")
+                shutil.copytree(template, self.directory / "data")
 
     def command(self):
-        return JAVA + ["-Dlog.level=INFO"] + ["kafka.Kafka", str(self.config)]
+        return self.java + ["-Dlog.level=INFO"] + ["kafka.Kafka", str(self.config)]
 
     def is_ready(self, text):
         return "Kafka Server started" in text
+
+
+class NextKafkaServer(KafkaServer):
+    """The release after the one that is the oracle."""
+    java = JVM + ["-cp", f"{CACHE}/next/*"]
+    version = "4.4.0"

@@ -4,8 +4,8 @@
 #   MILLRACE_INTEROP_CACHE   the folder (default: ~/.cache/millrace/interop)
 #
 #   jars/   real Kafka with its dependencies      tools.jsa   class archive for its tools
-#   java/   our Java driver, compiled             venv/       Python with confluent-kafka
-#   franz   our Go program on franz-go
+#   next/   a later Kafka, to run as a server     venv/       Python with confluent-kafka
+#   java/   our Java driver, compiled             franz       our Go program on franz-go
 #
 # Debian's packages come first (only those whose command is missing), then each part whose
 # inputs changed: a part's stamp is the checksum of the files that it is made from.
@@ -48,13 +48,19 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 # --- Kafka and the Java driver ----------------------------------------------------------------
-if changed jars "$here/pom.xml"; then
-    say "Kafka's jars"
-    rm -rf "$cache/jars"
-    mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$cache/jars" \
+# copy_jars PART OPTION...: what pom.xml names
+copy_jars() {
+    local part=$1
+    shift
+    changed "$part" "$here/pom.xml" || return 0
+    say "Kafka's jars ($part)"
+    rm -rf "${cache:?}/$part"
+    mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$cache/$part" "$@" \
         >"$cache/maven.log" 2>&1 || { cat "$cache/maven.log" >&2 && exit 1; }
-    made jars
-fi
+    made "$part"
+}
+copy_jars jars
+copy_jars next -Dkafka.version=4.4.0
 if compgen -G "$here/java/*.java" >/dev/null && changed java "$here/pom.xml" "$here"/java/*.java; then
     say "Java driver"
     rm -rf "$cache/java"

@@ -134,7 +134,7 @@ final class Consumers {
         return null;
     }
 
-    private static KafkaConsumer<byte[], byte[]> newConsumer(JsonNode config) {
+    static KafkaConsumer<byte[], byte[]> newConsumer(JsonNode config) {
         return new KafkaConsumer<>(Driver.properties(config), new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 

@@ -13,7 +13,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
-/** Commands producer.*: send a list of records and wait, or send numbered records until told to stop. */
+/** Commands producer.*: send a list of records and wait, or send numbered records until told to stop; transactions. */
 final class Producers {
     private static final Duration CLOSE_TIMEOUT = Duration.ofSeconds(5);
 
@@ -26,8 +26,28 @@ final class Producers {
         commands.put("producer.loop", this::loop);
         commands.put("producer.acked", args -> loops.get(args.get("name").asText()).ackedCount());
         commands.put("producer.stop", args -> loops.remove(args.get("name").asText()).stop());
+        on(commands, "init", (p, args) -> p.initTransactions());
+        on(commands, "begin", (p, args) -> p.beginTransaction());
+        on(commands, "commit", (p, args) -> p.commitTransaction());
+        on(commands, "abort", (p, args) -> p.abortTransaction());
+        on(commands, "sendOffsets", (p, args) -> {
+            try (var consumer = Consumers.newConsumer(args.get("config"))) { // which alone can tell what it knows of its group
+                p.sendOffsetsToTransaction(Consumers.offsets(args.get("offsets")), consumer.groupMetadata());
+            }
+        });
         commands.put("producer.close", args -> {
             producers.remove(args.get("name").asText()).close(CLOSE_TIMEOUT);
+            return null;
+        });
+    }
+
+    private interface Call {
+        void run(KafkaProducer<byte[], byte[]> producer, JsonNode args);
+    }
+
+    private void on(Map<String, Driver.Command> commands, String op, Call call) {
+        commands.put("producer." + op, args -> {
+            call.run(producers.get(args.get("name").asText()), args);
             return null;
         });
     }
