@@ -1,11 +1,14 @@
-"""Several log directories: described by Kafka's tool; one that fails, on a disk that is really full."""
+"""Several log directories: described by Kafka's tool; partitions that move between them; one that fails, on a disk that is really
+full."""
+import hashlib
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import kcat
-from checks import check, equal, wait_for
+from checks import check, equal, loop_is_in_the_log, wait_for
 from operations import new_server, ours
 from scenario import Skip, scenario
 from tools import TOPICS, tool_of
@@ -43,6 +46,88 @@ def log_dirs_are_described(ctx):
     equal("directories", described(tool, "--topic-list", "t"), expected)
     server.kill_restart()
     equal("directories after kill -9", described(tool, "--topic-list", "t"), expected)
+
+
+BIG, BIG_BYTES = 1300, 100_000  # records, each: copied in a time in which it can be seen, and killed
+
+
+def big_hash(server):
+    """What the first records of the topic are, as kcat reads them."""
+    done = subprocess.run(["kcat", "-b", server.bootstrap, "-C", "-q", "-t", "big", "-p", "0", "-o", "0", "-c", str(BIG), "-X",
+                           "check.crcs=true", "-f", "%o %T %s\n"], capture_output=True, timeout=60)
+    equal("kcat's end", (done.returncode, done.stdout.count(b"\n")), (0, BIG))
+    return hashlib.sha256(done.stdout).hexdigest()
+
+
+def begin_move(ctx, server):
+    """Ask the partition into the other directory until the copy is seen on its way: (from, to)."""
+    def described():
+        return {Path(d): p.get("big-0") for d, p in ctx.java.admin(server, "describeLogDirs").items()}
+
+    for _ in range(20):
+        place, = [d for d, replica in described().items() if replica and not replica[2]]
+        to, = [d for d in server.log_dirs if d != place]
+        equal("the answer", ctx.java.admin(server, "alterReplicaLogDirs", replicas=[["big", 0, str(to)]]), {"big-0-1": None})
+        while True:
+            have = described()
+            if have[to] and have[to][2]:
+                check("what is shown of it", have[place] and not have[place][2] and have[to][0] <= have[place][0] and have[to][1] >= 0, have)
+                return place, to
+            if have[to] and not have[place]:
+                break  # it has come already
+            time.sleep(0.002)
+    raise AssertionError("20 moves, and none was seen on its way")
+
+
+def wait_moved(ctx, server, place, to):
+    def moved():
+        have = ctx.java.admin(server, "describeLogDirs")
+        described = "big-0" not in have[str(place)] and have[str(to)].get("big-0", [0, 0, True])[2] is False
+        return described and (to / "big-0").is_dir() and not (place / "big-0").is_dir()
+    wait_for(f"the partition to be in {to.name}", moved, timeout_s=60)
+
+
+@scenario
+def partition_moves_under_a_producer(ctx):
+    """AlterReplicaLogDirs with the Java client while a producer writes and a consumer reads: the copy is described on its way, also when
+    the server is killed in the middle of it, the move is brought to its end, and every record is where it was said."""
+    server = ctx.server()
+    java = ctx.java
+    java.create(server, "big", segment_bytes=16 << 20)
+    ctx.tool("org.apache.kafka.tools.ProducerPerformance", "--topic", "big", "--num-records", BIG, "--record-size", BIG_BYTES,
+             "--throughput", -1, "--producer-props", f"bootstrap.servers={server.bootstrap}", "acks=all", "compression.type=none")
+    before = big_hash(server)
+    java.producer(server, "loop", delivery_timeout_ms=100_000, request_timeout_ms=5000, linger_ms=2)
+    java("producer.loop", name="loop", topic="big", partitions=1, prefix="loop")
+    java.consumer(server, "reader", assign=[["big", 0]], seek=[["big", 0, BIG]])
+
+    def more():
+        enough = java("producer.acked", name="loop") + 300
+        wait_for("acknowledgements", lambda: java("producer.acked", name="loop") >= enough, timeout_s=60)
+
+    for killed in [False, True, False, True]:
+        more()
+        place, to = begin_move(ctx, server)
+        if killed:
+            server.kill_restart()
+        wait_moved(ctx, server, place, to)
+        more()
+        equal("the first records", big_hash(server), before)
+    outcome = java("producer.stop", name="loop")
+    seen = []
+
+    def read():
+        seen.extend(java("consumer.take", name="reader"))
+        return len(seen) >= outcome["sent"]["0"]
+
+    wait_for("the reader's end", read)
+    equal("offsets that were read", [r["offset"] for r in seen], list(range(BIG, BIG + len(seen))))
+    loop_is_in_the_log("the producer", outcome, "loop", seen)
+    server.kill_restart()
+    equal("the first records after kill -9", big_hash(server), before)
+    server.restart()
+    equal("the first records after a stop", big_hash(server), before)
+    equal("the end", java.admin(server, "listOffsets", partitions=[["big", 0, "latest"]])["big-0"][0], BIG + len(seen))
 
 
 class SmallDisk:

@@ -44,6 +44,7 @@ import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicCollection;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.TopicPartitionReplica;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.config.ConfigResource;
 
@@ -67,6 +68,8 @@ final class Admins {
         calls.put("incrementalAlterConfigs", this::incrementalAlterConfigs);
         calls.put("listOffsets", this::listOffsets);
         calls.put("deleteRecords", this::deleteRecords);
+        calls.put("alterReplicaLogDirs", this::alterReplicaLogDirs);
+        calls.put("describeLogDirs", this::describeLogDirs);
         calls.put("listGroups", this::listGroups);
         calls.put("describeClassicGroups", (a, args) -> Driver.outcomes(
                 a.describeClassicGroups(Driver.strings(args.get("groups"))).describedGroups(),
@@ -266,6 +269,24 @@ final class Admins {
         Map<TopicPartition, RecordsToDelete> wanted = new LinkedHashMap<>();
         args.get("partitions").forEach(n -> wanted.put(Driver.partition(n), RecordsToDelete.beforeOffset(n.get(2).asLong())));
         return Driver.outcomes(admin.deleteRecords(wanted).lowWatermarks(), d -> d.lowWatermark());
+    }
+
+    /** replicas of broker 1: [["topic", 0, "/directory"], ...] */
+    private Object alterReplicaLogDirs(Admin admin, JsonNode args) {
+        Map<TopicPartitionReplica, String> wanted = new LinkedHashMap<>();
+        args.get("replicas").forEach(n -> wanted.put(new TopicPartitionReplica(n.get(0).asText(), n.get(1).asInt(), 1), n.get(2).asText()));
+        return Driver.outcomes(admin.alterReplicaLogDirs(wanted).values(), v -> null);
+    }
+
+    /** Of broker 1: {directory: {partition: [size, offset lag, is future]}} */
+    private Object describeLogDirs(Admin admin, JsonNode args) throws Exception {
+        Map<String, Object> result = new LinkedHashMap<>();
+        admin.describeLogDirs(List.of(1)).allDescriptions().get().get(1).forEach((path, d) -> {
+            Map<String, Object> replicas = new LinkedHashMap<>();
+            d.replicaInfos().forEach((p, r) -> replicas.put(p.toString(), List.of(r.size(), r.offsetLag(), r.isFuture())));
+            result.put(path, replicas);
+        });
+        return result;
     }
 
     static IsolationLevel isolation(JsonNode args) {
