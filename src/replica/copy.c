@@ -40,11 +40,14 @@ static bool begins_anew(const struct move *m)
     return !m->begun || (m->bytes.n == 0 && m->read.offset > log_end(m->log));
 }
 
-/* With a whole batch, though the source may start within it. */
+/* Where the source starts, though its first batch may lie behind that (compaction), or hold it in its middle: with the
+ * whole batch, then. */
 static void begin_anew(struct move *m, struct op *op)
 {
-    int64_t offset = m->bytes.n >= 8 ? get_i64(m->bytes.p) : m->read.offset;
+    int64_t offset = m->read.offset;
 
+    if (m->bytes.n >= 8 && get_i64(m->bytes.p) < offset)
+        offset = get_i64(m->bytes.p);
     m->begun = true;
     log_restart_at(m->log, offset, op);
 }
@@ -57,7 +60,7 @@ static bool there_is_room(const struct move *m)
 static int append_piece(struct move *m)
 {
     m->unflushed_bytes += m->bytes.n;
-    return log_append_stamped(m->log, bytes_of_str(text_str(&m->bytes)), io_now_ms(move_io(m)));
+    return log_append_stamped(m->log, bytes_of_str(text_str(&m->bytes)), io_wall_ms(move_io(m)));
 }
 
 static bool flush_is_due(const struct move *m)

@@ -137,7 +137,7 @@ TEST(move, producers_are_known_afterwards)
     end(&lab, &bytes);
 }
 
-static void put_batch(struct lab *lab, struct replica *r, int32_t count)
+static void put_batch(struct lab *lab, struct replica *r, const char *key, int64_t timestamp_ms, int32_t count)
 {
     struct replica_appended a;
     struct text bytes = {0};
@@ -146,7 +146,7 @@ static void put_batch(struct lab *lab, struct replica *r, int32_t count)
 
     batch_builder_init(&b);
     for (int32_t i = 0; i < count; i++)
-        batch_builder_add(&b, 1000, BYTES_NULL, bytes_of_str(STR("0")), NULL, 0);
+        batch_builder_add(&b, timestamp_ms, bytes_of_str(str_of(key)), bytes_of_str(STR("0")), NULL, 0);
     CHECK_EQ(batch_builder_finish(&b, &bytes), 0);
     CHECK(batch_read(bytes_of_str(text_str(&bytes)), &batch, NULL) > 0);
     CHECK_EQ(replica_append(r, &batch, -1, &a), KERR_NONE);
@@ -165,7 +165,7 @@ TEST(move, start_of_the_log_goes_with_it)
     begin(&lab, 2, NULL);
     CHECK_EQ(lab_start(&lab), 0);
     struct replica *r = lab_get(&lab, 1, 0);
-    put_batch(&lab, r, 20);
+    put_batch(&lab, r, "key", 1000, 20);
     CHECK_EQ(replica_delete_records(r, 7, &low), KERR_NONE);
     CHECK_EQ(replica_move(r, lab.dirs[1]), KERR_NONE);
     uint32_t n = append_until_moved(&lab, 20, 1);
@@ -177,6 +177,70 @@ TEST(move, start_of_the_log_goes_with_it)
     CHECK_EQ(log_start(replica_log(lab_get(&lab, 1, 0))), 7);
     CHECK(log_end(replica_log(lab_get(&lab, 1, 0))) >= 20);
     CHECK(log_end(replica_log(lab_get(&lab, 1, 0))) <= n);
+    CHECK_EQ(lab_stop(&lab), 0);
+    end(&lab, &text);
+}
+
+static void move_to(struct lab *lab, uint32_t to)
+{
+    struct replica *r = lab_get(lab, 1, 0);
+
+    CHECK_EQ(replica_move(r, lab->dirs[to]), KERR_NONE);
+    UNTIL(lab, lab_grant(lab) || replica_dir(r) == lab->dirs[to]);
+    UNTIL(lab, replica_dir(r) == lab->dirs[to]);
+}
+
+static void ignore_cleaned(void *ctx, struct log_dir *dir)
+{
+}
+
+/* Compaction has taken its first records: it starts where it did, for who wants to read on from there. */
+TEST(move, compacted_log_starts_where_it_did)
+{
+    struct lab lab;
+    struct text before = {0}, after = {0};
+    struct wait wait;
+
+    begin(&lab, 2, NULL);
+    meta_config(&lab, "orders", "cleanup.policy", "compact");
+    meta_config(&lab, "orders", "segment.ms", "1");
+    CHECK_EQ(lab_start(&lab), 0);
+    for (int i = 0; i < 6; i++)
+        put_batch(&lab, lab_get(&lab, 1, 0), "key", 1000 + i * 1000, 2);
+    lab_pass(&lab, SEC); /* rolled segments are closed aside */
+    struct cleaner *cleaner = cleaner_start(lab.sets[0], ignore_cleaned, NULL);
+    UNTIL(&lab, log_first_dirty(replica_log(lab_get(&lab, 1, 0))) > 0);
+    cleaner_stop(cleaner, wait_begin(&wait));
+    CHECK_EQ(wait_end(&lab, &wait), 0);
+    CHECK_TEXT(lab_read(&lab, lab_get(&lab, 1, 0), &before), "9:0 10:0 11:0 ");
+    for (uint32_t to = 1; to != UINT32_MAX; to--) { /* and back */
+        move_to(&lab, to);
+        CHECK_EQ(log_start(replica_log(lab_get(&lab, 1, 0))), 0);
+        CHECK_EQ(log_end(replica_log(lab_get(&lab, 1, 0))), 12);
+        CHECK_TEXT(lab_read(&lab, lab_get(&lab, 1, 0), &after), before.p);
+    }
+    CHECK_EQ(lab_stop(&lab), 0);
+    CHECK_EQ(lab_start(&lab), 0);
+    CHECK_EQ(log_start(replica_log(lab_get(&lab, 1, 0))), 0);
+    CHECK_EQ(lab_stop(&lab), 0);
+    text_deinit(&before);
+    end(&lab, &after);
+}
+
+/* Records without a timestamp are as old as their file: retention must not take the copy for one of 1970. */
+TEST(move, records_without_a_timestamp_stay)
+{
+    struct lab lab;
+    struct text text = {0};
+    struct wait wait;
+
+    begin(&lab, 2, NULL);
+    CHECK_EQ(lab_start(&lab), 0);
+    put_batch(&lab, lab_get(&lab, 1, 0), "key", -1, 3);
+    move_to(&lab, 1);
+    replicas_retain(lab.sets[0], wait_begin(&wait));
+    CHECK_EQ(wait_end(&lab, &wait), 0);
+    CHECK_EQ(log_start(replica_log(lab_get(&lab, 1, 0))), 0);
     CHECK_EQ(lab_stop(&lab), 0);
     end(&lab, &text);
 }
