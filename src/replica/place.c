@@ -1,8 +1,8 @@
-/* In which log directory a replica lies.
+/* In which log directory a replica lies. The first of these that holds:
  *
  *   found there at the start ─► there            an operator prefers one ─► that one
- *   the metadata names one of ours ─► that one   it may lie in one that is not there ─► nowhere: offline
- *   else, a new one ─► where the fewest are
+ *   it may lie in one that is not there ─►       the metadata names one of ours ─► that one
+ *     nowhere: offline                           else, a new one ─► where the fewest are
  */
 #include "replica/internal.h"
 
@@ -60,11 +60,16 @@ static struct log_dir *dir_emptiest(const struct replicas *rs)
 }
 
 /* Making it anew would hide the records in a directory that has failed, or is not there: only what was created
- * since the start cannot be in one (interop: DirectoryId, createLogInAssignedDirectoryId). */
+ * since the start cannot be in one (interop: DirectoryId, createLogInAssignedDirectoryId). The metadata names the
+ * directory that a replica moves to already before the copy is whole. */
 static bool may_be_elsewhere(const struct work *w, struct uuid directory)
 {
-    if (all_are_online(work_set(w)))
+    const struct replicas *rs = work_set(w);
+
+    if (all_are_online(rs))
         return false;
+    if (dir_find(rs, directory) != NULL)
+        return existing_future(rs, w->replica->topic_id, w->replica->partition) != NULL;
     return work_is_first(w) || !names_none(directory);
 }
 
@@ -133,6 +138,22 @@ static struct log_dir *take_preferred(struct replica *r)
 
 /* ---- choose ---------------------------------------------------------------------------------- */
 
+/* NULL: nowhere. */
+static struct log_dir *choose(struct work *w, struct uuid directory)
+{
+    struct replica *r = w->replica;
+    struct log_dir *preferred, *named = dir_find(r->set, directory);
+
+    if (w->existing != NULL)
+        return w->existing->dir;
+    if (may_be_elsewhere(w, directory))
+        return NULL;
+    preferred = take_preferred(r);
+    if (preferred != NULL)
+        return preferred;
+    return named != NULL ? named : dir_emptiest(r->set);
+}
+
 void replica_place(struct work *w, const struct image_partition *p)
 {
     struct replica *r = w->replica;
@@ -140,11 +161,7 @@ void replica_place(struct work *w, const struct image_partition *p)
     struct uuid directory = replica_assigned_to(rs, p);
 
     w->existing = existing_find(rs, r->topic_id, r->partition);
-    r->dir = w->existing != NULL ? w->existing->dir : take_preferred(r);
-    if (r->dir == NULL)
-        r->dir = dir_find(rs, directory);
-    if (r->dir == NULL && !may_be_elsewhere(w, directory))
-        r->dir = dir_emptiest(rs);
+    r->dir = choose(w, directory);
     if (r->dir != NULL)
         (void)log_dir_partitions(r->dir, 1);
     if (r->dir != NULL && log_dir_is_online(r->dir))

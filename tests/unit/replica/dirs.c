@@ -194,6 +194,50 @@ TEST(dirs, what_may_lie_in_a_missing_one_is_not_made_elsewhere)
     end(&lab, &text);
 }
 
+/* Also where an operator would have it somewhere else, and where a move from there has left an unfinished copy in the
+ * directory that the metadata names already. */
+TEST(dirs, what_lies_in_a_missing_one_is_not_begun_anew_where_it_was_to_go)
+{
+    for (int copied = 0; copied < 2; copied++) {
+        struct lab lab;
+        struct text text = {0};
+        struct uuid first = topic_id(200);
+
+        lab_init(&lab, 1, NULL, 1, 2);
+        meta_topic(&lab, "orders", 1, 0);
+        meta_partition(&lab, 1, 0, me, 1, &first);
+        CHECK_EQ(lab_start(&lab), 0);
+        lab_put(&lab, lab_get(&lab, 1, 0), "a");
+        if (copied) {
+            CHECK_EQ(replica_move(lab_get(&lab, 1, 0), lab.dirs[1]), KERR_NONE);
+            UNTIL(&lab, lab.wish.is_set);
+        }
+        sim_node_power_cut(lab.node);
+        lab_bury(&lab);
+        if (copied)
+            meta_directory(&lab, 1, 0, topic_id(201));
+        lab.first_dir = 1;
+        lab.dir_count = 1;
+        lab.dirs_missing = true;
+        CHECK_EQ(lab_open(&lab), 0);
+        if (!copied)
+            replicas_prefer(lab.sets[0], STR("orders"), 0, lab.dirs[0]);
+        CHECK_EQ(lab_apply(&lab), 0);
+        CHECK(lab_find(&lab, 1, 0) == NULL);
+        CHECK_EQ(absence(&lab, 1, 0), KERR_KAFKA_STORAGE_ERROR);
+        CHECK_TEXT(lab_names(&lab, 1, &text), copied ? "orders-0.*-future " : "");
+        CHECK_EQ(lab_stop(&lab), 0);
+
+        lab.first_dir = 0;
+        lab.dir_count = 2;
+        lab.dirs_missing = false;
+        CHECK_EQ(lab_start(&lab), 0); /* it is back, and so are its records */
+        CHECK_TEXT(lab_read(&lab, lab_get(&lab, 1, 0), &text), "0:a ");
+        CHECK_EQ(lab_stop(&lab), 0);
+        end(&lab, &text);
+    }
+}
+
 TEST(dirs, unknown_one_is_taken_for_an_older_name_while_all_are_there)
 {
     struct lab lab;

@@ -202,7 +202,7 @@ static int64_t open_dirs(struct lab *lab)
     struct wait w;
 
     for (uint32_t d = 0; d < lab->dir_count; d++) {
-        snprintf(path, sizeof path, "/data%u", d);
+        snprintf(path, sizeof path, "/data%u", lab->first_dir + d);
         lab->fail = (struct fail){0};
         log_dir_open(lab->io, lab->telemetry, path, &lab->dirs[d], &lab->fail, wait_begin(&w));
         if (wait_end(lab, &w) < 0) {
@@ -211,12 +211,12 @@ static int64_t open_dirs(struct lab *lab)
         }
         lab->dirs[d]->failed = dir_failed;
         lab->dirs[d]->failed_ctx = lab;
-        lab->dirs[d]->directory_id = topic_id((uint8_t)(200 + d));
+        lab->dirs[d]->directory_id = topic_id((uint8_t)(200 + lab->first_dir + d));
     }
     return 0;
 }
 
-int64_t lab_start(struct lab *lab)
+int64_t lab_open(struct lab *lab)
 {
     if (!sim_node_is_up(lab->node))
         sim_node_start(lab->node, lab->shard_count);
@@ -243,7 +243,14 @@ int64_t lab_start(struct lab *lab)
         lab->memory[i] = (struct log_memory){.limit_bytes = 16 << 20};
         lab->sets[i] = replicas_new(&o);
     }
-    return lab_apply(lab);
+    return 0;
+}
+
+int64_t lab_start(struct lab *lab)
+{
+    int64_t result = lab_open(lab);
+
+    return result < 0 ? result : lab_apply(lab);
 }
 
 typedef void each_set(struct replicas *rs, const struct image *before, const struct image *after,

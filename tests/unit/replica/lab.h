@@ -37,6 +37,7 @@ struct lab {
     struct text placed;                /* "orders-0 in 1; ": told by a replica in /data1; -2 = lost */
     struct wish wish;
     uint32_t starts_saved;             /* how often */
+    uint32_t first_dir;                /* whose /dataN is dirs[0]; those before are missing: before the start */
     bool dirs_missing;                 /* for replicas_new: before the start */
     bool dir_failed;                   /* one or more */
     struct fail fail;
@@ -47,9 +48,9 @@ void lab_init(struct lab *lab, uint64_t seed, const struct sim_options *options,
               uint32_t shard_count, uint32_t dir_count);
 void lab_deinit(struct lab *lab);
 
-/* Start the process if need be; open the directories, make the sets, apply lab->image. A result
- * below 0 is the first trouble. */
-int64_t lab_start(struct lab *lab);
+/* Start the process if need be; open the directories, make the sets. A result below 0 is the first trouble. */
+int64_t lab_open(struct lab *lab);
+int64_t lab_start(struct lab *lab); /* and apply lab->image */
 uint32_t lab_online(const struct lab *lab); /* directories that have not failed */
 /* Apply lab->image: first trouble. On all shards: remove, then apply. */
 int64_t lab_apply(struct lab *lab);
