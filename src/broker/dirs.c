@@ -212,6 +212,7 @@ static void open_run(struct flow *f)
     }
     FLOW_END(f);
     b->dirs[l->dir]->directory_id = l->meta[l->dir].directory_id;
+    b->dirs[l->dir]->journal_bytes = (uint64_t)config_i64(b->options.settings, BROKER_MILLRACE_JOURNAL_BYTES);
     b->dirs[l->dir]->failed = dir_failed;
     b->dirs[l->dir]->failed_ctx = b;
     flow_done(f, 0);

@@ -380,6 +380,7 @@ void log_dir_open(struct io *io, struct telemetry *t, const char *path, struct l
     x->dir->home = io;
     x->dir->broker_epoch = -1;
     x->dir->room = INT64_MAX;
+    x->dir->journal_bytes = JOURNAL_BYTES_DEFAULT;
     flow_start(&x->flow, dir_open_run, op);
 }
 

@@ -24,6 +24,10 @@
 struct journal;
 struct journals; /* those of a directory */
 
+/* What the journals of a directory take, those of all shards together, unless its owner says otherwise; and no more than
+ * half of the memory for tails: what segments lack lies there too. */
+#define JOURNAL_BYTES_DEFAULT (64U << 20)
+
 /* An append that is not smaller is drained and synced at once: bytes are then written once, and one sync is little
  * beside them. */
 #define JOURNAL_APPEND_BYTES_MAX (64U * 1024)

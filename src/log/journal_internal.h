@@ -4,9 +4,6 @@
 #include "log/journal.h"
 #include "log/state.h"
 
-/* A journal takes 64 MiB of a directory at most, all its shards together, and no more than half of the memory for
- * tails: what segments lack lies there too. */
-#define JOURNAL_BYTES_MAX (64U << 20)
 #define JOURNAL_CHUNKS 16U /* of a journal */
 #define JOURNAL_CHUNK_BYTES_MIN (2 * JOURNAL_PAGE_BYTES)
 /* One commit: enough for hundreds of small appends, little enough that the next waits for a fraction of a

@@ -158,13 +158,15 @@ void journal_announce(struct journal *j, const struct journal_line *line, struct
 
 /* ---- of a shard ---------------------------------------------------------------------------- */
 
-static uint32_t chunk_bytes_for(const struct io *io, const struct log_memory *memory)
+static uint32_t chunk_bytes_for(const struct log_dir *dir, const struct io *io, const struct log_memory *memory)
 {
-    uint64_t bytes = JOURNAL_BYTES_MAX / io_shard_count(io);
+    uint64_t bytes = dir->journal_bytes / io_shard_count(io);
 
     if (bytes > memory->limit_bytes / 2)
         bytes = memory->limit_bytes / 2;
     bytes = bytes / JOURNAL_CHUNKS / JOURNAL_PAGE_BYTES * JOURNAL_PAGE_BYTES;
+    if (bytes > JOURNAL_CHUNK_BYTES_MAX)
+        return JOURNAL_CHUNK_BYTES_MAX;
     return bytes < JOURNAL_CHUNK_BYTES_MIN ? JOURNAL_CHUNK_BYTES_MIN : (uint32_t)bytes;
 }
 
@@ -179,7 +181,7 @@ struct journal *journal_of(struct log_dir *dir, struct io *io, struct telemetry 
     j->dir = dir;
     j->io = io;
     j->telemetry = t;
-    j->line = (struct journal_line){.shard = io_shard(io), .chunk_bytes = chunk_bytes_for(io, memory)};
+    j->line = (struct journal_line){.shard = io_shard(io), .chunk_bytes = chunk_bytes_for(dir, io, memory)};
     io_random_bytes(io, j->line.id.b, sizeof(j->line.id.b));
     j->oldest = j->oldest_durable = 1;
     list_init(&j->ready);

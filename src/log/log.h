@@ -69,6 +69,7 @@ struct log_found {
 struct log_dir {
     const char *path;
     struct uuid directory_id;       /* from meta.properties, set by who read it */
+    uint64_t journal_bytes;         /* of its journals together at most; may be set before a log is opened in it */
     bool clean;                     /* the marker was there: no scan is needed */
     int64_t broker_epoch;           /* from the marker; -1 unknown */
     struct checkpoint recovery_point, log_start, high_watermark, cleaner;

@@ -277,6 +277,39 @@ TEST(journal, a_log_that_becomes_relaxed_is_drained)
     place_free(p, true);
 }
 
+static uint32_t chunks(const struct place *p, uint64_t bytes)
+{
+    char path[64];
+    uint32_t n = 0;
+
+    for (;; n++) {
+        struct text t = {0};
+        snprintf(path, sizeof(path), "/data/" JOURNAL_FOLDER_NAME "/0.%02u", n);
+        int rc = sim_disk_get(p->node, path, &t);
+        CHECK(rc < 0 || t.n == bytes);
+        text_deinit(&t);
+        if (rc < 0)
+            return n;
+    }
+}
+
+/* millrace.journal.bytes: its chunks are used again and again instead of becoming more. */
+TEST(journal, takes_no_more_than_it_may)
+{
+    struct place *p = place_new(1, true);
+
+    p->lab.dir->journal_bytes = 16 * 2 * JOURNAL_PAGE_BYTES;
+    struct log *log = add_log(p, false);
+    for (int i = 0; i < 300; i++) { /* a page each */
+        lab_fill(&p->lab, log, 1, 100);
+        until_stable(p);
+    }
+    CHECK(done(p, SIM_WRITE_DURABLE) > 200);
+    CHECK(chunks(p, 2 * JOURNAL_PAGE_BYTES) > 4);
+    CHECK(chunks(p, 2 * JOURNAL_PAGE_BYTES) <= 16);
+    place_free(p, true);
+}
+
 TEST(journal, without_space_logs_go_on_as_before)
 {
     struct place *p = place_new(1, true);
