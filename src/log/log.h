@@ -303,6 +303,10 @@ void log_truncate(struct log *log, int64_t offset, struct op *op);
 /* Drop everything and begin anew, empty, at `offset` (after a snapshot was fetched). */
 void log_restart_at(struct log *log, int64_t offset, struct op *op);
 
+/* The same, with the producers that `source` remembers by batches below `offset`, which may be there no more: the
+ * others come with the batches that are copied from it. */
+void log_begin_copy(struct log *log, int64_t offset, const struct log *source, struct op *op);
+
 /* Raise the start, at once, to `offset` <= log_stable; whole segments below it are removed (renamed, gone after
  * file_delete_delay_ms). Appends go on. Completes when that is durable; a start inside a segment
  * is durable with the directory's log-start checkpoint, which the caller writes. `op` may be NULL. */

@@ -286,6 +286,33 @@ bool producers_last_is(const struct producers *p, const struct batch *b)
     return b->last_offset == x->batches[x->batch_count - 1].last_offset;
 }
 
+/* What is left of a producer without its batches from `offset` on. */
+static void copy_below(struct producers *to, const struct producer *from, int64_t offset)
+{
+    struct producer *x = producer_get(to, from->id);
+    struct map_node node = x->node;
+
+    *x = *from;
+    x->node = node;
+    while (x->batch_count > 0 && x->batches[x->batch_count - 1].last_offset >= offset)
+        x->batch_count--;
+    if (x->transaction_start >= offset)
+        x->transaction_start = -1;
+    if (x->transaction_start >= 0)
+        transactions_add(&to->open, (struct transaction){x->transaction_start, -1, x->id});
+}
+
+void producers_copy_below(struct producers *to, const struct producers *from, int64_t offset)
+{
+    producers_clear(to);
+    MAP_EACH (node, &from->by_id) {
+        const struct producer *x = container_of(node, struct producer, node);
+        bool is_behind = x->batch_count > 0 && x->batches[0].last_offset >= offset;
+        if (!is_behind || (x->transaction_start >= 0 && x->transaction_start < offset))
+            copy_below(to, x, offset);
+    }
+}
+
 void producers_expire(struct producers *p, int64_t now_ms)
 {
     MAP_EACH (node, &p->by_id) {

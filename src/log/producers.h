@@ -73,6 +73,9 @@ bool producers_apply(struct producers *p, const struct batch *b, struct txn_comp
  * is none of the producer's epoch, a marker of that epoch. */
 bool producers_last_is(const struct producers *p, const struct batch *b);
 
+/* Become what `from` remembers of batches below `offset`; to go on from there with those behind it. */
+void producers_copy_below(struct producers *to, const struct producers *from, int64_t offset);
+
 /* Forget those that have been silent for `expiration_ms` by the wall clock, but none with an open transaction. */
 void producers_expire(struct producers *p, int64_t now_ms);
 

@@ -19,6 +19,9 @@ struct cutting {
     struct segment_save *save;
     struct pass pass;
     struct fail fail;
+    struct producers producers; /* that a log begins anew with */
+    struct bytes content;
+    char name[40];
     char path[LOG_PATH_BYTES];
 };
 
@@ -28,6 +31,7 @@ static void cutting_end(struct cutting *c, int64_t result)
     segment_release(&c->held);
     text_deinit(&c->text);
     io_entries_free(&c->entries);
+    producers_deinit(&c->producers);
     if (result < 0)
         log_fail(c->job.log, result, c->job.flow.step);
     flow_done(&c->job.flow, result);
@@ -38,6 +42,7 @@ static struct cutting *cutting_new(int64_t offset)
     struct cutting *c = calloc(1, sizeof(*c));
 
     ASSERT(c != NULL);
+    producers_init(&c->producers, 0);
     c->offset = offset;
     return c;
 }
@@ -276,7 +281,7 @@ static void restart_memory(struct cutting *c)
     log->generation++;
     tail_clear(&log->tail);
     epochs_clear(&log->epochs);
-    producers_clear(&log->producers);
+    producers_copy_below(&log->producers, &c->producers, c->offset);
     log->snapshot_offset = 0;
     log->aborts = false;
 }
@@ -291,6 +296,22 @@ static void restart_positions(struct cutting *c)
     log->start = log->end = log->drained = log->synced = c->offset;
     log->stable = log->recovery_point = log->first_dirty = c->offset;
     log_journal_reset(log);
+}
+
+static bool knows_producers(const struct cutting *c)
+{
+    return c->job.log->producers.by_id.count > 0;
+}
+
+static struct bytes snapshot_content(struct cutting *c)
+{
+    struct log *log = c->job.log;
+
+    text_clear(&c->text);
+    producers_print(&log->producers, &c->text);
+    snapshot_name(c->offset, c->name);
+    log->snapshot_offset = c->offset;
+    return bytes_of_str(text_str(&c->text));
 }
 
 static void restart_run(struct flow *f)
@@ -310,6 +331,10 @@ static void restart_run(struct flow *f)
         log_segments_remove(log, log->segment_count - 1);
     }
     restart_positions(c);
+    if (knows_producers(c)) {
+        c->content = snapshot_content(c);
+        FLOW_TRY(f, "save producers", file_replace(log->io, log->path, c->name, c->content, &f->op));
+    }
     FLOW_TRY(f, "make a segment", segment_create_files(c->segment, &f->op));
     FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
     c->segment->named = true;
@@ -320,11 +345,18 @@ failed:
     cutting_end(c, f->result);
 }
 
-void log_restart_at(struct log *log, int64_t offset, struct op *op)
+void log_begin_copy(struct log *log, int64_t offset, const struct log *source, struct op *op)
 {
     struct cutting *c = cutting_new(offset);
 
     ASSERT(offset >= 0);
+    if (source != NULL)
+        producers_copy_below(&c->producers, &source->producers, offset);
     c->job.no_appends = true;
     log_job_add(log, &c->job, restart_run, op);
+}
+
+void log_restart_at(struct log *log, int64_t offset, struct op *op)
+{
+    log_begin_copy(log, offset, NULL, op);
 }

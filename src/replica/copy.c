@@ -49,7 +49,7 @@ static void begin_anew(struct move *m, struct op *op)
     if (m->bytes.n >= 8 && get_i64(m->bytes.p) < offset)
         offset = get_i64(m->bytes.p);
     m->begun = true;
-    log_restart_at(m->log, offset, op);
+    log_begin_copy(m->log, offset, m->replica->log, op);
 }
 
 static bool there_is_room(const struct move *m)

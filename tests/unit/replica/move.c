@@ -106,35 +106,47 @@ TEST(move, log_is_copied_while_it_grows_and_exchanged)
     end(&lab, &text);
 }
 
+static enum kerr append_as(struct lab *lab, int64_t producer, int32_t sequence, int32_t count,
+                           struct replica_appended *out)
+{
+    struct text bytes = {0};
+    struct batch_builder b;
+    struct batch batch;
+    enum kerr error;
+
+    batch_builder_init(&b);
+    b.producer_id = producer;
+    b.producer_epoch = 0;
+    b.base_sequence = sequence;
+    for (int32_t i = 0; i < count; i++)
+        batch_builder_add(&b, io_wall_ms(lab->io), BYTES_NULL, bytes_of_str(STR("0")), NULL, 0);
+    CHECK_EQ(batch_builder_finish(&b, &bytes), 0);
+    CHECK(batch_read(bytes_of_str(text_str(&bytes)), &batch, NULL) > 0);
+    error = replica_append(lab_get(lab, 1, 0), &batch, -1, out);
+    batch_builder_deinit(&b);
+    text_deinit(&bytes);
+    return error;
+}
+
 /* A producer's sequences go with it: what it sends again is known as a duplicate, and a gap is refused. */
 TEST(move, producers_are_known_afterwards)
 {
     struct lab lab;
-    struct text bytes = {0};
     struct replica_appended first, again;
-    struct batch_builder b;
-    struct batch batch;
+    struct text text = {0};
 
     begin(&lab, 2, NULL);
     CHECK_EQ(lab_start(&lab), 0);
     struct replica *r = lab_get(&lab, 1, 0);
-    batch_builder_init(&b);
-    b.producer_id = 7;
-    b.producer_epoch = 0;
-    b.base_sequence = 0;
-    batch_builder_add(&b, 1000, BYTES_NULL, bytes_of_str(STR("0")), NULL, 0);
-    CHECK_EQ(batch_builder_finish(&b, &bytes), 0);
-    CHECK(batch_read(bytes_of_str(text_str(&bytes)), &batch, NULL) > 0);
-    CHECK_EQ(replica_append(r, &batch, -1, &first), KERR_NONE);
+    CHECK_EQ(append_as(&lab, 7, 0, 1, &first), KERR_NONE);
     CHECK_EQ(replica_move(r, lab.dirs[1]), KERR_NONE);
     uint32_t n = append_until_moved(&lab, 1, 1);
-    CHECK_EQ(replica_append(r, &batch, -1, &again), KERR_NONE);
+    CHECK_EQ(append_as(&lab, 7, 0, 1, &again), KERR_NONE);
     CHECK(again.duplicate && !first.duplicate);
     CHECK_EQ(again.base_offset, 0);
     check_all(&lab, n);
     CHECK_EQ(lab_stop(&lab), 0);
-    batch_builder_deinit(&b);
-    end(&lab, &bytes);
+    end(&lab, &text);
 }
 
 static void put_batch(struct lab *lab, struct replica *r, const char *key, int64_t timestamp_ms, int32_t count)
@@ -192,6 +204,50 @@ static void move_to(struct lab *lab, uint32_t to)
 
 static void ignore_cleaned(void *ctx, struct log_dir *dir)
 {
+}
+
+/* Also what is known by batches that were deleted: who sends them once more must not have them twice. It outlives a
+ * crash, save for all but the newest batch of each, which is all that Kafka's snapshots hold. */
+TEST(move, producers_of_deleted_batches_are_known_afterwards)
+{
+    struct lab lab;
+    struct replica_appended a;
+    struct text text = {0};
+    int64_t low;
+
+    begin(&lab, 2, NULL);
+    meta_config(&lab, "orders", "segment.ms", "1");
+    CHECK_EQ(lab_start(&lab), 0);
+    struct replica *r = lab_get(&lab, 1, 0);
+    CHECK_EQ(append_as(&lab, 7, 0, 1, &a), KERR_NONE);
+    CHECK_EQ(append_as(&lab, 7, 1, 2, &a), KERR_NONE);
+    CHECK_EQ(append_as(&lab, 8, 0, 1, &a), KERR_NONE);
+    lab_pass(&lab, SEC);
+    put_batch(&lab, r, "key", io_wall_ms(lab.io), 1); /* in a segment of its own */
+    CHECK_EQ(append_as(&lab, 8, 1, 1, &a), KERR_NONE);
+    lab_pass(&lab, SEC);
+    CHECK_EQ(replica_delete_records(r, 4, &low), KERR_NONE);
+    lab_pass(&lab, SEC);
+    CHECK_EQ(log_first_segment(replica_log(r)), 4);
+    move_to(&lab, 1);
+    CHECK_EQ(append_as(&lab, 7, 0, 1, &a), KERR_NONE);
+    CHECK(a.duplicate && a.base_offset == 0);
+    CHECK_EQ(append_as(&lab, 8, 0, 1, &a), KERR_NONE);
+    CHECK(a.duplicate && a.base_offset == 3);
+    CHECK_EQ(append_as(&lab, 8, 1, 1, &a), KERR_NONE);
+    CHECK(a.duplicate && a.base_offset == 5);
+    sim_node_power_cut(lab.node);
+    lab_bury(&lab);
+    CHECK_EQ(lab_start(&lab), 0);
+    r = lab_get(&lab, 1, 0);
+    CHECK(replica_dir(r) == lab.dirs[1]);
+    CHECK_EQ(append_as(&lab, 7, 1, 2, &a), KERR_NONE);
+    CHECK(a.duplicate && a.base_offset == 1);
+    CHECK_EQ(append_as(&lab, 7, 5, 1, &a), KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    CHECK_EQ(append_as(&lab, 7, 3, 1, &a), KERR_NONE);
+    CHECK(!a.duplicate);
+    CHECK_EQ(lab_stop(&lab), 0);
+    end(&lab, &text);
 }
 
 /* Compaction has taken its first records: it starts where it did, for who wants to read on from there. */
