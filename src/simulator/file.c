@@ -225,6 +225,17 @@ static int fault_error(struct request *r)
     }
 }
 
+/* It works on what lies in the directory that fails. */
+static bool is_doomed(const struct sim_node *node, const struct request *r)
+{
+    const char *path = r->file != NULL ? r->file->path : r->path;
+    size_t n = node->fail_in_dir == NULL ? 0 : strlen(node->fail_in_dir);
+
+    if (n == 0 || r->kind == SIM_CLOSE || strncmp(path, node->fail_in_dir, n) != 0)
+        return false;
+    return path[n] == '/' || path[n] == '\0';
+}
+
 /* 0, or the error that this operation is to end with. */
 static int fault_draw(struct request *r)
 {
@@ -233,6 +244,8 @@ static int fault_draw(struct request *r)
     node->counters.calls++;
     if (node->fail_in > 0 && --node->fail_in == 0)
         return node->fail_error;
+    if (is_doomed(node, r))
+        return -EIO;
     if (sim_chance(node->sim, node->sim->options.fail_ppm[r->kind]))
         return fault_error(r);
     return 0;
@@ -326,6 +339,7 @@ static void file_run(struct sim *sim, struct event *e)
         file->base.aligned = (r->flags & IO_DIRECT) != 0;
         file->base.direct = file->base.aligned && !sim->options.no_direct;
         file->inode = inode;
+        file->path = str_dup(str_of(r->path));
         file->flags = r->flags;
         list_add_tail(&life->files, &file->in_life);
         r->answer.file = &file->base;
@@ -336,6 +350,7 @@ static void file_run(struct sim *sim, struct event *e)
         if (file->inode != NULL && file->inode->lock_owner == file)
             file->inode->lock_owner = NULL;
         sim_inode_unref(file->inode);
+        free(file->path);
         free(file);
     }
     sim_request_done(r, r->result);
@@ -389,6 +404,7 @@ void sim_life_close_files(struct life *life, bool forget)
         file->inode = NULL;
         if (forget) {
             list_remove(&file->in_life);
+            free(file->path);
             free(file);
         }
     }

@@ -127,6 +127,7 @@ struct sim_node {
 
     uint64_t fail_in, crash_in; /* operations until then; 0 = off */
     int fail_error;
+    const char *fail_in_dir; /* NULL = none */
     uint32_t crash_how;
     uint32_t slow_factor;
     int64_t slow_until_ns;
@@ -148,6 +149,7 @@ struct file {
     struct io_file base; /* first */
     struct list in_life;
     struct inode *inode; /* NULL in the afterlife */
+    char *path;          /* as it was opened */
     uint32_t flags;
     uint32_t in_flight;
     bool closing;

@@ -243,6 +243,11 @@ void sim_fail_at(struct sim_node *node, uint64_t n, int error)
     node->fail_error = error;
 }
 
+void sim_fail_in(struct sim_node *node, const char *directory)
+{
+    node->fail_in_dir = directory;
+}
+
 void sim_disk_slow(struct sim_node *node, uint32_t factor, int64_t until_ns)
 {
     ASSERT(factor >= 1);

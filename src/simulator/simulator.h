@@ -170,6 +170,10 @@ const struct sim_counters *sim_node_counters(const struct sim_node *node);
  * synced. n 0: off. */
 void sim_fail_at(struct sim_node *node, uint64_t n, int error);
 
+/* Every operation on what lies in `directory` (a path without a slash at its end, as it was opened; it stays the
+ * caller's) fails with -EIO from now on, but close. NULL: the disk is well again. */
+void sim_fail_in(struct sim_node *node, const char *directory);
+
 /* Go down at the n-th (1 = the next) change of the disk: just before it took effect, or just
  * after, before anyone hears of it. n 0: off. */
 enum sim_crash {

@@ -51,6 +51,13 @@ void deleter_begin(struct deleter *d);
 void deleter_free(struct deleter *d);
 struct client *deleter_client(struct deleter *d);
 
+/* mover.c: moves partitions between log directories; when all has healed once more, until each is where it was sent. */
+struct mover *mover_new(struct world *w);
+void mover_begin(struct mover *m);
+void mover_free(struct mover *m);
+struct client *mover_client(struct mover *m);
+bool mover_is_through(const struct mover *m);
+
 /* verifier.c: looks at everything once and holds it against the truth. */
 struct verifier *verifier_new(struct world *w);
 void verifier_begin(struct verifier *v);

@@ -34,6 +34,8 @@ static void fault_ends(struct sim *sim, void *arg)
         cut(s->world, s->fault, true);
     if (s->fault->kind == FAULT_DISK_FULL)
         sim_disk_limit(s->world->node, UINT64_C(64) << 30);
+    if (s->fault->kind == FAULT_DIR)
+        sim_fail_in(s->world->node, NULL);
     free(s);
 }
 
@@ -101,6 +103,8 @@ static void fault_strikes(struct sim *sim, void *arg)
         cut(w, f, false);
     if (f->kind == FAULT_DISK_FULL)
         sim_disk_limit(w->node, disk_used(w) + f->n);
+    if (f->kind == FAULT_DIR)
+        sim_fail_in(w->node, world_dirs[f->n]);
     sim_at(sim, world_now_ns(w) + f->lasts_ns, fault_ends, s);
 }
 
@@ -119,6 +123,7 @@ void faults_heal(struct world *w)
     sim_calm(w->sim);
     sim_net_heal_all(w->sim);
     sim_disk_slow(w->node, 1, world_now_ns(w));
+    sim_fail_in(w->node, NULL);
     sim_disk_limit(w->node, UINT64_C(64) << 30);
     if (sim_node_is_up(w->node)) {
         sim_crash_at_io(w->node, 0, SIM_CRASH_KILL);

@@ -28,6 +28,9 @@ static void draw_settings(struct prng *g, struct plan *p)
                    "group.min.session.timeout.ms=100\n");
     text_printf(t, "log.dirs=/data/a%s%s\n", p->dirs > 1 ? ",/data/b" : "", p->dirs > 2 ? ",/data/c" : "");
     text_printf(t, "millrace.durability=%s\n", p->durable ? "durable" : "relaxed");
+    /* Chunks of two to eight pages, so that they are used again and again. */
+    if (one_in(g, 2))
+        text_printf(t, "millrace.journal.bytes=%u\n", (unsigned)between(g, 1, 4) * 131072 * p->shards);
     text_printf(t, "log.index.interval.bytes=%u\n", (unsigned)between(g, 0, 3) * 300);
     text_printf(t, "log.index.size.max.bytes=%u\n",
                 one_in(g, 3) ? 10485760 : (unsigned)between(g, 3, 40) * 12);
@@ -89,7 +92,9 @@ static enum fault_kind draw_kind(struct prng *g, const struct plan *p)
         enum fault_kind kind = (enum fault_kind)prng_below(g, FAULT_KINDS);
         if (kind == FAULT_POWER_CUT && !p->durable)
             continue;
-        if ((kind == FAULT_DISK_ERROR || kind == FAULT_DISK_FULL) && !p->disk_trouble)
+        if ((kind == FAULT_DISK_ERROR || kind == FAULT_DISK_FULL || kind == FAULT_DIR) && !p->disk_trouble)
+            continue;
+        if (kind == FAULT_DIR && p->dirs == 1)
             continue;
         return kind;
     }
@@ -122,6 +127,9 @@ static void draw_fault(struct prng *g, const struct plan *p, struct fault *f)
         break;
     case FAULT_DISK_FULL:
         f->n = prng_below(g, 60000);
+        break;
+    case FAULT_DIR:
+        f->n = one_in(g, 8) ? 0 : between(g, 1, p->dirs - 1); /* seldom that of the metadata log */
         break;
     case FAULT_CUT:
         f->n = prng_below(g, 64);
@@ -169,7 +177,7 @@ void plan_draw(uint64_t seed, struct plan *out)
 
     prng_init(&g, seed ^ 0x706c616e);
     p.shards = 1 + (uint32_t)prng_below(&g, SIM_SHARDS_MAX);
-    p.dirs = one_in(&g, 3) ? 2 + (uint32_t)prng_below(&g, 2) : 1;
+    p.dirs = one_in(&g, 2) ? 2 + (uint32_t)prng_below(&g, 2) : 1;
     p.durable = !one_in(&g, 3);
     p.disk_trouble = disk_fails(&p.weather) || one_in(&g, 6);
     p.topics = 1 + (uint32_t)prng_below(&g, TOPICS_AT_START_MAX);
@@ -187,6 +195,7 @@ void plan_draw(uint64_t seed, struct plan *out)
     draw_settings(&g, &p);
     draw_faults(&g, &p);
     p.deletes = one_in(&g, 3);
+    p.moves = p.dirs > 1 && !one_in(&g, 3);
     draw_checks(&g, &p);
     draw_compaction(&g, &p);
     p.writers = (uint32_t)prng_below(&g, 3);
@@ -207,6 +216,7 @@ static const char *const kind_names[FAULT_KINDS] = {
     [FAULT_SLOW_DISK] = "slow disk",
     [FAULT_DISK_ERROR] = "disk error",
     [FAULT_DISK_FULL] = "disk full",
+    [FAULT_DIR] = "directory fails",
     [FAULT_CUT] = "network cut",
     [FAULT_RESET] = "connection reset",
 };
@@ -214,9 +224,10 @@ static const char *const kind_names[FAULT_KINDS] = {
 void plan_print(const struct plan *p, FILE *out)
 {
     fprintf(out, "plan: %u shards, %u topics, %u producers, %u writers, %u readers, %u members and %u subscribers of "
-                 "session %d ms%s%s%s\n",
+                 "session %d ms%s%s%s%s\n",
             p->shards, p->topics, p->producers, p->writers, p->readers, p->members, p->subscribers, p->session_ms,
             p->admin_changes ? ", topics change" : "", p->deletes ? ", records are deleted" : "",
+            p->moves ? ", partitions move" : "",
             p->disk_trouble ? ", disk trouble" : "");
     fprintf(out, "%.*s", STR_ARG(text_str(&p->settings)));
     for (uint32_t i = 0; i < p->fault_count; i++) {

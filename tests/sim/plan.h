@@ -14,6 +14,7 @@ enum fault_kind {
     FAULT_SLOW_DISK,
     FAULT_DISK_ERROR,  /* the n-th disk operation from now fails */
     FAULT_DISK_FULL,
+    FAULT_DIR,         /* all that is done in one log directory fails */
     FAULT_CUT,         /* between the broker and one client, one way or both */
     FAULT_RESET,
     FAULT_KINDS
@@ -23,7 +24,7 @@ struct fault {
     enum fault_kind kind;
     int64_t at_ns;
     int64_t lasts_ns;
-    uint64_t n;      /* of disk operations, of bytes, or which client */
+    uint64_t n;      /* of disk operations, of bytes, which directory, or which client */
     uint32_t factor; /* of a slow disk; of a crash how (enum sim_crash); of a cut 1 to, 2 from, 3 both */
 };
 
@@ -43,6 +44,7 @@ struct plan {
     uint32_t subscribers;    /* members by our own consumer */
     bool admin_changes;      /* topics come and go, grow, and change settings */
     bool deletes;            /* records are deleted */
+    bool moves;              /* partitions move between the directories */
     int64_t retention_bytes; /* of a partition; -1 = all stay */
     int32_t session_ms;      /* of the group's members */
 

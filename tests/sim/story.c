@@ -36,6 +36,7 @@ static void clients_begin(struct world *w)
 {
     w->admin = admin_new(w);
     w->deleter = w->plan.deletes ? deleter_new(w) : NULL;
+    w->mover = w->plan.moves ? mover_new(w) : NULL;
     for (uint32_t i = 0; i < w->plan.producers; i++)
         w->producers[i] = producer_create(w, i);
     for (uint32_t i = 0; i < w->plan.writers; i++)
@@ -49,6 +50,8 @@ static void clients_begin(struct world *w)
     admin_begin(w->admin);
     if (w->deleter != NULL)
         deleter_begin(w->deleter);
+    if (w->mover != NULL)
+        mover_begin(w->mover);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         producer_begin(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.writers; i++)
@@ -68,6 +71,8 @@ static uint32_t all_clients(const struct world *w, struct client *out[CLIENTS_MA
     out[n++] = admin_client(w->admin);
     if (w->deleter != NULL)
         out[n++] = deleter_client(w->deleter);
+    if (w->mover != NULL)
+        out[n++] = mover_client(w->mover);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         out[n++] = producer_client(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.writers; i++)
@@ -109,6 +114,12 @@ static bool all_topics_are_made(const struct world *w)
     for (uint32_t i = 0; i < w->truth->topic_count; i++)
         n += w->truth->topics[i]->lasting && w->truth->topics[i]->state == TOPIC_LIVES;
     return n == w->plan.topics;
+}
+
+/* A partition that moves takes no records for a moment. */
+static bool all_have_moved(const struct world *w)
+{
+    return w->mover == NULL || mover_is_through(w->mover);
 }
 
 static bool all_is_said(const struct world *w)
@@ -168,7 +179,7 @@ static void settle(struct world *w)
     }
     if (!w->was_reset)
         reset_connections(w);
-    if (!has_lasted(w, 1500) || !all_topics_are_made(w))
+    if (!has_lasted(w, 1500) || !all_topics_are_made(w) || !all_have_moved(w))
         return;
     w->steady_ns = world_now_ns(w);
     for (uint32_t i = 0; i < w->plan.producers; i++)
@@ -281,6 +292,7 @@ void story_end(struct world *w)
     verifier_free(w->verifier);
     admin_free(w->admin);
     deleter_free(w->deleter);
+    mover_free(w->mover);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         producer_free(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.writers; i++)

@@ -30,6 +30,8 @@ struct node_life {
     int64_t headless_ns;    /* since when it has said so of the metadata log's; 0 = not */
 };
 
+const char *const world_dirs[] = {"/data/a", "/data/b", "/data/c"};
+
 /* ---- words ---------------------------------------------------------------------------------------- */
 
 void note(struct world *w, const char *format, ...)
@@ -323,21 +325,20 @@ static bool has_marker(const struct world *w, const char *dir)
     return rc == 0;
 }
 
-static const char *const dirs[] = {"/data/a", "/data/b", "/data/c"};
-
 void world_check_clean(struct world *w)
 {
     for (uint32_t i = 0; i < w->plan.dirs; i++) {
-        if (!has_marker(w, dirs[i]))
-            broken(w, "after a clean stop there is no clean marker in %s", dirs[i]);
+        if (!has_marker(w, world_dirs[i]))
+            broken(w, "after a clean stop there is no clean marker in %s", world_dirs[i]);
     }
 }
 
 void world_check_marker(struct world *w)
 {
-    for (uint32_t i = 0; world_is_ready(w) && i < w->plan.dirs; i++) {
-        if (has_marker(w, dirs[i]))
-            broken(w, "the clean marker is in %s while the node runs", dirs[i]);
+    /* A directory that could not be opened at the start keeps it. */
+    for (uint32_t i = 0; world_is_ready(w) && w->life->dirs_offline == 0 && i < w->plan.dirs; i++) {
+        if (has_marker(w, world_dirs[i]))
+            broken(w, "the clean marker is in %s while the node runs", world_dirs[i]);
     }
 }
 

@@ -21,12 +21,13 @@ struct member;
 struct subscriber;
 struct admin;
 struct deleter;
+struct mover;
 struct verifier;
 
 #define PRODUCERS_MAX 6 /* with writers: who has numbered records */
 #define READERS_MAX 3
 #define MEMBERS_MAX 4
-#define CLIENTS_MAX (PRODUCERS_MAX + READERS_MAX + 2 * MEMBERS_MAX + 5)
+#define CLIENTS_MAX (PRODUCERS_MAX + READERS_MAX + 2 * MEMBERS_MAX + 6)
 
 enum phase {
     PHASE_CHAOS,
@@ -67,6 +68,7 @@ struct world {
     struct subscriber *subscribers[MEMBERS_MAX];
     struct admin *admin;
     struct deleter *deleter;      /* NULL where nobody deletes */
+    struct mover *mover;          /* NULL where nothing moves */
     struct verifier *verifier;
 
     enum phase phase;
@@ -80,6 +82,8 @@ struct world {
 };
 
 /* ---- the world itself ----------------------------------------------------------------------- */
+
+extern const char *const world_dirs[]; /* log directories; plan.dirs of them are in use */
 
 /* Play one seed from start to end. Returns the hash of all that happened; a property that does not
  * hold prints one line and ends the process. */

@@ -175,6 +175,30 @@ TEST(fail_at, fails_each_call_once)
     CHECK_EQ(failed, 5);
 }
 
+/* What lies in it, also what was open before; not what only has a name that begins alike. */
+TEST(fail_in, fails_all_that_is_done_in_one_directory)
+{
+    struct lab l = lab_open(1, NULL);
+    struct io_file *file, *inside, *beside;
+
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(sim_disk_mkdir(l.node, i == 0 ? "/d" : "/dd"), 0);
+    inside = lab_file(&l, "/d/f", IO_WRITE | IO_CREATE);
+    beside = lab_file(&l, "/dd/f", IO_WRITE | IO_CREATE);
+    sim_fail_in(l.node, "/d");
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(DO(l.sim, io_sync(inside, op)), -EIO);
+    CHECK_EQ(DO(l.sim, io_open(l.io, "/d/g", IO_WRITE | IO_CREATE, &file, op)), -EIO);
+    CHECK_EQ(DO(l.sim, io_sync_dir(l.io, "/d", op)), -EIO);
+    CHECK_EQ(DO(l.sim, io_sync(beside, op)), 0);
+    CHECK_EQ(DO(l.sim, io_sync_dir(l.io, "/dd", op)), 0);
+    sim_fail_in(l.node, NULL);
+    CHECK_EQ(DO(l.sim, io_sync(inside, op)), 0);
+    CHECK_EQ(DO(l.sim, io_close(inside, op)), 0);
+    CHECK_EQ(DO(l.sim, io_close(beside, op)), 0);
+    sim_free(l.sim);
+}
+
 TEST(disk, can_be_full)
 {
     struct lab l = lab_open(1, NULL);
