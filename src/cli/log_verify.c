@@ -18,7 +18,7 @@ static const char help[] =
     "\n"
     "Looked at: segments (lengths, magic, checksums, ascending offsets), indexes against them, transaction\n"
     "indexes, producer snapshots, leader epochs, checkpoints, topic ids, meta.properties, the metadata log and its\n"
-    "snapshots. A line each:\n"
+    "snapshots, the journal and where each log ends with it. A line each:\n"
     "\n"
     "  trouble FILE: what, where (byte, offsets), and what it means\n"
     "  note FILE:    odd but harmless: what a killed server leaves, space that was reserved\n"

@@ -6,7 +6,7 @@
  *       against the file before it is used.
  *   N2  Memory is bounded whatever the size of a file: a window, one batch of at most
  *       INSPECT_BATCH_BYTES_MAX and its records of at most INSPECT_PLAIN_BYTES_MAX, the side files of one
- *       segment of at most INSPECT_SIDE_BYTES_MAX each.
+ *       segment of at most INSPECT_SIDE_BYTES_MAX each, the journal of one shard.
  *   N3  What is damaged is said, and does not end the rest.
  *
  * Stands on: io, log, record, protocol, quorum. Runs on one shard; no server may own the files.
@@ -69,7 +69,7 @@ struct verify_options {
 };
 
 /* Check a log directory whose server is down, and write nothing: names, segments (lengths, magic, checksums, ascending
- * offsets), indexes against them, transaction indexes, producer snapshots, leader epochs, checkpoints, topic ids,
+ * offsets), indexes against them, journals, transaction indexes, producer snapshots, leader epochs, checkpoints, topic ids,
  * metadata snapshots. To `out`: a line for each trouble ("trouble FILE: ...") and each harmless oddity ("note FILE: ..."),
  * with positions, offsets and what will happen; then a summary. Completes with the exit status: 0 no trouble, 1 trouble,
  * 2 not checked (a server has the directory, it cannot be read); then `err` says why. */

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "log/journal_format.h"
 #include "quorum/quorum.h"
 
 #define LINES_MAX 20
@@ -122,16 +121,6 @@ static void note_root(struct verify *v)
     }
 }
 
-/* Its own checksums are looked at when it is brought into the segments. */
-static void check_journal(struct verify *v)
-{
-    if (!v->journalled)
-        return;
-    verify_file(v, JOURNAL_FOLDER_NAME);
-    verify_note(v, "the newest records may be here only, and are not looked at: `millrace storage drain %s`, or the next "
-                "start, brings them into the segments", v->o->dir);
-}
-
 static bool is_there(const struct verify *v, const char *name)
 {
     for (uint32_t i = 0; i < v->root.count; i++) {
@@ -244,6 +233,7 @@ static void verify_end(struct verify *v, int64_t status)
     for (uint32_t i = 0; i < 3; i++)
         checkpoint_free(checkpoint_of(v, i));
     io_entries_free(&v->root);
+    journal_deinit(v);
     decoded_deinit(&v->decoded);
     text_deinit(&v->small);
     flow_done(&v->flow, status);
@@ -278,7 +268,8 @@ static void verify_run(struct flow *f)
         verify_end(v, 2);
         return;
     }
-    check_journal(v);
+    if (v->journalled)
+        FLOW_WAIT(f, "the journals", flow_start(&v->part, verify_journal_run, &f->op));
     FLOW_WAIT(f, "small files", flow_start(&v->part, small_run, &f->op));
     for (v->i = 0; v->i < v->root.count && output_goes_on(v->output); v->i++) {
         if (!log_begin(v))
@@ -286,8 +277,10 @@ static void verify_run(struct flow *f)
         FLOW_WAIT(f, "a partition", flow_start(&v->part, verify_log_run, &f->op));
         log_end_of(v);
     }
-    if (str_is_null(v->o->topic))
+    if (str_is_null(v->o->topic)) {
+        journal_check_dropped(v);
         check_names(v);
+    }
     summary(v);
     if (v->lock != NULL)
         FLOW_WAIT(f, "unlock", io_close(v->lock, &f->op));

@@ -5,6 +5,7 @@
 #include "inspect/rows.h"
 #include "inspect/stored.h"
 #include "log/epochs.h"
+#include "log/journal_format.h"
 #include "log/log.h"
 #include "log/producers.h"
 
@@ -15,6 +16,22 @@ struct side_check {
     struct text content;
     bool missing;
     uint64_t at, entries;
+};
+
+/* Bytes that a journal holds of a segment. */
+struct journal_span {
+    int64_t base;
+    uint64_t position, bytes;
+};
+
+/* What the journals hold of one partition and its segments may lack. */
+struct journal_rest {
+    struct uuid topic_id;
+    int32_t partition;
+    struct journal_span *spans; /* in the order in which they are brought into the segments */
+    uint32_t count, at;         /* those before it were held against their segments */
+    int64_t end;                /* of the log, then; -1 unknown */
+    bool seen;                  /* its directory is there */
 };
 
 /* One partition's directory, or the metadata log's. */
@@ -44,7 +61,14 @@ struct verify {
     struct io_entries root, entries;
     uint32_t i, j;
     bool clean;
-    bool journalled; /* a folder of journals holds records that the segments lack */
+    bool journalled; /* there is a folder of journals */
+    struct io_entries folder;
+    struct journal_line *lines;
+    uint32_t line_count;
+    struct text chunks[JOURNAL_CHUNKS_MAX];
+    struct journal_rest *rests;
+    uint32_t rest_count;
+    struct journal_rest *rest; /* of the partition that is looked at; NULL */
     struct checkpoint recovery_point, log_start, high_watermark;
     struct verify_log log;
     struct text small;
@@ -72,6 +96,15 @@ void verify_note(struct verify *v, const char *format, ...) PRINTF(2, 3);
 void verify_unless_killed(struct verify *v, const char *format, ...) PRINTF(2, 3);
 /* The file that is looked at from here on, in `log`'s directory (NULL: in the log directory). v->path is set too. */
 void verify_file(struct verify *v, const char *name);
+
+/* ---- verify_journal.c: what journals hold, and what comes of it ----------------------------- */
+void verify_journal_run(struct flow *f); /* a part of verify: commits, and what they say of each partition */
+void journal_find(struct verify *v);     /* v->rest, of the partition whose topic id is known now */
+/* The partition's next segment, which has `size_bytes` without the journal. */
+void journal_segment(struct verify *v, int64_t base, uint64_t size_bytes);
+int64_t journal_end(struct verify *v);   /* all segments were told: where the log ends when the journal is in them */
+void journal_check_dropped(struct verify *v);
+void journal_deinit(struct verify *v);
 
 /* ---- verify_log.c: a partition's directory, as a part of verify ---------------------------- */
 void verify_log_run(struct flow *f);

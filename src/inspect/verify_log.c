@@ -133,20 +133,21 @@ static const struct {
 
 /* ---- the end ------------------------------------------------------------------------------- */
 
-static void check_epochs_end(struct verify *v)
+/* `end` is the log's, with what the journal brings. */
+static void check_epochs_end(struct verify *v, int64_t end)
 {
     const struct verify_log *log = &v->log;
 
     verify_file(v, "leader-epoch-checkpoint");
     if (!log->has_epochs && log->end > log->first_base)
         verify_unless_killed(v, "is missing; it is made again from the batches at the next start");
-    if (log->epochs.count > 0 && log->epochs.entries[log->epochs.count - 1].start > log->end)
+    if (log->epochs.count > 0 && log->epochs.entries[log->epochs.count - 1].start > end)
         verify_unless_killed(v, "epoch %d starts at offset %" PRId64 ", behind the log's end %" PRId64
                              "; the next start drops it", epochs_latest(&log->epochs),
-                             log->epochs.entries[log->epochs.count - 1].start, log->end);
+                             log->epochs.entries[log->epochs.count - 1].start, end);
 }
 
-static void check_offsets(struct verify *v)
+static void check_offsets(struct verify *v, int64_t end)
 {
     const struct verify_log *log = &v->log;
     int64_t recovery = checkpoint_find(&v->recovery_point, log->topic, log->partition, -1);
@@ -154,27 +155,29 @@ static void check_offsets(struct verify *v)
     int64_t start = checkpoint_find(&v->log_start, log->topic, log->partition, -1);
 
     verify_file(v, "");
-    if (recovery > log->end)
+    if (recovery > end)
         verify_trouble(v, "the log ends at %" PRId64 ", but had been synced up to %" PRId64
-                       " (recovery-point-offset-checkpoint): records are lost", log->end, recovery);
-    if (mark > log->end && !v->journalled)
+                       " (recovery-point-offset-checkpoint): records are lost", end, recovery);
+    if (mark > end)
         verify_trouble(v, "the log ends at %" PRId64 ", but its high watermark was %" PRId64
-                       " (replication-offset-checkpoint): records are lost", log->end, mark);
-    if (start > log->end && !v->journalled)
+                       " (replication-offset-checkpoint): records are lost", end, mark);
+    if (start > end)
         verify_trouble(v, "the log ends at %" PRId64 ", below its start %" PRId64
-                       " (log-start-offset-checkpoint): the next start drops all of it", log->end, start);
+                       " (log-start-offset-checkpoint): the next start drops all of it", end, start);
 }
 
 static void check_end(struct verify *v)
 {
-    if (v->log.segments == 0) {
+    int64_t end = journal_end(v);
+
+    if (v->log.segments == 0 && end == v->log.end) {
         verify_file(v, "");
         verify_note(v, "has no segment; the next start makes one");
         return;
     }
-    check_epochs_end(v);
+    check_epochs_end(v, end);
     if (!v->log.is_metadata)
-        check_offsets(v);
+        check_offsets(v, end);
 }
 
 /* ---- the directory ------------------------------------------------------------------------- */
@@ -252,6 +255,7 @@ void verify_log_run(struct flow *f)
     FLOW_TRY(f, "list", io_list(v->io, v->path, &v->entries, &f->op));
     note_first(v);
     FLOW_WAIT(f, "small files", flow_start(&v->segment, small_files_run, &f->op));
+    journal_find(v);
     FLOW_WAIT(f, "producers", flow_start(&v->segment, snapshots_run, &f->op));
     for (v->j = 0; v->j < v->entries.count && output_goes_on(v->output); v->j++) {
         check_name(v);

@@ -197,6 +197,7 @@ static void segment_begin(struct verify *v)
     v->segments++;
     v->log.segments++;
     v->bytes += v->reader.size_bytes;
+    journal_segment(v, v->log.base, v->reader.size_bytes);
     v->zero = 0;
     if (v->log.end < v->log.base)
         v->log.end = v->log.base;

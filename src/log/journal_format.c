@@ -84,6 +84,16 @@ int journal_commit_read(struct bytes chunk, uint64_t position, struct uuid id, s
     return 1;
 }
 
+uint64_t journal_commit_begun(struct bytes chunk, uint64_t position, struct uuid id)
+{
+    const uint8_t *p = chunk.p + position;
+
+    if ((uint64_t)chunk.n - position < JOURNAL_HEADER_BYTES || get_u64(p + AT_MAGIC) != MAGIC ||
+        memcmp(p + AT_ID, id.b, 16) != 0)
+        return 0;
+    return get_u64(p + AT_SEQUENCE);
+}
+
 int journal_entry_read(struct rd *r, struct journal_entry *out)
 {
     struct journal_entry e = {0};

@@ -78,6 +78,9 @@ uint32_t journal_commit_seal(uint8_t *p, uint32_t length, struct uuid id, uint64
  * ERR_VERSION: it is of a later version of this program. */
 MUST int journal_commit_read(struct bytes chunk, uint64_t position, struct uuid id, struct journal_commit *out);
 
+/* The sequence in what looks like the head of a commit of `id` at `position`, be it whole or torn; 0: nothing does. */
+uint64_t journal_commit_begun(struct bytes chunk, uint64_t position, struct uuid id);
+
 /* The next entry of a commit; its bytes lie in the commit. ERR_CORRUPT. */
 MUST int journal_entry_read(struct rd *r, struct journal_entry *out);
 

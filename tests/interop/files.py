@@ -274,7 +274,7 @@ def dump_equals_kafkas(ctx):
 
 @scenario
 def verify_finds_damage(ctx):
-    """`millrace log verify`: what we and Kafka leave is clean, also after kill -9; a bit that is flipped afterwards is found, and
+    """`millrace log verify`: what we and Kafka leave is clean, also after kill -9, with the ends that journals give; a bit that is flipped afterwards is found, and
     the server that starts on it serves everything else."""
     if MillraceServer.binary is None:
         raise Skip("it needs the executable")
@@ -288,10 +288,16 @@ def verify_finds_damage(ctx):
     status, _, err = verify(server.log_dirs[0])
     check("verify of a directory in use", status == 2 and "in use" in err, err)
     server.kill()
+    ends = {}
     for d in server.log_dirs:
         status, lines, err = verify(d, "--deep")
         equal(f"verify of {d.name} after kill -9", (status, [x for x in lines if x.startswith("trouble")], err), (0, [], ""))
+        ends |= dict(re.findall(r"^note (\S+): ends at offset \d+ in its segments, and at (\d+) with what the journal holds$",
+                                "\n".join(lines), re.M))
+    check("the journals held something", ends)
     server.start()
+    told = ctx.java.admin(server, "listOffsets", partitions=[[*p.rsplit("-", 1), "latest"] for p in ends])
+    equal("ends as verify told them", {p: int(end) for p, end in ends.items()}, {p: told[p][0] for p in ends})
     before = everything(ctx, server)
     server.stop()
     kafka = ctx.server(prepare=copy_of(server), server_class=KafkaServer)
