@@ -60,6 +60,25 @@ static bool segment_begin(struct collecting *c)
     return c->in_file > 0 || c->pending.n > 0;
 }
 
+/* The file is there, as long as it was, and says what can be of this segment. */
+static bool file_is_sane(const struct collecting *c, int64_t result)
+{
+    const struct log *log = c->log;
+    int64_t end = c->i + 1 < log->segment_count ? log->segments[c->i + 1]->base : log->end;
+
+    if (c->in_file == 0)
+        return true;
+    if (result < 0 || c->entries.n < c->in_file)
+        return false;
+    return txn_entries_are_sane(c->segment, end, (struct bytes){(const uint8_t *)c->entries.p, (int32_t)c->in_file});
+}
+
+static void say_doubt(const struct collecting *c)
+{
+    say(c->log->telemetry, LOG_WARN, "log",
+        "%s is missing, was cut, or does not fit its segment: it is made again from the batches", c->path);
+}
+
 /* Rule: interop 2.7. An entry whose last stable offset reaches `to` is the last that can matter. */
 static void take_entries(struct collecting *c)
 {
@@ -105,11 +124,19 @@ static void collect_run(struct flow *f)
         if (!segment_begin(c))
             continue;
         if (c->in_file > 0)
-            FLOW_TRY(f, "read a transaction index",
-                     file_read_all(log->io, c->path, SMALL_FILE_BYTES_MAX, &c->entries, &f->op));
+            FLOW_WAIT(f, "read a transaction index",
+                      file_read_all(log->io, c->path, SMALL_FILE_BYTES_MAX, &c->entries, &f->op));
         if (c->generation != log->generation || c->layout != log->layout) {
             collecting_end(c, -ERANGE);
             return;
+        }
+        if (c->in_file > 0 && f->result < 0 && f->result != -ENOENT && f->result != ERR_LIMIT)
+            goto failed;
+        if (!file_is_sane(c, f->result)) {
+            say_doubt(c);
+            FLOW_TRY(f, "make a transaction index again", txn_index_remake(log, c->segment, &f->op));
+            c->i--; /* once more */
+            continue;
         }
         take_entries(c);
     }

@@ -63,12 +63,19 @@ static void take_made(struct segment *s, struct segment *made, enum side side)
     x->written_bytes = 0;
 }
 
-static void put_in_place(struct reindex *x)
+void reindex_persist(struct segment *s, struct op *op)
 {
-    struct segment *s = x->segment;
     struct persist *p = calloc(1, sizeof(*p));
 
     ASSERT(p != NULL);
+    p->segment = s;
+    log_job_add(s->log, &p->job, persist_run, op);
+}
+
+static void put_in_place(struct reindex *x)
+{
+    struct segment *s = x->segment;
+
     if (s->rolled)
         index_apply_last(&x->made);
     take_made(s, &x->made, SIDE_INDEX);
@@ -80,9 +87,8 @@ static void put_in_place(struct reindex *x)
     s->timestamps_known = true;
     s->index_doubted = s->index_remade = false;
     say(x->log->telemetry, LOG_INFO, "log", "the indexes of %s are made again", s->path);
-    p->segment = s;
     op_init(&x->saved, saved);
-    log_job_add(x->log, &p->job, persist_run, &x->saved);
+    reindex_persist(s, &x->saved);
 }
 
 static bool must_stop(const struct reindex *x)

@@ -203,6 +203,8 @@ struct log {
     struct flow side;
     bool siding;
     struct list side_waiters; /* wait until `side` rests */
+    bool txn_remaking;        /* a transaction index is made again */
+    struct list txn_waiters;  /* wait for that */
     struct segment *side_segment;
     struct segment_save *side_save;
     char side_name[40];
@@ -300,10 +302,21 @@ void segment_load_timestamps(struct segment *s, struct op *op);
 
 /* Make doubted indexes again from the segment, aside. Begins at once, once; nothing to do: nothing. */
 void reindex_if_doubted(struct segment *s);
+/* What waits beside the segment's indexes is written, as a job. */
+void reindex_persist(struct segment *s, struct op *op);
 
 /* ---- txn_index.c --------------------------------------------------------------------------- */
 
 void txn_index_apply(struct segment *s, const struct txn_completed *t);
+
+/* ---- txn_remake.c -------------------------------------------------------------------------- */
+
+/* Entries of a segment's file say what can be: none ends outside of [base, end), and they ascend. */
+bool txn_entries_are_sane(const struct segment *s, int64_t end, struct bytes entries);
+/* Make the transaction index of a segment again from the batches. One of a log at a time: completes when one has been
+ * made, not always this one. -ERANGE when segments went or were cut meanwhile, ERR_CORRUPT, ERR_VERSION, ERR_SHORT when
+ * batches cannot be read. Whoever calls it is in the log's gate. */
+void txn_index_remake(struct log *log, struct segment *s, struct op *op);
 
 /* ---- roll.c -------------------------------------------------------------------------------- */
 

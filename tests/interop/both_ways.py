@@ -154,6 +154,9 @@ def take_turns(ctx, kafka_class):
         story.check_values("as Kafka sees it")
         before = story.seen()
         getattr(story.server, ending)()
+        garbled = sorted(partition_dir(story.server, "tx-0").glob("*.txnindex"))[0]
+        good = garbled.read_bytes()
+        garbled.write_bytes(b"\7" * len(good))
         story.hand_to(ctx.server_class, f"as we see it after Kafka's {ending}", before)
         story.check_values(f"after Kafka's {ending}")
         story.produce(f"ours after {ending}")
@@ -165,6 +168,7 @@ def take_turns(ctx, kafka_class):
         story.produce(f"ours after {ending} and kill -9")
         before = story.seen()
         story.server.stop()
+        equal(f"the transaction index that was garbled after Kafka's {ending}", garbled.read_bytes(), good)
         one_producer(story.server, f"after Kafka's {ending} and ours")
         story.hand_back(f"when we had it after Kafka's {ending}", before)
         story.produce(f"Kafka's after ours after {ending}")
