@@ -120,7 +120,7 @@ struct consumer *consumer_new(struct io *io, struct telemetry *t, const struct c
 
 /* Commit what is done (with enable.auto.commit), leave the group (a member with a group.instance.id does not), close
  * connections; by `timeout_ms` in any case. Chunks that are still held stay valid, and are to be released before
- * or after. Other calls end with ERR_CLOSED. Completes with 0, or with the trouble of the last commit; by then the
+ * or after. Other calls end with ERR_CLOSED. No hook is called any more. Completes with 0, or with the trouble of the last commit; by then the
  * consumer is freed. */
 void consumer_close(struct consumer *c, int64_t timeout_ms, struct op *op);
 
