@@ -98,7 +98,7 @@ static bool is_missing(struct configs *x)
 static void choose_named(struct configs *x)
 {
     const struct entity *e = &x->named[0];
-    bool known = e->name.n == 0 || e->type->resource == RESOURCE_GROUP || x->entities == NULL;
+    bool known = e->name.n == 0 || x->entities == NULL;
 
     if (str_is_null(e->name)) {
         order(x);
@@ -264,8 +264,10 @@ void configs_describe_run(struct flow *f)
             goto no_list;
         if (f->result == 0)
             take_resources(x);
-        if (x->ask_type == RESOURCE_GROUP && str_is_null(x->named[0].name)) {
+        if (x->ask_type == RESOURCE_GROUP && (f->result == 0 || str_is_null(x->named[0].name))) {
             FLOW_WAIT(f, "groups", admin_list_groups(x->tool.admin, &x->names, &x->ask_groups, &f->op));
+            if (f->result < 0)
+                goto no_names;
             take_groups(x);
         }
     } else {

@@ -55,7 +55,8 @@ class Pair:
 
     def run(self, tool, *args, ordered=True, words=True, bootstrap=True):
         """Compare stdout (unless not `words`) and exit statuses; returns our stdout."""
-        args = [*map(str, args)] + (["--bootstrap-server", self.server.bootstrap] if bootstrap else [])
+        where = ["--bootstrap-server", self.server.bootstrap] if bootstrap else []
+        args = [*where, *map(str, args)] if tool in ("features", "metadata-quorum") else [*map(str, args), *where]
         theirs = subprocess.run(JAVA + [CLASSES[tool], *args], capture_output=True, text=True, timeout=TOOL_TIMEOUT_S)
         status, out, err = ours(f"kafka-{tool}.sh", *args)
         what = f"{tool} {' '.join(args)}"
