@@ -113,10 +113,6 @@ def configs(ctx):
                   "--alter --broker-defaults --delete-config log.cleaner.threads",
                   "--alter --group g --add-config consumer.session.timeout.ms=50000", "--describe --group g", "--describe --group nosuch"]:
         run(*words.split())
-    for words in ["--alter --topic nosuch --add-config retention.ms=1", "--alter --topic t --add-config retention.ms=many",
-                  "--alter --topic t", "--alter --topic t --add-config x", "--describe", "--describe --alter --topic t",
-                  "--describe --entity-type nosuch", "--alter --broker x --add-config log.cleaner.threads=2"]:
-        run(*words.split(), words=False)
     settings = ctx.directory / "more.properties"
     settings.write_text("# of a file\nretention.ms = 77\n")
     equal("file", ours("kafka-configs.sh", *boot, "--alter", "--topic", "t", "--add-config-file", settings)[0], 0)
@@ -124,6 +120,17 @@ def configs(ctx):
     controller = f"127.0.0.1:{pair.server.controller_port}"
     pair.run("configs", "--bootstrap-controller", controller, "--alter", "--topic", "t", "--add-config", "retention.ms=5", bootstrap=False)
     check("by the controller", "  retention.ms=5 sensitive" in run("--describe", "--topic", "t"))
+
+
+@scenario
+def config_mistakes(ctx):
+    """kafka-configs.sh refuses what Kafka's refuses."""
+    pair = Pair(ctx.server())
+    ctx.java.create(pair.server, "t")
+    for words in ["--alter --topic nosuch --add-config retention.ms=1", "--alter --topic t --add-config retention.ms=many",
+                  "--alter --topic t", "--alter --topic t --add-config x", "--describe", "--describe --alter --topic t",
+                  "--describe --entity-type nosuch", "--alter --broker x --add-config log.cleaner.threads=2"]:
+        pair.run("configs", *words.split(), words=False)
 
 
 def crew(ctx, server, protocol="classic"):
