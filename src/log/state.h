@@ -346,13 +346,19 @@ void compact_swap_tell(struct log *log, int64_t result);
 void worker_wake(struct log *log);
 bool worker_has_work(struct log *log);
 void stable_advance(struct log *log);
-void log_sync_soon(struct log *log); /* log_sync for nobody in particular */
 void epochs_save(struct log *log, struct op *op); /* replace the file */
-void log_sync(struct log *log, struct op *op); /* everything that is drained now becomes durable */
 /* Queue a job; it is embedded first in its owner's struct, from malloc, and freed when it has
  * ended. `run` ends with flow_done(f, result); `op` is completed with it. */
 void log_job_add(struct log *log, struct job *job, void (*run)(struct flow *f), struct op *op);
+
+/* ---- sync.c --------------------------------------------------------------------------------- */
+
+void log_sync(struct log *log, struct op *op); /* everything that is drained now becomes durable */
+void log_sync_soon(struct log *log);           /* log_sync for nobody in particular */
+void log_sync_later(struct log *log);          /* the same in time, when something drained waits for it */
 void log_recovery_point_advance(struct log *log);
+/* Complete those ops whose word[0] is at or below `reached`. */
+void log_complete_upto(struct list *waiters, int64_t reached);
 
 /* ---- journal_log.c ------------------------------------------------------------------------- */
 
