@@ -5,6 +5,7 @@
  *                                                 write later, sync still later       durable and small: `stable`
  *                                                                                     moves by the journal
  *
+ * How a drain is written: write.c. A segment that ends is cut to its size before the next one is drained: place.c.
  * One drain is in flight; what is appended meanwhile goes with the next one.
  */
 #include <stdlib.h>
@@ -57,8 +58,8 @@ static void drain_gather(struct log *log)
     uint64_t limit = log->drain_all ? UINT64_MAX : log_journaled_bytes(log, s);
     const struct log_mark *done = &log->user.done;
 
-    log->piece_count = tail_gather(&log->tail, s, limit, DRAIN_BYTES_MAX, IO_PIECES_MAX, log->pieces,
-                                   &log->drain_to_bytes, &log->drain_mark);
+    log->piece_count = tail_gather(&log->tail, s, limit, DRAIN_BYTES_MAX, IO_PIECES_MAX - 1, log->pieces,
+                                   &log->drain_to_bytes, &log->drain_mark); /* one is for tail_align */
     ASSERT(log->piece_count > 0);
     if (!log->drain_all && s->base == done->base && log->drain_to_bytes == done->position)
         log->drain_mark = (struct tail_mark){done->offset, done->position};
@@ -72,6 +73,8 @@ static void drain_written(struct log *log)
     s->whole_bytes = log->drain_mark.position;
     log->drained = log->drain_mark.offset;
     tail_drained(&log->tail, s, s->drained_bytes);
+    if (log->drain_durable)
+        log_segment_synced(log, s);
     log_journal_written(log);
     log_memory_shrink(log->memory);
 }
@@ -137,7 +140,7 @@ bool worker_has_work(struct log *log)
         return true;
     if (log_is_failed(log))
         return false;
-    return epochs_are_dirty(&log->epochs) || has_undrained(log) || flush_is_due(log);
+    return epochs_are_dirty(&log->epochs) || has_undrained(log) || flush_is_due(log) || log_cut_is_due(log);
 }
 
 static void worker_fail_waiters(struct log *log, int64_t error)
@@ -196,6 +199,7 @@ static bool worker_job_ended(struct log *log, int64_t result)
 static void worker_rests(struct log *log)
 {
     log->working = false;
+    drain_write_end(log);
     flow_done(&log->worker, 0);
     if (log_is_failed(log))
         worker_fail_waiters(log, ERR_OFFLINE);
@@ -220,6 +224,16 @@ static void sync_wait(struct log *log, struct op *op)
         io_yield(log->io, op);
 }
 
+/* L7: before what is behind it. */
+static bool must_cut(struct log *log)
+{
+#ifdef MUTANT_LOG_NEXT_BEFORE_CUT
+    if (has_undrained(log))
+        return false;
+#endif
+    return log_cut_is_due(log);
+}
+
 static bool first_job_is_alone(const struct log *log)
 {
     return container_of(log->jobs.next, struct job, node)->no_appends;
@@ -232,6 +246,15 @@ static void worker_run(struct flow *f)
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(log->io, &f->op));
     while (worker_has_work(log)) {
+        if (must_cut(log)) {
+            FLOW_TRY(f, "cut a segment", log_cut(log, &f->op));
+            if (sync_is_due(log))
+                FLOW_TRY(f, "sync a segment", log_sync(log, &f->op));
+            log_settle_sync(log);
+            stable_advance(log);
+            side_wake(log);
+            continue;
+        }
         choose_drain(log);
         if (log->drain_segment != NULL) {
             if (log->drain_segment->file_state == FILE_OPEN)
@@ -244,11 +267,9 @@ static void worker_run(struct flow *f)
             FLOW_TRY(f, "save leader epochs", epochs_save(log, &f->op));
         if (log->drain_segment != NULL) {
             drain_gather(log);
-            FLOW_TRY(f, "write a segment",
-                     io_write(log->drain_segment->file, log->drain_segment->drained_bytes,
-                              log->pieces, log->piece_count, &f->op));
+            FLOW_TRY(f, "write a segment", drain_write(log, &f->op));
             drain_written(log);
-            if (sync_is_due(log))
+            if (!log_cut_is_due(log) && sync_is_due(log)) /* else the cut is a sync */
                 FLOW_TRY(f, "sync a segment", log_sync(log, &f->op));
             log_settle_sync(log);
             segment_release(&log->drain_held);
@@ -271,7 +292,7 @@ static void worker_run(struct flow *f)
             FLOW_WAIT(f, "end its journalling", log_journal_forget(log, &f->op));
         if (log_is_failed(log))
             worker_fail_waiters(log, ERR_OFFLINE);
-        if (list_empty(&log->jobs)) {
+        if (list_empty(&log->jobs) || log_cut_is_due(log)) { /* it was rolled meanwhile */
             log->alone = false;
             continue;
         }

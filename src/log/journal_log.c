@@ -55,12 +55,13 @@ static uint32_t bytes_behind(const struct log *log, const struct log_mark *from)
 
 /* ---- commits ------------------------------------------------------------------------------- */
 
-/* The journal may take all that is not stable yet: it is small, and begins where it should. */
+/* The journal may take all that is not stable yet: it is small, begins where it should, and is brought into a segment
+ * that may have a file (L7): what comes after a roll waits until the segment before it is cut. */
 static bool is_small(const struct log *log)
 {
     struct log_mark from;
 
-    if (!log_is_covered(log) || is_mid_batch(log))
+    if (!log_is_covered(log) || is_mid_batch(log) || !log_is_cut(log))
         return false;
     from = commit_from(log);
     return bytes_behind(log, &from) != UINT32_MAX;

@@ -27,7 +27,7 @@ static void collect_segments(struct log *log, const struct io_entries *entries)
         if (e->is_dir || !name_parse(e->name, &base, &suffix) || !str_equal(suffix, STR(".log")))
             continue;
         struct segment *s = segment_new(log, base);
-        s->size_bytes = s->drained_bytes = s->whole_bytes = e->size_bytes;
+        segment_set_bytes(s, e->size_bytes);
         s->modified_ms = e->modified_ms;
         s->rolled = s->closed = s->named = true;
         log->size_bytes += e->size_bytes;

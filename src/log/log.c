@@ -107,6 +107,7 @@ void log_free(struct log *log)
     io_timer_clear(&log->sync_timer);
     if (log->user.journal != NULL)
         journal_leave(log->user.journal, log);
+    drain_write_end(log);
     tail_deinit(&log->tail);
     while (log->segment_count > 0)
         log_segments_remove(log, log->segment_count - 1);

@@ -23,6 +23,8 @@
  *   L5  Only the last segment is written to. Batches are never changed; compaction replaces
  *       segments by others.
  *   L6  A failed write or sync ends the directory: nothing is retried (log_dir.failed is called).
+ *   L7  Only the last segment's file may be longer than the segment, with zeros behind it: it is cut to
+ *       its size, durably, before the next segment has a file, and when the log is closed.
  *
  * One shard owns a log; nobody else touches it. A directory is opened by one shard (its home), which
  * also writes the directory's own files; the other shards only read the struct.
@@ -82,6 +84,7 @@ struct log_dir {
     void (*failed)(struct log_dir *dir, struct io *io, const struct fail *why, void *ctx);
     void *failed_ctx;
     bool has_failed; /* private: `failed` has been called; set and read atomically */
+    bool no_direct;      /* private, atomic: its file system knows no IO_DIRECT */
     uint32_t partitions; /* private, atomic: see log_dir_partitions */
     int64_t room;        /* private, atomic: see log_dir_set_room */
 };

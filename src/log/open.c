@@ -528,7 +528,7 @@ void log_close(struct log *log, struct op *op)
 
     ASSERT(c != NULL);
     ASSERT(!log->closing);
-    log->closing = true;
+    log->closing = log->leaving = true;
     c->job.no_appends = c->job.always = c->job.last = true;
     log_job_add(log, &c->job, close_run, op);
 }

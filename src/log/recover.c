@@ -156,18 +156,32 @@ static bool may_cut(const struct passing *p, enum pass_mode mode)
     return p->segment->base >= p->pass.cut_from || p->i + 1 == p->log->segment_count;
 }
 
+/* The file was longer than the log when the process ended (L7): nothing is lost. Zeros as far as was read. */
+static bool is_unwritten(const struct passing *p)
+{
+    const struct scan *s = &p->scan;
+    uint64_t end = s->window_position + s->window_bytes;
+
+    for (uint64_t at = s->position; at >= s->window_position && at < end; at++) {
+        if (s->window[at - s->window_position] != 0)
+            return false;
+    }
+    return p->i + 1 == p->log->segment_count;
+}
+
 static void cut_here(struct passing *p)
 {
     struct log *log = p->log;
     struct segment *s = p->segment;
 
-    say(log->telemetry, LOG_WARN, "log",
-        "%s: %s at byte %llu, behind offset %lld: the log ends here, %llu bytes and %u segments "
-        "behind it are removed",
-        s->path, error_text(p->rc), (unsigned long long)p->scan.position, (long long)(p->end - 1),
-        (unsigned long long)(s->size_bytes - p->scan.position), log->segment_count - p->i - 1);
+    if (!is_unwritten(p))
+        say(log->telemetry, LOG_WARN, "log",
+            "%s: %s at byte %llu, behind offset %lld: the log ends here, %llu bytes and %u segments "
+            "behind it are removed",
+            s->path, error_text(p->rc), (unsigned long long)p->scan.position, (long long)(p->end - 1),
+            (unsigned long long)(s->size_bytes - p->scan.position), log->segment_count - p->i - 1);
     log->size_bytes -= s->size_bytes - p->scan.position;
-    s->size_bytes = s->drained_bytes = s->whole_bytes = p->scan.position;
+    segment_set_bytes(s, p->scan.position);
     s->rolled = s->closed = false;
     p->cut = true;
 }

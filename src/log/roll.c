@@ -41,14 +41,16 @@ void log_roll(struct log *log, int64_t base)
 
 /* ---- aside: closing rolled segments, writing index entries --------------------------------- */
 
-/* The oldest segment that is rolled, wholly in its file, and not closed yet. */
+/* The oldest segment that is rolled, wholly in its file, which has no more than that, and not closed yet. */
 static struct segment *next_to_close(const struct log *log)
 {
     struct segment *found = NULL;
 
     for (uint32_t i = log->segment_count - 1; i-- > 0 && !log->segments[i]->closed;)
         found = log->segments[i];
-    return found != NULL && found->drained_bytes == found->size_bytes ? found : NULL;
+    if (found == NULL || found->drained_bytes < found->size_bytes || found->file_bytes > found->size_bytes)
+        return NULL;
+    return found;
 }
 
 static struct segment *segment_after(const struct log *log, const struct segment *s)
@@ -109,8 +111,12 @@ static void side_run(struct flow *f)
         FLOW_TRY(f, "open a rolled segment", segment_use(log->side_segment, &f->op));
         log->side_held = log->side_segment;
 #ifndef MUTANT_JOURNAL_DRAINED_EARLY
-        FLOW_TRY(f, "sync a rolled segment", io_sync(log->side_segment->file, &f->op));
+        if (log->side_segment->durable_bytes < log->side_segment->size_bytes)
+            FLOW_TRY(f, "sync a rolled segment", io_sync(log->side_segment->file, &f->op));
 #endif
+        log->side_segment->durable_bytes = log->side_segment->size_bytes;
+        if (log->side_segment->direct != NULL)
+            FLOW_TRY(f, "close a segment", segment_close_direct(log->side_segment, &f->op));
         FLOW_WAIT(f, "save its indexes",
                   log->side_save = segment_save_start(log->side_segment, true, &f->op));
         segment_save_free(log->side_save);

@@ -43,6 +43,11 @@ struct segment *segment_new(struct log *log, int64_t base)
     return s;
 }
 
+void segment_set_bytes(struct segment *s, uint64_t n)
+{
+    s->size_bytes = s->drained_bytes = s->whole_bytes = s->file_bytes = s->durable_bytes = n;
+}
+
 static void segment_free(struct segment *s)
 {
     ASSERT(s->file_state == FILE_CLOSED);
@@ -123,16 +128,27 @@ void segment_keep(struct segment *s)
         list_remove(&s->idle);
 }
 
+/* One of its descriptors is closed. */
 static void file_close_done(struct op *op, int64_t result)
 {
     struct segment *s = container_of(op, struct segment, op);
     struct op *waiter = s->close_waiter;
+    struct io_file *direct = s->direct;
 
-    s->file_state = FILE_CLOSED;
     s->memory->files_open--;
-    s->close_waiter = NULL;
     if (result < 0 && s->log != NULL)
         log_fail(s->log, result, "close a segment");
+    if (result < 0 && s->close_result >= 0)
+        s->close_result = result;
+    if (direct != NULL) {
+        s->direct = NULL;
+        op_init(&s->op, file_close_done);
+        io_close(direct, &s->op);
+        return;
+    }
+    s->file_state = FILE_CLOSED;
+    s->close_waiter = NULL;
+    result = s->close_result;
     if (!list_empty(&s->waiters))
         file_open_begin(s);
     else if (s->log == NULL && s->users == 0)
@@ -151,6 +167,7 @@ static void file_close_begin(struct segment *s)
     s->chunk = (struct index_chunk){0};
     s->file = NULL;
     s->file_state = FILE_CLOSING;
+    s->close_result = 0;
     op_init(&s->op, file_close_done);
     io_close(file, &s->op);
 }
@@ -165,6 +182,15 @@ void segment_close_file(struct segment *s, struct op *op)
     s->close_waiter = op;
     if (s->file_state == FILE_OPEN)
         file_close_begin(s);
+}
+
+void segment_close_direct(struct segment *s, struct op *op)
+{
+    struct io_file *direct = s->direct;
+
+    s->direct = NULL;
+    s->memory->files_open--;
+    io_close(direct, op);
 }
 
 /* Descriptors are few: the ones that were idle for longest go first. */

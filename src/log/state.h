@@ -66,6 +66,9 @@ struct segment {
     uint64_t size_bytes;          /* appended */
     uint64_t drained_bytes;       /* written to the file */
     uint64_t whole_bytes;         /* <= drained_bytes: up to the end of a batch */
+    uint64_t file_bytes;          /* size of the file: >= drained_bytes, zeros behind them */
+    uint64_t durable_bytes;       /* <= drained_bytes: surely on the disk; the name is another matter */
+    uint64_t cached_bytes;        /* drained by way of the page cache up to here; 0 never */
     int64_t max_timestamp_ms;     /* -1 none; see timestamps_known */
     int64_t max_timestamp_offset; /* last offset of the batch that holds it */
     int64_t first_timestamp_ms;   /* largest of the first batch: for segment.ms; -1 none */
@@ -87,10 +90,12 @@ struct segment {
 
     enum file_state file_state;
     struct io_file *file;         /* of .log */
+    struct io_file *direct;       /* the same past the page cache, for drains; NULL: not open */
     uint32_t users;               /* who needs the segment and its file */
     struct list idle;             /* in log_memory.files while open and without users */
     struct list waiters;          /* ops that wait for the file */
     struct op *close_waiter;
+    int64_t close_result;
     struct op op;                 /* open, close */
     struct index_chunk chunk;
 };
@@ -168,14 +173,22 @@ struct log {
     bool opened;
     bool failed;
     bool closing;
+    bool leaving;             /* it is closed, not deleted: files get their exact sizes */
     uint32_t busy;            /* jobs that forbid appends */
     bool alone;               /* a job runs or is about to: `side` rests */
 
     struct flow worker;
+    struct flow part;          /* of the worker: write.c, place.c */
     bool working;
     struct segment *drain_segment;
     struct segment *drain_held, *sync_held, *side_held; /* in use by the flow of that name */
     bool drain_all;            /* and not only what the journal holds */
+    bool drain_direct;         /* past the page cache */
+    bool drain_durable;        /* no sync is needed behind it */
+    uint32_t large_drains;     /* how many of the last ones were, less those that were not */
+    bool is_bulk;              /* that has been many */
+    uint8_t *drain_page;       /* the page that a direct drain does not write from a block; NULL: none yet */
+    struct segment *cut_held;
     uint64_t drain_to_bytes;
     struct tail_mark drain_mark;
     struct op sync_op;         /* of the timer */
@@ -195,6 +208,7 @@ struct log {
     bool syncing;
     struct segment *sync_segment;
     int64_t sync_to, sync_next;
+    uint64_t sync_bytes;      /* that the sync of sync_segment covers */
     struct list sync_waiters; /* word[0] = offset */
     struct compacting *swap;     /* its new segment is to take the place of others, by `side` */
     struct list start_waiters; /* until no segment lies wholly below the start */
@@ -227,6 +241,8 @@ void ops_complete_all(struct io *io, struct list *ops, int64_t result);
 
 /* `path` is the log's directory. Timestamps unknown, nothing in it. */
 struct segment *segment_new(struct log *log, int64_t base);
+/* Its file has `n` bytes, and they are durable. */
+void segment_set_bytes(struct segment *s, uint64_t n);
 /* "LogSegment(baseOffset=0, size=..., ...)", as Kafka's log lines name it; in `out`. */
 #define SEGMENT_TEXT_BYTES 200
 const char *segment_text(const struct segment *s, char out[SEGMENT_TEXT_BYTES]);
@@ -244,6 +260,9 @@ void segment_keep(struct segment *s); /* one more user, whatever its file is: th
 void segment_release(struct segment **held); /* unuse and set to NULL; accepts NULL inside */
 /* Close the file if it is open; nobody uses it. Completes with 0. */
 void segment_close_file(struct segment *s, struct op *op);
+
+/* The descriptor for drains, which is open: nothing is drained any more. */
+void segment_close_direct(struct segment *s, struct op *op);
 
 /* Read up to `n` bytes at `position`: of the file below whole_bytes, else of the tail. In use. */
 void segment_read(struct segment *s, uint64_t position, void *into, uint32_t n, struct op *op);
@@ -351,12 +370,28 @@ void epochs_save(struct log *log, struct op *op); /* replace the file */
  * ended. `run` ends with flow_done(f, result); `op` is completed with it. */
 void log_job_add(struct log *log, struct job *job, void (*run)(struct flow *f), struct op *op);
 
+/* ---- write.c ------------------------------------------------------------------------------- */
+
+/* Write log->pieces, which were gathered for log->drain_segment: in use, its file open. Completes with 0. */
+void drain_write(struct log *log, struct op *op);
+void drain_write_end(struct log *log); /* the worker rests: give back memory */
+
+/* ---- place.c ------------------------------------------------------------------------------- */
+
+/* A segment that gets no more bytes has a file that is longer. */
+bool log_cut_is_due(struct log *log);
+void log_cut(struct log *log, struct op *op); /* by the worker: to its size, durably */
+/* All segments but the last are in their files as a whole, and cut. */
+bool log_is_cut(const struct log *log);
+
 /* ---- sync.c --------------------------------------------------------------------------------- */
 
 void log_sync(struct log *log, struct op *op); /* everything that is drained now becomes durable */
 void log_sync_soon(struct log *log);           /* log_sync for nobody in particular */
 void log_sync_later(struct log *log);          /* the same in time, when something drained waits for it */
 void log_recovery_point_advance(struct log *log);
+/* More of `s` has become durable otherwise. */
+void log_segment_synced(struct log *log, const struct segment *s);
 /* Complete those ops whose word[0] is at or below `reached`. */
 void log_complete_upto(struct list *waiters, int64_t reached);
 

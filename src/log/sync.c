@@ -30,6 +30,33 @@ void log_recovery_point_advance(struct log *log)
     log_complete_upto(&log->flush_waiters, log->recovery_point);
 }
 
+static void synced_to(struct log *log, int64_t offset)
+{
+    if (offset > log->synced) /* else a durable write has been further */
+        log->synced = offset;
+    log_journal_synced(log);
+    log_recovery_point_advance(log);
+    log_complete_upto(&log->sync_waiters, log->synced);
+}
+
+static void segment_is_durable(struct segment *s, uint64_t to_bytes)
+{
+    if (to_bytes > s->durable_bytes)
+        s->durable_bytes = to_bytes;
+}
+
+void log_segment_synced(struct log *log, const struct segment *s)
+{
+    uint32_t i = log_segment_index(log, log->synced);
+    int64_t to = log->drained;
+
+    if (s->durable_bytes < s->drained_bytes || !s->named || log->segments[i] != s)
+        return;
+    if (i + 1 < log->segment_count && log->segments[i + 1]->base < to)
+        to = log->segments[i + 1]->base;
+    synced_to(log, to);
+}
+
 static void sync_ended(struct log *log, int64_t result)
 {
     struct list waiters = LIST_INIT(waiters);
@@ -70,6 +97,7 @@ static void sync_run(struct flow *f)
             else
                 FLOW_TRY(f, "open a segment to sync", segment_use(log->sync_segment, &f->op));
             log->sync_held = log->sync_segment;
+            log->sync_bytes = log->sync_segment->drained_bytes;
             FLOW_WAIT(f, "sync a segment", io_sync(log->sync_segment->file, &f->op));
 #ifdef MUTANT_LOG_RETRIED_SYNC
             if (f->result < 0)
@@ -77,16 +105,14 @@ static void sync_run(struct flow *f)
 #endif
             if (f->result < 0)
                 goto failed;
+            segment_is_durable(log->sync_segment, log->sync_bytes);
             if (!log->sync_segment->named) {
                 FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
                 log->sync_segment->named = true;
             }
             segment_release(&log->sync_held);
         }
-        log->synced = log->sync_to;
-        log_journal_synced(log);
-        log_recovery_point_advance(log);
-        log_complete_upto(&log->sync_waiters, log->synced);
+        synced_to(log, log->sync_to);
     }
     FLOW_END(f);
     sync_ended(log, 0);

@@ -6,14 +6,9 @@
 #include "log/head.h"
 #include "log/state.h"
 
-static struct tail_block *block_of(const struct tail *t, uint32_t i)
-{
-    return t->blocks[t->first + i];
-}
-
 static struct tail_block *last_block(const struct tail *t)
 {
-    return t->count == 0 ? NULL : block_of(t, t->count - 1);
+    return t->count == 0 ? NULL : tail_block_of(t, t->count - 1);
 }
 
 /* ---- blocks -------------------------------------------------------------------------------- */
@@ -128,7 +123,7 @@ static void tail_push(struct tail *t, struct tail_block *b)
 /* The oldest block goes, once it is only a cache. */
 static void tail_drop_first(struct tail *t)
 {
-    struct tail_block *b = block_of(t, 0);
+    struct tail_block *b = tail_block_of(t, 0);
 
     ASSERT(t->undrained > 0);
     t->first++;
@@ -147,7 +142,7 @@ static void drop_cached(struct log_memory *m, uint64_t to_bytes)
     while (m->used_bytes > to_bytes && !list_empty(&m->cached)) {
         struct tail_block *b = container_of(m->cached.next, struct tail_block, cached);
         struct tail *t = &b->log->tail;
-        ASSERT(block_of(t, 0) == b);
+        ASSERT(tail_block_of(t, 0) == b);
         tail_drop_first(t);
     }
     if (m->used_bytes <= to_bytes || list_empty(&m->undrained))
@@ -180,7 +175,7 @@ void tail_clear(struct tail *t)
 
 void tail_forget(struct tail *t, const struct segment *s)
 {
-    while (t->count > 0 && block_of(t, 0)->segment == s)
+    while (t->count > 0 && tail_block_of(t, 0)->segment == s)
         tail_drop_first(t);
 }
 
@@ -277,48 +272,6 @@ void tail_append(struct log *log, struct segment *s, const struct batch *batch, 
     b->next_position = s->size_bytes;
 }
 
-/* ---- drain --------------------------------------------------------------------------------- */
-
-uint32_t tail_gather(const struct tail *t, const struct segment *s, uint64_t limit, uint32_t bytes_max,
-                     uint32_t pieces_max, struct bytes *pieces, uint64_t *to_bytes,
-                     struct tail_mark *mark)
-{
-    uint32_t count = 0, bytes = 0;
-
-    for (uint32_t i = t->undrained; i < t->count && count < pieces_max; i++) {
-        const struct tail_block *b = block_of(t, i);
-        if (b->segment != s)
-            break;
-        uint64_t from = b->position + b->from, to = b->position + b->used;
-        if (from < s->drained_bytes)
-            from = s->drained_bytes;
-        if (to > limit)
-            to = limit;
-        if (to <= from)
-            continue;
-        uint32_t n = (uint32_t)(to - from);
-        if (count > 0 && bytes + n > bytes_max)
-            break;
-        pieces[count++] = (struct bytes){b->p + (from - b->position), (int32_t)n};
-        bytes += n;
-        *to_bytes = from + n;
-        *mark = (struct tail_mark){b->next_offset, b->next_position};
-    }
-    return count;
-}
-
-void tail_drained(struct tail *t, const struct segment *s, uint64_t to_bytes)
-{
-    while (t->undrained < t->count) {
-        struct tail_block *b = block_of(t, t->undrained);
-        if (b->segment != s || b->position + b->used > to_bytes)
-            break;
-        list_add_tail(&b->memory->cached, &b->cached);
-        t->undrained++;
-        ledger_eased(b->memory->ledger);
-    }
-}
-
 /* ---- read ---------------------------------------------------------------------------------- */
 
 int64_t tail_first_offset(const struct log *log)
@@ -326,7 +279,7 @@ int64_t tail_first_offset(const struct log *log)
     const struct tail *t = &log->tail;
 
     for (uint32_t i = 0; i < t->count; i++) {
-        const struct tail_block *b = block_of(t, i);
+        const struct tail_block *b = tail_block_of(t, i);
         for (uint32_t page = 0; page < b->capacity / TAIL_PAGE_BYTES; page++) {
             if (b->starts[page].at != TAIL_NONE)
                 return b->starts[page].base_offset;
@@ -342,18 +295,18 @@ bool tail_is_end(const struct tail *t, struct tail_at at)
 
 uint64_t tail_stream_at(const struct tail *t, struct tail_at at)
 {
-    return tail_is_end(t, at) ? t->stream : block_of(t, at.block)->stream + at.at;
+    return tail_is_end(t, at) ? t->stream : tail_block_of(t, at.block)->stream + at.at;
 }
 
 struct tail_at tail_forward(const struct tail *t, struct tail_at at, uint32_t n)
 {
     while (at.block < t->count) {
-        const struct tail_block *b = block_of(t, at.block);
+        const struct tail_block *b = tail_block_of(t, at.block);
         if (n < b->used - at.at)
             return (struct tail_at){at.block, at.at + n};
         n -= b->used - at.at;
         at.block++;
-        at.at = at.block < t->count ? block_of(t, at.block)->from : 0;
+        at.at = at.block < t->count ? tail_block_of(t, at.block)->from : 0;
     }
     ASSERT(n == 0);
     return at;
@@ -361,7 +314,7 @@ struct tail_at tail_forward(const struct tail *t, struct tail_at at, uint32_t n)
 
 struct batch tail_head(const struct tail *t, struct tail_at at)
 {
-    const struct tail_block *b = block_of(t, at.block);
+    const struct tail_block *b = tail_block_of(t, at.block);
     uint8_t bytes[BATCH_HEADER_BYTES];
     struct batch head;
 
@@ -371,7 +324,7 @@ struct batch tail_head(const struct tail *t, struct tail_at at)
         return head;
     }
     for (uint32_t have = 0; have < BATCH_HEADER_BYTES;) { /* it crosses a border */
-        b = block_of(t, at.block);
+        b = tail_block_of(t, at.block);
         uint32_t n = b->used - at.at;
         if (n > BATCH_HEADER_BYTES - have)
             n = BATCH_HEADER_BYTES - have;
@@ -404,13 +357,13 @@ struct tail_at tail_find(const struct tail *t, int64_t offset)
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (block_of(t, middle)->floor_offset <= offset)
+        if (tail_block_of(t, middle)->floor_offset <= offset)
             low = middle + 1;
         else
             high = middle;
     }
     at.block = low == 0 ? 0 : low - 1;
-    while (!start_before(block_of(t, at.block), offset, &at.at)) {
+    while (!start_before(tail_block_of(t, at.block), offset, &at.at)) {
         ASSERT(at.block > 0);
         at.block--;
     }
@@ -429,11 +382,11 @@ uint32_t tail_copy(const struct tail *t, const struct segment *s, uint64_t posit
     uint32_t copied = 0;
 
     for (uint32_t i = t->count; i-- > 0;) { /* what is asked for is near the end */
-        const struct tail_block *b = block_of(t, i);
+        const struct tail_block *b = tail_block_of(t, i);
         if (b->segment != s || b->position + b->from > position)
             continue;
         for (; i < t->count && copied < n; i++) {
-            b = block_of(t, i);
+            b = tail_block_of(t, i);
             if (b->segment != s || position < b->position + b->from ||
                 position >= b->position + b->used)
                 break;

@@ -13,7 +13,7 @@
 
 #include "log/log.h"
 
-#define TAIL_PAGE_BYTES 4096U
+#define TAIL_PAGE_BYTES IO_ALIGN_BYTES /* a block can be written past the page cache as it is */
 #define TAIL_BLOCK_BYTES_MAX (256U * 1024)
 #define TAIL_SPARE_MAX 16 /* large blocks kept for reuse: fresh memory costs a page fault per page */
 #define TAIL_NONE UINT32_MAX
@@ -37,6 +37,7 @@ struct tail_block {
     uint32_t from, used;      /* valid bytes */
     uint32_t refs;            /* the tail's and the readers' */
     uint32_t readers;
+    bool has_head;            /* below `from` p has what the file has there, for a direct drain; nobody reads it */
     int64_t floor_offset;     /* base offset of the batch that holds its first byte */
     int64_t next_offset;      /* log end after the last batch that ends in it or before it */
     uint64_t next_position;   /* of that batch's end, in the file */
@@ -63,6 +64,11 @@ struct tail_mark {
     uint64_t position;    /* their end in the file */
 };
 
+static inline struct tail_block *tail_block_of(const struct tail *t, uint32_t i)
+{
+    return t->blocks[t->first + i];
+}
+
 void tail_deinit(struct tail *t);
 
 /* Copy a batch to the end; `s->size_bytes` is its place. The copy is stamped with its base offset
@@ -79,6 +85,15 @@ uint32_t tail_gather(const struct tail *t, const struct segment *s, uint64_t lim
 
 /* `s` is drained up to `to_bytes`: blocks below become cache. */
 void tail_drained(struct tail *t, const struct segment *s, uint64_t to_bytes);
+
+/* A direct write of what is drained next begins with a page that memory has not got as a whole. */
+bool tail_lacks_head(const struct tail *t, const struct segment *s);
+/* `page` is that page of the file. */
+void tail_take_head(const struct tail *t, const struct segment *s, const uint8_t *page);
+/* Make pieces of [from, to) whole pages of the file: from the beginning of the page that holds `from`; the last page is
+ * a copy in `page`, with zeros behind `to`, because appends go on behind it while it is written. Room for one more
+ * piece is needed. Returns their count. */
+uint32_t tail_align(struct bytes *pieces, uint32_t count, uint64_t from, uint64_t to, uint8_t *page);
 
 /* Forget everything (all is drained, or to be lost). Readers keep what they hold. */
 void tail_clear(struct tail *t);

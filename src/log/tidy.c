@@ -138,7 +138,7 @@ static void swap_open(struct tidy *t)
     free(t->swap->path);
     t->swap->path = str_dup(str_of(t->from));
     t->swap->closed = true; /* only read */
-    t->swap->size_bytes = t->swap->drained_bytes = t->swap->whole_bytes = e->size_bytes;
+    segment_set_bytes(t->swap, e->size_bytes);
     scan_init(&t->scan, t->swap, 0, e->size_bytes, false, SCAN_WINDOW_BYTES);
     if (base < t->swap_low)
         t->swap_low = base;

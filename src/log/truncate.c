@@ -93,9 +93,7 @@ static void replace_last_segment(struct cutting *c)
     struct log *log = c->job.log;
     struct segment *old = log_last_segment(log), *s = segment_new(log, old->base);
 
-    s->size_bytes = old->size_bytes;
-    s->drained_bytes = old->drained_bytes;
-    s->whole_bytes = old->whole_bytes;
+    segment_set_bytes(s, old->size_bytes);
     s->first_timestamp_ms = old->first_timestamp_ms;
     s->named = true;
     s->timestamps_known = true;
@@ -187,7 +185,7 @@ static void cut_memory(struct cutting *c)
     struct segment *s = c->segment;
 
     log->size_bytes -= s->size_bytes - c->position;
-    s->size_bytes = s->drained_bytes = s->whole_bytes = c->position;
+    segment_set_bytes(s, c->position); /* from here to the sync nothing is drained */
     if (c->position == 0)
         s->first_timestamp_ms = -1;
     set_end(log, c->offset);

@@ -26,6 +26,8 @@ CONSUMER = "tests/unit_consumer"
 JOURNAL = "tests/unit_log journal*"  # the tests of that name
 LANE = "tests/unit_producer lane*"
 
+DRAINS = "tests/unit_log log_crash*"
+
 # What each one does, and who is asked to notice it.
 MUTANTS = {
     "LOG_ACK_BEFORE_SYNC": ("a durable log acknowledges what is only written", SIM),
@@ -40,6 +42,8 @@ MUTANTS = {
     "LOG_END_UNNAMED": ("the last segment goes before the next one is there", "tests/unit_log"),
     "LOG_POINT_AT_END": ("recovery passes over a segment whose indexes are not durable", "tests/unit_log"),
     "LOG_START_UNSYNCED": ("a removed segment may come back behind a hole", "tests/unit_log"),
+    "LOG_NEXT_BEFORE_CUT": ("a segment gets a file while the one before is longer than its batches", DRAINS),
+    "LOG_PAGE_UNEQUAL": ("a drain overwrites what is drained of its first page with other bytes", DRAINS),
     "LOG_ID_UNREAD": ("a partition whose id cannot be read is set aside", "tests/unit_log"),
     "JOURNAL_ACK_EARLY": ("a commit is acknowledged before it is durable", JOURNAL),
     "JOURNAL_DRAINED_EARLY": ("a segment leaves the journal before it is durable", JOURNAL),

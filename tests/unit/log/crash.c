@@ -37,7 +37,11 @@ struct story {
     bool point_is_old;        /* the recovery point in the checkpoint may be of before a truncation */
     int32_t next_sequence[3];
     uint32_t distinct; /* so that no two batches are alike */
+    uint32_t scale;    /* how much larger batches and segments are than small ones */
 };
+
+#define SMALL 1
+#define LARGE 160 /* a batch is worth a direct write */
 
 static bool step(void *world)
 {
@@ -57,7 +61,7 @@ static void lab_restart(struct story *s)
     s->lab.memory.limit_bytes = limit_bytes;
 }
 
-static struct story *story_new(uint64_t seed, bool durable)
+static struct story *story_new(uint64_t seed, bool durable, uint32_t scale)
 {
     struct story *s = calloc(1, sizeof(*s));
 
@@ -66,8 +70,9 @@ static struct story *story_new(uint64_t seed, bool durable)
                                   .trace = getenv("CRASH_TRACE") == NULL ? NULL : stderr};
     s->sim = sim_new(seed, &options);
     s->node = sim_node_new(s->sim, "a");
+    s->scale = scale;
     lab_restart(s);
-    s->lab.settings.segment_bytes = 1000;
+    s->lab.settings.segment_bytes = 1000 * scale;
     s->lab.settings.index_interval_bytes = 200;
     s->lab.settings.durable = durable;
     return s;
@@ -102,7 +107,7 @@ static void append(struct story *s, int64_t producer, int32_t epoch, int marker)
     struct lab_batch b = {
         .producer_id = producer > 0 ? producer : -1,
         .count = marker != 0 ? 1 : 1 + (int32_t)(s->distinct % 3),
-        .value_bytes = 60 + s->distinct % 50,
+        .value_bytes = (60 + s->distinct % 50) * s->scale,
         .timestamp_ms = 5000 + s->distinct,
         .transactional = producer == 2,
         .marker = marker,
@@ -214,7 +219,7 @@ static void retain(struct story *s, int64_t bytes)
     if (s->log == NULL || !is_up(s))
         return;
     int64_t before = s->started;
-    s->lab.settings.retention_bytes = bytes;
+    s->lab.settings.retention_bytes = bytes * s->scale;
     log_set_settings(s->log, &s->lab.settings);
     s->started = log_end(s->log);
     if (WAIT(&s->lab, log_retain(s->log, log_stable(s->log), op)) < 0)
@@ -246,7 +251,7 @@ static struct text read_all(struct story *s)
     int64_t offset = log_start(s->log);
 
     while (offset < log_end(s->log)) {
-        struct text some = lab_read(&s->lab, s->log, offset, log_end(s->log), 700);
+        struct text some = lab_read(&s->lab, s->log, offset, log_end(s->log), 700 * s->scale);
         struct batch b;
         CHECK(some.n > 0);
         for (struct bytes rest = bytes_of_str(text_str(&some)); rest.n > 0;) {
@@ -407,6 +412,10 @@ static void tell_first_part(struct story *s)
     for (int i = 0; i < 6; i++)
         append(s, 1, 1, 0);
     until_stable(s);
+    for (int i = 0; i < 12 && s->scale > SMALL; i++) { /* as many drains: then also a relaxed log goes direct */
+        append(s, 1, 1, 0);
+        until_stable(s);
+    }
     for (int i = 0; i < 10; i++)
         append(s, i % 2, 1, 0);
     flush(s);
@@ -487,13 +496,15 @@ static void check_after_crash(struct story *s)
     close_all(s, true);
 }
 
-/* Each change of the disk is in turn the last one. Returns how many there are. */
-static uint32_t crash_everywhere(bool durable, uint32_t how, uint64_t seed_step, bool twice)
+/* Each change of the disk is in turn the last one; where much is written, every other one, those before which and those
+ * after which power goes. Returns how many there are. */
+static uint32_t crash_everywhere(bool durable, uint32_t scale, uint32_t how, uint64_t seed_step, bool twice)
 {
     const char *only = getenv("CRASH_ONLY"); /* the n of one run, to look at it */
+    uint32_t from = scale > SMALL && (how & AFTER) ? 2 : 1;
 
-    for (uint32_t n = only == NULL ? 1 : (uint32_t)atoi(only);; n++) {
-        struct story *s = story_new(n * seed_step + how, durable);
+    for (uint32_t n = only == NULL ? from : (uint32_t)atoi(only);; n += scale > SMALL ? 2 : 1) {
+        struct story *s = story_new(n * seed_step + how, durable, scale);
 
         s->started = 0;
         sim_crash_at_io(s->node, n, how);
@@ -527,7 +538,7 @@ static uint32_t crash_everywhere(bool durable, uint32_t how, uint64_t seed_step,
 
 TEST(log_crash, the_story_without_a_crash)
 {
-    struct story *s = story_new(1, true);
+    struct story *s = story_new(1, true, SMALL);
 
     tell(s);
     open_all(s);
@@ -539,22 +550,37 @@ TEST(log_crash, the_story_without_a_crash)
 
 TEST(log_crash, power_cut_before_each_change)
 {
-    CHECK(crash_everywhere(true, POWER, 1, false) > 100);
+    CHECK(crash_everywhere(true, SMALL, POWER, 1, false) > 100);
 }
 
 TEST(log_crash, power_cut_after_each_change)
 {
-    CHECK(crash_everywhere(true, POWER | AFTER, 3, false) > 100);
+    CHECK(crash_everywhere(true, SMALL, POWER | AFTER, 3, false) > 100);
 }
 
 TEST(log_crash, kill_before_each_change_of_a_relaxed_log)
 {
-    CHECK(crash_everywhere(false, KILL, 5, false) > 80);
+    CHECK(crash_everywhere(false, SMALL, KILL, 5, false) > 80);
 }
 
 TEST(log_crash, power_cut_in_the_recovery_too)
 {
-    CHECK(crash_everywhere(true, POWER, 7, true) > 100);
+    CHECK(crash_everywhere(true, SMALL, POWER, 7, true) > 100);
+}
+
+TEST(log_crash, power_cut_before_each_change_of_direct_drains)
+{
+    CHECK(crash_everywhere(true, LARGE, POWER, 11, false) > 100);
+}
+
+TEST(log_crash, power_cut_after_each_change_of_direct_drains)
+{
+    CHECK(crash_everywhere(true, LARGE, POWER | AFTER, 13, false) > 100);
+}
+
+TEST(log_crash, kill_after_each_change_of_a_relaxed_log_that_drains_directly)
+{
+    CHECK(crash_everywhere(false, LARGE, KILL | AFTER, 17, false) > 100);
 }
 
 /* ---- any story ----------------------------------------------------------------------------- */
@@ -569,7 +595,7 @@ static void read_somewhere(struct story *s, struct prng *g)
     struct log_read r = {.offset = offset,
                          .limit = log_end(s->log),
                          .first_whole = true,
-                         .max_bytes = (uint32_t)prng_below(g, 3000),
+                         .max_bytes = (uint32_t)prng_below(g, 3000) * s->scale,
                          .arena = &s->lab.arena};
     struct text found = {0};
     uint32_t i = 0;
@@ -638,13 +664,13 @@ static void one_step(struct story *s, struct prng *g, int32_t *epoch)
 static void random_story(uint64_t seed)
 {
     bool durable = seed % 4 != 0;
-    struct story *s = story_new(seed, durable);
+    struct story *s = story_new(seed, durable, seed % 3 == 0 ? LARGE : SMALL);
     struct prng g;
     int32_t epoch = 1;
 
     prng_init(&g, seed);
-    s->lab.settings.segment_bytes = 600 + (uint32_t)prng_below(&g, 4000);
-    s->lab.memory.limit_bytes = prng_below(&g, 2) * 20000;
+    s->lab.settings.segment_bytes = (600 + (uint32_t)prng_below(&g, 4000)) * s->scale;
+    s->lab.memory.limit_bytes = prng_below(&g, 2) * 20000 * s->scale;
     open_all(s);
     for (int crash = 0; crash < 3; crash++) {
         uint32_t how = !durable || prng_below(&g, 3) == 0 ? KILL : POWER;
@@ -697,7 +723,7 @@ static void check_index_lags(struct story *s)
 /* Entries for batches that still wait in memory are not written. */
 TEST(log_index, never_leads_the_log)
 {
-    struct story *s = story_new(2, true);
+    struct story *s = story_new(2, true, SMALL);
     uint64_t written = 0;
 
     s->lab.settings.segment_bytes = 1 << 30;
@@ -723,7 +749,7 @@ TEST(log_index, never_leads_the_log)
 /* Entries that may not be written yet are waited for, not asked for again and again. */
 TEST(log_index, waits_for_a_slow_disk)
 {
-    struct story *s = story_new(2, true);
+    struct story *s = story_new(2, true, SMALL);
 
     s->lab.settings.segment_bytes = 1 << 30;
     s->lab.settings.index_interval_bytes = 1;
