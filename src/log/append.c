@@ -62,7 +62,7 @@ enum kerr log_append(struct log *log, const struct batch *batch, int32_t leader_
         };
         return KERR_NONE;
     }
-    if (!log_dir_take_room(log->dir, b.bytes.n))
+    if (log->place_lacks || !log_dir_take_room(log->dir, b.bytes.n))
         return KERR_KAFKA_STORAGE_ERROR;
     b.base_offset = log->end;
     b.last_offset = log->end + b.last_offset_delta;

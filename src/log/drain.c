@@ -204,6 +204,7 @@ static void worker_rests(struct log *log)
     if (log_is_failed(log))
         worker_fail_waiters(log, ERR_OFFLINE);
     side_wake(log); /* a segment that is rolled may have been drained before */
+    log_place_soon(log);
     if (!list_empty(&log->jobs))
         worker_wake(log);
     else if (log_uses_journal(log) && log_commit_bytes(log) > 0) /* the epochs had to be saved first */
@@ -224,16 +225,6 @@ static void sync_wait(struct log *log, struct op *op)
         io_yield(log->io, op);
 }
 
-/* L7: before what is behind it. */
-static bool must_cut(struct log *log)
-{
-#ifdef MUTANT_LOG_NEXT_BEFORE_CUT
-    if (has_undrained(log))
-        return false;
-#endif
-    return log_cut_is_due(log);
-}
-
 static bool first_job_is_alone(const struct log *log)
 {
     return container_of(log->jobs.next, struct job, node)->no_appends;
@@ -246,7 +237,9 @@ static void worker_run(struct flow *f)
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(log->io, &f->op));
     while (worker_has_work(log)) {
-        if (must_cut(log)) {
+        while (log_places_old(log))
+            FLOW_TRY(f, "allocate a segment", log_place_wait(log, &f->op));
+        if (log_cut_is_due(log)) {
             FLOW_TRY(f, "cut a segment", log_cut(log, &f->op));
             if (sync_is_due(log))
                 FLOW_TRY(f, "sync a segment", log_sync(log, &f->op));
@@ -285,6 +278,8 @@ static void worker_run(struct flow *f)
         log->alone = true;
         while (side_wake(log), log->siding)
             FLOW_WAIT(f, "side files", side_wait(log, &f->op));
+        while (log->placing)
+            FLOW_WAIT(f, "allocation", log_place_wait(log, &f->op));
         while (sync_is_wanted(log))
             FLOW_WAIT(f, "sync", sync_wait(log, &f->op));
         io_timer_clear(&log->sync_timer);
@@ -327,6 +322,7 @@ void log_job_add(struct log *log, struct job *job, void (*run)(struct flow *f), 
     if (job->no_appends)
         log->busy++;
     list_add_tail(&log->jobs, &job->node);
+    log_place_tell(log); /* it is not to wait for a disk that is full: then a write fails */
     worker_wake(log);
 }
 

@@ -81,7 +81,7 @@ uint32_t log_commit_bytes(struct log *log)
 {
     struct log_mark from = commit_from(log);
 
-    if (log->failed || !is_durable(log) || epochs_are_dirty(&log->epochs) || !is_small(log))
+    if (log->failed || !log_has_place(log) || !is_durable(log) || epochs_are_dirty(&log->epochs) || !is_small(log))
         return 0;
     return bytes_behind(log, &from);
 }
@@ -136,6 +136,7 @@ void log_commit_done(struct log *log)
 
 void log_stabilize(struct log *log)
 {
+    log_place_soon(log);
     if (log_uses_journal(log) && log_commit_bytes(log) > 0)
         journal_add(log->user.journal, log);
     else if (log->stable < log->end)

@@ -105,6 +105,7 @@ void log_segments_replace(struct log *log, uint32_t index, uint32_t count, struc
 void log_free(struct log *log)
 {
     io_timer_clear(&log->sync_timer);
+    io_timer_clear(&log->place_timer);
     if (log->user.journal != NULL)
         journal_leave(log->user.journal, log);
     drain_write_end(log);

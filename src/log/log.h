@@ -177,6 +177,7 @@ struct log_settings {
     int64_t retention_bytes;         /* retention.bytes; the same */
     int64_t file_delete_delay_ms;    /* file.delete.delay.ms */
     int64_t producer_expiration_ms;  /* producer.id.expiration.ms */
+    bool preallocate;                /* preallocate: a segment gets segment_bytes at once */
     bool durable;                    /* flush.messages is 1: `stable` waits for the sync */
     int64_t sync_ms;                 /* flush.ms: otherwise the sync follows within this time; 0 and more
                                         than LOG_SYNC_MS_MAX are LOG_SYNC_MS_MAX */

@@ -59,6 +59,7 @@ static struct log *log_new(const struct log_open *o)
     list_init(&log->flush_waiters);
     list_init(&log->jobs);
     list_init(&log->sync_waiters);
+    list_init(&log->place_waiters);
     list_init(&log->side_waiters);
     list_init(&log->txn_waiters);
     list_init(&log->start_waiters);

@@ -48,7 +48,8 @@ static struct segment *next_to_close(const struct log *log)
 
     for (uint32_t i = log->segment_count - 1; i-- > 0 && !log->segments[i]->closed;)
         found = log->segments[i];
-    if (found == NULL || found->drained_bytes < found->size_bytes || found->file_bytes > found->size_bytes)
+    if (found == NULL || found->drained_bytes < found->size_bytes || found->file_bytes > found->size_bytes ||
+        found == log->place_held)
         return NULL;
     return found;
 }

@@ -204,6 +204,14 @@ struct log {
     struct list jobs;
     struct job *job;           /* the one that runs */
 
+    struct flow place;
+    bool placing;
+    bool place_lacks;          /* the disk was full: appends are refused */
+    struct segment *place_held;
+    uint64_t place_to;
+    struct list place_waiters; /* until an allocation has ended */
+    struct io_timer place_timer;
+
     struct flow sync;
     bool syncing;
     struct segment *sync_segment;
@@ -383,6 +391,18 @@ bool log_cut_is_due(struct log *log);
 void log_cut(struct log *log, struct op *op); /* by the worker: to its size, durably */
 /* All segments but the last are in their files as a whole, and cut. */
 bool log_is_cut(const struct log *log);
+
+/* Begin to allocate what is short or soon will be. */
+void log_place_soon(struct log *log);
+/* The same; completes when it has ended. On a full disk that is when there is space again, or a job comes. */
+void log_place_wait(struct log *log, struct op *op);
+void log_place_tell(struct log *log); /* a job has come */
+/* A segment was rolled while its file grew: its size is not known yet. */
+bool log_places_old(const struct log *log);
+/* All that was appended has its place: it may be acknowledged. */
+bool log_has_place(const struct log *log);
+/* A drain up to there must wait. */
+bool log_lacks_place(const struct log *log, const struct segment *s, uint64_t to_bytes);
 
 /* ---- sync.c --------------------------------------------------------------------------------- */
 

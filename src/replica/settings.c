@@ -40,6 +40,7 @@ struct log_settings log_settings_of(const struct config *topic, const struct con
         .retention_bytes = deletes ? config_i64(topic, TOPIC_RETENTION_BYTES) : -1,
         .file_delete_delay_ms = config_i64(topic, TOPIC_FILE_DELETE_DELAY_MS),
         .producer_expiration_ms = config_i64(broker, BROKER_PRODUCER_ID_EXPIRATION_MS),
+        .preallocate = config_bool(topic, TOPIC_PREALLOCATE),
         .durable = config_durable(topic, broker),
         .sync_ms = config_i64(topic, TOPIC_FLUSH_MS),
     };

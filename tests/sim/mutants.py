@@ -44,6 +44,7 @@ MUTANTS = {
     "LOG_START_UNSYNCED": ("a removed segment may come back behind a hole", "tests/unit_log"),
     "LOG_NEXT_BEFORE_CUT": ("a segment gets a file while the one before is longer than its batches", DRAINS),
     "LOG_PAGE_UNEQUAL": ("a drain overwrites what is drained of its first page with other bytes", DRAINS),
+    "LOG_ACK_UNPLACED": ("a batch is acknowledged that may find no space in its segment", "tests/unit_log log_place*"),
     "LOG_ID_UNREAD": ("a partition whose id cannot be read is set aside", "tests/unit_log"),
     "JOURNAL_ACK_EARLY": ("a commit is acknowledged before it is durable", JOURNAL),
     "JOURNAL_DRAINED_EARLY": ("a segment leaves the journal before it is durable", JOURNAL),

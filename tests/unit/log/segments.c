@@ -37,7 +37,7 @@ static struct text segments_of(struct real *r)
         text_deinit(&batches_);                                     \
     } while (0)
 
-/* 140 bytes a batch. */
+/* 140 bytes a batch. The file of the last segment is allocated ahead, by whole pages. */
 static void fill(struct real *r, struct log *log, uint32_t n)
 {
     lab_fill(&r->lab, log, n, 70);
@@ -51,7 +51,7 @@ TEST(log_roll, a_batch_that_does_not_fit_starts_the_next_segment)
 
     fill(r, log, 7);
     CHECK_EQ(WAIT(&r->lab, log_flush(log, op)), 0);
-    CHECK_SEGMENTS(r, "0:420 3:420 6:140 ");
+    CHECK_SEGMENTS(r, "0:420 3:420 6:4096 ");
     struct lab_batch large = {.producer_id = -1, .value_bytes = 500};
     CHECK_EQ(lab_append(&r->lab, log, &large, NULL), KERR_RECORD_LIST_TOO_LARGE);
     real_close(r, log);
@@ -88,7 +88,7 @@ TEST(log_roll, after_segment_ms)
         CHECK_EQ(lab_append(&r->lab, log, &b, NULL), KERR_NONE);
     }
     CHECK_EQ(WAIT(&r->lab, log_flush(log, op)), 0);
-    CHECK_SEGMENTS(r, "0:204 3:136 5:68 ");
+    CHECK_SEGMENTS(r, "0:204 3:136 5:4096 ");
     real_close(r, log);
 }
 
@@ -107,7 +107,7 @@ TEST(log_roll, after_segment_ms_without_timestamps)
         CHECK_EQ(lab_append(&r->lab, log, &b, NULL), KERR_NONE);
     }
     CHECK_EQ(WAIT(&r->lab, log_flush(log, op)), 0);
-    CHECK_SEGMENTS(r, "0:68 1:68 ");
+    CHECK_SEGMENTS(r, "0:68 1:4096 ");
     real_close(r, log);
 }
 
@@ -125,7 +125,7 @@ TEST(log_roll, by_jitter_no_later_than_segment_ms)
         CHECK_EQ(lab_append(&r->lab, log, &b, NULL), KERR_NONE);
     }
     CHECK_EQ(WAIT(&r->lab, log_flush(log, op)), 0);
-    CHECK_SEGMENTS(r, "0:204 3:136 5:68 ");
+    CHECK_SEGMENTS(r, "0:204 3:136 5:4096 ");
     real_close(r, log);
 }
 
@@ -139,7 +139,7 @@ TEST(log_roll, when_an_index_is_full)
 
     fill(r, log, 8);
     CHECK_EQ(WAIT(&r->lab, log_flush(log, op)), 0);
-    CHECK_SEGMENTS(r, "0:420 3:420 6:280 ");
+    CHECK_SEGMENTS(r, "0:420 3:420 6:4096 ");
     real_close(r, log);
 }
 
@@ -157,7 +157,7 @@ TEST(log_roll, when_offsets_do_not_fit)
         text_deinit(&bytes);
     }
     CHECK_EQ(WAIT(&r->lab, log_flush(log, op)), 0);
-    CHECK_SEGMENTS(r, "0:136 -2147483648:136 ");
+    CHECK_SEGMENTS(r, "0:136 -2147483648:4096 ");
     CHECK_BATCHES(r, log, 1,
                   "2147483647..2147483647 2147483648..2147483648 "
                   "2147483653..2147483653 ");
@@ -301,7 +301,7 @@ TEST(log_raise_start, removes_whole_segments_below)
     CHECK_EQ(WAIT(&r->lab, log_flush(log, op)), 0);
     CHECK_EQ(WAIT(&r->lab, log_raise_start(log, 5, op)), 0);
     CHECK_EQ(log_start(log), 5);
-    CHECK_SEGMENTS(r, "3:420 6:420 9:140 ");
+    CHECK_SEGMENTS(r, "3:420 6:420 9:4096 ");
     CHECK_EQ(log_size_bytes(log), 980);
     CHECK_EQ(log_epoch_start(log, 0), 5);
     struct log_read read = {.offset = 4, .limit = 10, .arena = &r->lab.arena};
