@@ -182,8 +182,10 @@ struct log_settings {
     int64_t sync_ms;                 /* flush.ms: otherwise the sync follows within this time; 0 and more
                                         than LOG_SYNC_MS_MAX are LOG_SYNC_MS_MAX */
 };
-/* How long a relaxed log's newest records may be in the page cache alone: each sync holds up the writes beside it. */
+/* How long, and how much of them, a relaxed log's newest records may be not on stable storage: each sync holds up the
+ * writes beside it. */
 #define LOG_SYNC_MS_MAX 5000
+#define LOG_SYNC_BYTES_MAX (64U << 20)
 
 /* How much memory tails may take, shared by the logs of a shard. Zeroed but for `limit_bytes` it is
  * ready for log_open. */

@@ -171,9 +171,21 @@ static bool sync_is_lazy(const struct log *log)
     return log->synced < log->drained && !(log->settings.durable && log_is_covered(log));
 }
 
+/* Of the segment that is written to: the one before was synced when it was cut, or is by `side`. */
+static uint64_t bytes_not_durable(const struct log *log)
+{
+    const struct segment *s = log_last_segment(log);
+
+    return s->drained_bytes - s->durable_bytes;
+}
+
 void log_sync_later(struct log *log)
 {
-    if (sync_is_lazy(log) && !io_timer_is_set(&log->sync_timer))
+    if (!sync_is_lazy(log))
+        return;
+    if (bytes_not_durable(log) >= LOG_SYNC_BYTES_MAX)
+        log_sync_soon(log);
+    else if (!io_timer_is_set(&log->sync_timer))
         io_timer_set(log->io, &log->sync_timer,
                      io_now_ns(log->io) + sync_ms(log) * 1000000, sync_timer_fire);
 }

@@ -7,6 +7,7 @@
 #include "simulator/simulator.h"
 
 #define SECOND 1000000000LL
+#define MB (1000 * 1000)
 #define SEGMENT_PATH "/data/t-0/00000000000000000000.log"
 
 struct rig {
@@ -175,6 +176,29 @@ TEST(log_place, is_a_whole_segment_where_preallocate_says_so)
     r->lab.settings.preallocate = true;
     warm(r);
     CHECK_EQ(file_bytes(r), 1 << 20);
+    rig_free(r);
+}
+
+/* Much is not left to the timer. */
+TEST(log_sync, of_a_relaxed_log_comes_after_much_was_drained)
+{
+    struct rig *r = rig_new(false);
+
+    r->lab.settings.segment_bytes = 1 << 30;
+    warm(r);
+    rest(r);
+    rest(r);
+    uint64_t syncs = sim_node_counters(r->node)->done[SIM_SYNC];
+    int64_t from_ns = sim_now_ns(r->sim);
+    for (int i = 0; i < 80; i++) {
+        lab_fill(&r->lab, r->log, 1, MB);
+        while (log_stable(r->log) < log_end(r->log))
+            CHECK(sim_step(r->sim));
+    }
+    sim_run_until(r->sim, sim_now_ns(r->sim) + SECOND / 10);
+    CHECK(sim_now_ns(r->sim) - from_ns < LOG_SYNC_MS_MAX / 1000 * SECOND);
+    CHECK_EQ(sim_node_counters(r->node)->done[SIM_SYNC], syncs + 2); /* one where drains began to be direct */
+    CHECK(log_recovery_point(r->log) >= 60);
     rig_free(r);
 }
 
