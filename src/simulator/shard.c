@@ -106,6 +106,8 @@ void sim_request_done(struct request *r, int64_t result)
         r->file->in_flight--;
     if (result >= 0)
         node->counters.done[r->kind]++;
+    if (result >= 0 && r->kind == SIM_READ)
+        node->counters.read_bytes += (uint64_t)result;
     sim_trace(node->sim, r->kind, node, shard->io.shard, result, r->has_path ? r->path : NULL,
               number);
     op->owner = NULL;

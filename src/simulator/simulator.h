@@ -156,6 +156,7 @@ struct sim_counters {
     uint64_t calls, changes;
     uint64_t done[SIM_KINDS];    /* completed well, by kind; network too */
     uint64_t failed[SIM_KINDS];  /* injected faults, by kind */
+    uint64_t read_bytes;         /* of files */
     uint64_t canceled;           /* by io_cancel */
     uint64_t lying_syncs;
     uint64_t kills, power_cuts;
