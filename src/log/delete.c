@@ -183,6 +183,7 @@ static void delete_run(struct flow *f)
     FLOW_TRY(f, "rename the directory", io_rename(log->io, log->path, d->path, &f->op));
     FLOW_TRY(f, "sync the log directory", io_sync_dir(log->io, log->dir->path, &f->op));
     delete_dir_later(log, d->path);
+    FLOW_TRY(f, "forget its scan point", scan_point_remove(log, &f->op));
     FLOW_END(f);
     flow_done(f, 0);
     return;

@@ -6,6 +6,7 @@
 #include "log/delete.h"
 #include "log/journal.h"
 #include "log/journal_replay.h"
+#include "log/points_file.h"
 #include "log/state.h"
 
 #define MARKER_NAME ".kafka_cleanshutdown"
@@ -35,6 +36,7 @@ static void dir_free(struct log_dir *dir)
         free(dir->found[i].topic);
     }
     free(dir->found);
+    points_file_free(dir->points);
     free((char *)(uintptr_t)dir->path); /* ours: made by log_dir_open */
     free(dir);
 }
@@ -116,7 +118,7 @@ struct dir_opening {
     struct text text;
     struct journal_replayed replayed;
     uint32_t i;
-    bool has_marker;
+    bool has_marker, has_folder;
     char path[LOG_PATH_BYTES];
 };
 
@@ -233,10 +235,12 @@ static const char *parent_path(struct dir_opening *x)
     return x->path;
 }
 
-static void note_marker(struct dir_opening *x)
+static void note_names(struct dir_opening *x)
 {
-    for (uint32_t i = 0; i < x->entries.count; i++)
+    for (uint32_t i = 0; i < x->entries.count; i++) {
         x->has_marker |= strcmp(x->entries.entries[i].name, MARKER_NAME) == 0;
+        x->has_folder |= strcmp(x->entries.entries[i].name, JOURNAL_FOLDER_NAME) == 0;
+    }
     x->dir->found = calloc(x->entries.count + 1, sizeof(*x->dir->found));
     ASSERT(x->dir->found != NULL);
 }
@@ -315,7 +319,10 @@ static void dir_open_run(struct flow *f)
         return;
     }
     FLOW_TRY(f, "list it", io_list(x->io, x->dir->path, &x->entries, &f->op));
-    note_marker(x);
+    note_names(x);
+    /* Before the marker goes: it is what tells from then on that all is clean. */
+    FLOW_TRY(f, "read its scan points",
+             points_file_open(x->dir, x->telemetry, x->has_marker, x->has_folder, &x->dir->points, &f->op));
     if (x->has_marker) {
         FLOW_TRY(
             f, "read " MARKER_NAME,
@@ -342,13 +349,14 @@ static void dir_open_run(struct flow *f)
         }
     }
 #ifdef MUTANT_JOURNAL_NOT_REPLAYED
-    FLOW_TRY(f, "remove its journals", journal_folder_remove(x->io, x->dir->path, &f->op));
+    FLOW_TRY(f, "remove its journals", journal_folder_remove(x->io, x->dir->path, JOURNAL_KEEP_POINTS, &f->op));
 #endif
     FLOW_TRY(f, "bring its journals into the segments",
-             journal_replay(x->io, x->telemetry, x->dir->path, &x->replayed, x->fail, &f->op));
-    if (x->replayed.found) /* whatever the marker says: who wrote it overlooked the folder */
+             journal_replay(x->io, x->telemetry, x->dir->path, JOURNAL_KEEP_POINTS, &x->replayed, x->fail, &f->op));
+    if (x->has_folder) /* whatever the marker says: who wrote it overlooked the folder */
         x->dir->clean = false;
     FLOW_TRY(f, "look into its directories", flow_start(&x->part, look_run, &f->op));
+    points_file_keep_found(x->dir->points);
     x->dir->journals = journals_new(x->dir);
     FLOW_END(f);
     dir_opening_end(x, 0);
@@ -381,6 +389,7 @@ void log_dir_open(struct io *io, struct telemetry *t, const char *path, struct l
     x->dir->broker_epoch = -1;
     x->dir->room = INT64_MAX;
     x->dir->journal_bytes = JOURNAL_BYTES_DEFAULT;
+    x->dir->point_bytes = LOG_POINT_BYTES;
     flow_start(&x->flow, dir_open_run, op);
 }
 

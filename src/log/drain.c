@@ -140,7 +140,8 @@ bool worker_has_work(struct log *log)
         return true;
     if (log_is_failed(log))
         return false;
-    return epochs_are_dirty(&log->epochs) || has_undrained(log) || flush_is_due(log) || log_cut_is_due(log);
+    return epochs_are_dirty(&log->epochs) || scan_point_is_unlisted(log) || has_undrained(log) || flush_is_due(log) ||
+           log_cut_is_due(log);
 }
 
 static void worker_fail_waiters(struct log *log, int64_t error)
@@ -258,6 +259,8 @@ static void worker_run(struct flow *f)
         }
         while (!log_is_failed(log) && epochs_are_due(log))
             FLOW_TRY(f, "save leader epochs", epochs_save(log, &f->op));
+        if (!log_is_failed(log) && scan_point_is_unlisted(log))
+            FLOW_TRY(f, "list its scan point", scan_point_list(log, &f->op));
         if (log->drain_segment != NULL) {
             drain_gather(log);
             FLOW_TRY(f, "write a segment", drain_write(log, &f->op));

@@ -3,6 +3,7 @@
  *     DIR/millrace.journal/          no '-' in it: a JVM broker does not start on such a directory, so it cannot
  *        meta                        overlook records that only lie here
  *        0.00  0.01 ...              chunks of shard 0, reused again and again
+ *        points                      scan points: points.h
  *
  *     chunk    [ commit 7    ][ commit 8 ][ commit 9 ][ 3, old ][ 4, old ]     each from a page border on
  *     commit   [ header | entry | entry bytes | entry | ... zeros to the page's end ]

@@ -81,7 +81,9 @@ uint32_t log_commit_bytes(struct log *log)
 {
     struct log_mark from = commit_from(log);
 
-    if (log->failed || !log_has_place(log) || !is_durable(log) || epochs_are_dirty(&log->epochs) || !is_small(log))
+    if (log->failed || !log_has_place(log) || !is_durable(log) || !is_small(log))
+        return 0;
+    if (epochs_are_dirty(&log->epochs) || scan_point_is_unlisted(log))
         return 0;
     return bytes_behind(log, &from);
 }
@@ -165,7 +167,8 @@ uint64_t log_drain_limit(struct log *log, const struct segment *s, bool *all)
     *all = !log_uses_journal(log) || !is_small(log) || !list_empty(&log->jobs) || !list_empty(&log->flush_waiters);
     if (*all)
         return s->size_bytes;
-    if (!s->rolled && !u->settling && !u->drain_soon && s->size_bytes - s->drained_bytes < DRAIN_BYTES)
+    if (!s->rolled && !u->settling && !u->drain_soon && !scan_point_waits(log) &&
+        s->size_bytes - s->drained_bytes < DRAIN_BYTES)
         return s->drained_bytes;
     return log_journaled_bytes(log, s);
 }

@@ -252,8 +252,9 @@ static void close_run(struct flow *f)
             FLOW_WAIT(f, "close a journal", close_shard(j, j->i, &f->op));
     }
     f->result = 0;
-    if (j->clean && j->has_folder && !__atomic_load_n(&j->dir->has_failed, __ATOMIC_ACQUIRE))
-        FLOW_WAIT(f, "remove the folder of journals", journal_folder_remove(j->io, j->dir->path, &f->op));
+    if (j->clean && !__atomic_load_n(&j->dir->has_failed, __ATOMIC_ACQUIRE))
+        FLOW_WAIT(f, "remove the folder of journals",
+                  journal_folder_remove(j->io, j->dir->path, JOURNAL_KEEP_NOTHING, &f->op));
     FLOW_END(f);
     int64_t result = f->result;
     flow_done(f, result);

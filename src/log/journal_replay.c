@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "log/journal_parts.h"
+#include "log/points.h"
 #include "log/state.h"
 
 struct replay {
@@ -11,6 +12,7 @@ struct replay {
     struct io *io;
     struct telemetry *telemetry;
     const char *dir;
+    enum journal_keep keep;
     struct journal_replayed *out;
     struct fail *fail, own_fail;
     struct io_entries entries, folder;
@@ -336,12 +338,24 @@ static void replay_end(struct replay *r, int64_t result)
     free(r);
 }
 
-/* Whether reading meta came to something; without it the folder must be as it was made. */
+/* There may be scan points, and what a crash has left of writing small files. */
+static bool is_small_file(const char *name)
+{
+    static const char *const names[] = {JOURNAL_META_NAME ".tmp", POINTS_NAME, POINTS_NAME ".tmp"};
+
+    for (uint32_t i = 0; i < array_count(names); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether reading meta came to something; without it there must be no journal. */
 static int take_meta(struct replay *r, int64_t result)
 {
     if (result == -ENOENT) {
         for (uint32_t i = 0; i < r->folder.count; i++) {
-            if (strcmp(r->folder.entries[i].name, JOURNAL_META_NAME ".tmp") != 0)
+            if (!is_small_file(r->folder.entries[i].name))
                 return fail_set(r->fail, ERR_CORRUPT, "%s is missing, but there are chunks of journals" WHAT_TO_DO,
                                 folder_path(r, JOURNAL_META_NAME));
         }
@@ -394,7 +408,7 @@ static void replay_run(struct flow *f)
         }
         forget_journal(r);
     }
-    FLOW_TRY(f, "remove the folder of journals", journal_folder_remove(r->io, r->dir, &f->op));
+    FLOW_TRY(f, "remove the folder of journals", journal_folder_remove(r->io, r->dir, r->keep, &f->op));
     FLOW_END(f);
     say_what_was_done(r);
     replay_end(r, 0);
@@ -403,8 +417,8 @@ failed:
     replay_end(r, f->result);
 }
 
-void journal_replay(struct io *io, struct telemetry *t, const char *dir, struct journal_replayed *out,
-                    struct fail *fail, struct op *op)
+void journal_replay(struct io *io, struct telemetry *t, const char *dir, enum journal_keep keep,
+                    struct journal_replayed *out, struct fail *fail, struct op *op)
 {
     struct replay *r = calloc(1, sizeof(*r));
 
@@ -413,6 +427,7 @@ void journal_replay(struct io *io, struct telemetry *t, const char *dir, struct 
     r->io = io;
     r->telemetry = t;
     r->dir = dir;
+    r->keep = keep;
     r->out = out;
     r->fail = fail == NULL ? &r->own_fail : fail;
     flow_start(&r->flow, replay_run, op);

@@ -89,6 +89,9 @@ struct check {
     struct flow flow;
     struct log *log;
     struct segment *segment, *held;
+    uint64_t end;               /* in its file */
+    uint64_t side_bytes[SIDES]; /* of its side files */
+    const struct scan_point *point; /* NULL: all of it is looked at, as after a clean stop */
     struct scan scan;
     struct batch batch;
     int rc;
@@ -110,6 +113,8 @@ static bool take_time_entry(struct check *c)
 {
     struct segment *s = c->segment;
 
+    if (c->point != NULL)
+        return get_i64(c->entry) == c->point->last_time_entry_ms;
     s->last_time_entry_ms = get_i64(c->entry);
     s->max_timestamp_ms = s->last_time_entry_ms;
     s->max_timestamp_offset = s->base + get_u32(c->entry + 8);
@@ -121,7 +126,7 @@ static bool take_time_entry(struct check *c)
 static bool take_index_entry(struct check *c)
 {
     c->position = get_u32(c->entry + 4);
-    return c->position > 0 && c->position < c->segment->size_bytes;
+    return c->position > 0 && c->position < c->end;
 }
 
 static bool take_first_head(struct check *c)
@@ -134,9 +139,18 @@ static bool take_first_head(struct check *c)
     return true;
 }
 
-static uint64_t last_entry_position(const struct segment *s, enum side side)
+static uint64_t last_entry_position(const struct check *c, enum side side)
 {
-    return s->side[side].written_bytes - sides[side].entry_bytes;
+    return c->side_bytes[side] - sides[side].entry_bytes;
+}
+
+static bool sides_are_short(const struct check *c)
+{
+    for (int side = 0; side < SIDES; side++) {
+        if (c->segment->side[side].written_bytes < c->side_bytes[side])
+            return true;
+    }
+    return c->segment->size_bytes < c->end;
 }
 
 static void check_run(struct flow *f)
@@ -148,9 +162,11 @@ static void check_run(struct flow *f)
     FLOW_BEGIN(f);
     FLOW_TRY(f, "open a segment", segment_use(s, &f->op));
     c->held = s;
-    if (s->size_bytes == 0) {
-        s->timestamps_known = true;
-        if (s->side[SIDE_INDEX].written_bytes + s->side[SIDE_TIME].written_bytes > 0)
+    if (sides_are_short(c))
+        goto bad;
+    if (c->end == 0) {
+        s->timestamps_known = c->point == NULL;
+        if (c->side_bytes[SIDE_INDEX] + c->side_bytes[SIDE_TIME] > 0)
             goto bad;
         check_end(c, s->base);
         return;
@@ -158,21 +174,22 @@ static void check_run(struct flow *f)
     FLOW_TRY(f, "read a segment", io_read(s->file, 0, c->entry, BATCH_HEADER_BYTES, &f->op));
     if (f->result < BATCH_HEADER_BYTES || !take_first_head(c))
         goto bad;
-    log_file_path(c->log, s->base, ".timeindex", c->path);
-    FLOW_TRY(f, "read a time index",
-             file_read_at(io, c->path, last_entry_position(s, SIDE_TIME), c->entry,
-                          TIME_ENTRY_BYTES, &f->op));
-    if (f->result < TIME_ENTRY_BYTES || !take_time_entry(c))
-        goto bad;
-    if (s->side[SIDE_INDEX].written_bytes > 0) {
+    if (c->side_bytes[SIDE_TIME] > 0 || c->point == NULL) {
+        log_file_path(c->log, s->base, ".timeindex", c->path);
+        FLOW_TRY(f, "read a time index",
+                 file_read_at(io, c->path, last_entry_position(c, SIDE_TIME), c->entry, TIME_ENTRY_BYTES, &f->op));
+        if (f->result < TIME_ENTRY_BYTES || !take_time_entry(c))
+            goto bad;
+    }
+    if (c->side_bytes[SIDE_INDEX] > 0) {
         log_file_path(c->log, s->base, ".index", c->path);
         FLOW_TRY(f, "read an index",
-                 file_read_at(io, c->path, last_entry_position(s, SIDE_INDEX), c->entry,
+                 file_read_at(io, c->path, last_entry_position(c, SIDE_INDEX), c->entry,
                               INDEX_ENTRY_BYTES, &f->op));
         if (f->result < INDEX_ENTRY_BYTES || !take_index_entry(c))
             goto bad;
     }
-    scan_init(&c->scan, s, c->position, s->size_bytes, false, SCAN_WINDOW_BYTES);
+    scan_init(&c->scan, s, c->position, c->end, false, SCAN_WINDOW_BYTES);
     while ((c->rc = scan_next(&c->scan, &c->batch)) > 0) {
         if (c->rc == SCAN_FILL)
             FLOW_TRY(f, "read a segment", scan_fill(&c->scan, &f->op));
@@ -190,20 +207,42 @@ static void check_run(struct flow *f)
     return;
 bad:
     say(c->log->telemetry, LOG_WARN, "log",
-        "%s does not end as after a clean stop: its end is read and rebuilt", s->path);
+        c->point != NULL ? "%s, or a file beside it, is not what was noted of it: it is read from its beginning on"
+                         : "%s does not end as after a clean stop: its end is read and rebuilt", s->path);
     check_end(c, ERR_CORRUPT);
     return;
 failed:
     check_end(c, f->result);
 }
 
-void log_check_last(struct log *log, struct op *op)
+static struct check *check_new(struct log *log, struct segment *s)
 {
     struct check *c = calloc(1, sizeof(*c));
 
     ASSERT(c != NULL);
     c->log = log;
-    c->segment = log_last_segment(log);
+    c->segment = s;
+    return c;
+}
+
+void log_check_last(struct log *log, struct op *op)
+{
+    struct check *c = check_new(log, log_last_segment(log));
+
+    c->end = c->segment->size_bytes;
+    for (int side = 0; side < SIDES; side++)
+        c->side_bytes[side] = c->segment->side[side].written_bytes;
+    flow_start(&c->flow, check_run, op);
+}
+
+void log_check_point(struct log *log, struct segment *s, const struct scan_point *point, struct op *op)
+{
+    struct check *c = check_new(log, s);
+
+    c->point = point;
+    c->end = point->position;
+    for (int side = 0; side < SIDES; side++)
+        c->side_bytes[side] = point->side_bytes[side];
     flow_start(&c->flow, check_run, op);
 }
 

@@ -109,6 +109,8 @@ void log_free(struct log *log)
     if (log->user.journal != NULL)
         journal_leave(log->user.journal, log);
     drain_write_end(log);
+    scan_point_leave(log);
+    text_deinit(&log->point.snapshot);
     tail_deinit(&log->tail);
     while (log->segment_count > 0)
         log_segments_remove(log, log->segment_count - 1);

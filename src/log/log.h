@@ -80,6 +80,8 @@ struct log_dir {
     struct io *home;
     struct io_file *lock;
     struct journals *journals; /* private: journal.h */
+    struct points_file *points; /* private: points_file.h */
+    uint64_t point_bytes;      /* what a scan after a crash is to read at most: see LOG_POINT_BYTES; tests lower it */
     /* Called once, on the shard of `io`, where it happened, with what failed. */
     void (*failed)(struct log_dir *dir, struct io *io, const struct fail *why, void *ctx);
     void *failed_ctx;
@@ -88,6 +90,10 @@ struct log_dir {
     uint32_t partitions; /* private, atomic: see log_dir_partitions */
     int64_t room;        /* private, atomic: see log_dir_set_room */
 };
+
+/* After a stop that was not clean a start reads what logs have behind their scan points (points.h): all logs of the
+ * directory together about so much, or, where more than 32 of them are written to, as much as 4 MiB of each. */
+#define LOG_POINT_BYTES (UINT64_C(128) << 20)
 
 /* What a sub-directory of a log directory is, by its name (interop: 1.4). */
 enum log_dir_kind {

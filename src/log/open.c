@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "log/journal.h"
+#include "log/points_file.h"
 #include "log/state.h"
 
 /* The longest name that is made in a log's directory, and what is added to the directory itself. */
@@ -21,6 +22,8 @@ struct opening {
     bool *missing;  /* per segment: side files are not as they should be */
     uint8_t *modes; /* per segment: enum pass_mode */
     bool clean;
+    bool has_point; /* `point` is where the scan begins */
+    struct scan_point point;
     bool fresh;   /* the directory was made */
     bool created; /* a segment was */
     bool rebuilds;
@@ -168,17 +171,53 @@ static void add_first_segment(struct opening *x, int64_t base)
     x->created = true;
 }
 
+/* What the directory knows of the log after a stop that was not clean: that nothing has changed since a clean one; from
+ * where on something has; or nothing. Without records the segment of the point need not have its name yet. */
+static void find_point(struct opening *x)
+{
+    struct log *log = x->log;
+
+    if (x->clean || log->is_metadata || uuid_is_zero(log->topic_id))
+        return;
+    switch (points_file_take(log->dir->points, log->topic_id, log->partition, &x->point)) {
+    case POINT_UNKNOWN:
+        break;
+    case POINT_CLEAN:
+        x->clean = true;
+        break;
+    case POINT_KNOWN:
+        x->has_point = log->segment_count > 0 &&
+                       log->segments[log_segment_index(log, x->point.base)]->base == x->point.base;
+        x->clean = log->segment_count > 0 && x->point.position == 0 && log_last_segment(log)->base < x->point.base;
+        break;
+    }
+}
+
+/* All batches are needed for something, or a segment before the point is to be read anyway. */
+static bool point_is_of_no_use(const struct opening *x)
+{
+    uint32_t at = log_segment_index(x->log, x->point.base);
+
+    for (uint32_t i = 0; i < at; i++) {
+        if (x->missing[i])
+            return true;
+    }
+    return x->log->epochs.count == 0 && x->log->size_bytes > 0;
+}
+
 /* Which segments must be gone through, and why. */
 static void plan(struct opening *x)
 {
     struct log *log = x->log;
     uint32_t first = log->segment_count;
 
+    x->has_point = x->has_point && !point_is_of_no_use(x);
+
     free(x->modes);
     x->modes = calloc(log->segment_count + 1, 1);
     ASSERT(x->modes != NULL);
     if (!x->clean)
-        first = log_segment_index(log, x->recovery_point);
+        first = log_segment_index(log, x->has_point ? x->point.base : x->recovery_point);
     x->pass.cut_from = x->clean ? INT64_MAX : log->segments[first]->base;
     for (uint32_t i = 0; i < log->segment_count; i++) {
         if (i >= first || (x->missing != NULL && x->missing[i])) {
@@ -191,7 +230,24 @@ static void plan(struct opening *x)
     x->pass.modes = x->modes;
     x->pass.epochs_wrong = &x->epochs_wrong;
     x->pass.epochs = log->epochs.count == 0 && log->size_bytes > 0;
+    x->pass.point = x->has_point ? &x->point : NULL;
     x->snapshots_upto = first < log->segment_count ? log->segments[first]->base : log->end;
+    if (x->has_point)
+        x->snapshots_upto = x->point.offset;
+}
+
+/* The producers as of the point; false: they are not told, and the scan begins elsewhere. */
+static bool take_producers(struct opening *x, int64_t snapshot_offset)
+{
+    x->pass.producers_from = snapshot_offset;
+    if (!x->has_point || snapshot_offset == x->point.offset)
+        return true;
+    x->has_point = !x->point.has_producers;
+    if (!x->has_point)
+        return false;
+    producers_clear(&x->log->producers);
+    x->pass.producers_from = x->point.offset;
+    return true;
 }
 
 static bool pass_is_needed(const struct opening *x)
@@ -231,6 +287,10 @@ static void set_positions(struct opening *x)
     epochs_raise_start(&log->epochs, log->start);
     if (newest_snapshot(x) > log->snapshot_offset)
         log->snapshot_offset = newest_snapshot(x);
+    scan_point_settle(log);
+    log->point.listed = x->has_point;
+    if (x->has_point)
+        log->point.noted = x->point;
 }
 
 /* Everything that is there lies below the start that was promised: begin empty (interop: 1.10). */
@@ -243,7 +303,7 @@ static bool is_behind_start(const struct opening *x)
  * about what was appended since: everything has to be looked at. True when the plan has changed. */
 static bool forget_old_recovery_point(struct opening *x)
 {
-    if (x->clean || x->recovery_point <= x->log->end || x->log->segment_count == 1)
+    if (x->clean || x->has_point || x->recovery_point <= x->log->end || x->log->segment_count == 1)
         return false;
     x->recovery_point = 0;
     return true;
@@ -323,6 +383,11 @@ failed:
     step_end(x, f, f->result);
 }
 
+static struct segment *point_segment(const struct opening *x)
+{
+    return x->log->segments[log_segment_index(x->log, x->point.base)];
+}
+
 /* The batches: after a clean stop only the last one, else all that may have to be cut or rebuilt.
  */
 static void read_batches_run(struct flow *f)
@@ -339,13 +404,20 @@ static void read_batches_run(struct flow *f)
         log->end = f->result < 0 ? 0 : f->result;
         x->missing[log->segment_count - 1] = f->result < 0;
     }
+    if (x->has_point) {
+        FLOW_WAIT(f, "look at its scan point", log_check_point(log, point_segment(x), &x->point, &f->op));
+        if (f->result < 0 && f->result != ERR_CORRUPT)
+            goto failed;
+        x->has_point = f->result == x->point.offset;
+    }
     do {
-        plan(x);
-        FLOW_TRY(f, "remove snapshots",
-                 snapshot_remove_above(log, &x->entries, x->snapshots_upto, &f->op));
-        FLOW_TRY(f, "read producers",
-                 snapshot_restore(log, &x->entries, x->snapshots_upto, &f->op));
-        x->pass.producers_from = f->result;
+        do {
+            plan(x);
+            FLOW_TRY(f, "remove snapshots",
+                     snapshot_remove_above(log, &x->entries, x->snapshots_upto, &f->op));
+            FLOW_TRY(f, "read producers",
+                     snapshot_restore(log, &x->entries, x->snapshots_upto, &f->op));
+        } while (!take_producers(x, f->result));
         if (pass_is_needed(x)) {
             FLOW_TRY(f, "read its batches", log_pass(log, &x->pass, x->fail, &f->op));
             log->end = f->result;
@@ -368,6 +440,12 @@ failed:
     step_end(x, f, f->result);
 }
 
+/* A log that is as a clean stop left it; an empty one may have been made since. */
+static bool names_are_durable(const struct opening *x)
+{
+    return x->o->clean || (x->clean && x->log->size_bytes > 0);
+}
+
 /* What a new log needs, and an old one lacks. */
 static void write_names_run(struct flow *f)
 {
@@ -385,7 +463,7 @@ static void write_names_run(struct flow *f)
     if (!x->has_metadata && !uuid_is_zero(log->topic_id))
         FLOW_TRY(f, "write partition.metadata",
                  file_replace(log->io, log->path, LOG_METADATA_NAME, metadata_content(x), &f->op));
-    else if (x->created || !x->o->clean) /* a killed process may not have come to that */
+    else if (x->created || !names_are_durable(x)) /* a killed process may not have come to that */
         FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
 #ifndef MUTANT_LOG_NAME_NOT_SYNCED
     if (x->fresh)
@@ -424,6 +502,7 @@ static void open_run(struct flow *f)
     note_names(x);
     log_collect(log, &x->entries, &x->missing);
     FLOW_TRY(f, "read its names", flow_start(&x->part, read_names_run, &f->op));
+    find_point(x);
     if (log->segment_count > 0)
         FLOW_TRY(f, "read its batches", flow_start(&x->part, read_batches_run, &f->op));
     FLOW_TRY(f, "complete it", flow_start(&x->part, write_names_run, &f->op));
@@ -499,7 +578,7 @@ static void close_run(struct flow *f)
     if (!log_is_failed(log)) {
         index_apply_last(log_last_segment(log));
         FLOW_WAIT(f, "save indexes",
-                  c->save = segment_save_start(log_last_segment(log), true, &f->op));
+                  c->save = segment_save_start(log_last_segment(log), SAVE_FINAL, &f->op));
         segment_save_free(c->save);
         c->rc = f->result;
         if (c->rc >= 0 && log->end > log->snapshot_offset) {

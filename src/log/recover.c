@@ -85,6 +85,29 @@ static enum pass_mode mode_of(const struct passing *p)
     return log->segments[p->i + 1]->base > p->pass.producers_from ? PASS_READ : PASS_SKIP;
 }
 
+/* The scan begins inside of this segment; NULL: at its first byte. */
+static const struct scan_point *point_in(const struct passing *p)
+{
+    const struct scan_point *point = p->pass.point;
+
+    return point != NULL && mode_of(p) == PASS_REBUILD && p->segment->base == point->base ? point : NULL;
+}
+
+/* What side files have of batches behind the point is forgotten only. */
+static void rebuild_behind(struct segment *s, const struct scan_point *point)
+{
+    for (int i = 0; i < SIDES; i++) {
+        text_deinit(&s->side[i].pending);
+        s->side[i].reset = s->side[i].reset || s->side[i].written_bytes > point->side_bytes[i];
+        s->side[i].written_bytes = point->side_bytes[i];
+    }
+    s->max_timestamp_ms = point->max_timestamp_ms;
+    s->max_timestamp_offset = point->max_timestamp_offset;
+    s->last_time_entry_ms = point->last_time_entry_ms;
+    s->bytes_since_entry = point->bytes_since_entry;
+    s->timestamps_known = true;
+}
+
 /* Forget what the side files say: the batches will say it again. */
 static void rebuild_begin(struct segment *s)
 {
@@ -197,12 +220,20 @@ static void passing_end(struct passing *p, int64_t result)
 
 static void segment_begin(struct passing *p)
 {
+    const struct scan_point *point;
+
     p->segment = p->log->segments[p->i];
+    point = point_in(p);
     if (p->end < p->segment->base)
         p->end = p->segment->base;
-    if (mode_of(p) == PASS_REBUILD)
+    if (point != NULL) {
+        rebuild_behind(p->segment, point);
+        p->end = point->offset;
+    } else if (mode_of(p) == PASS_REBUILD) {
         rebuild_begin(p->segment);
-    scan_init(&p->scan, p->segment, 0, p->segment->size_bytes, true, SCAN_WINDOW_BYTES);
+    }
+    scan_init(&p->scan, p->segment, point == NULL ? 0 : point->position, p->segment->size_bytes, true,
+              SCAN_WINDOW_BYTES);
 }
 
 /* The producers as of the next segment, which nobody could tell any more once this one is deleted.
@@ -255,7 +286,7 @@ static void rebuild_end_run(struct flow *f)
         FLOW_TRY(f, "cut a segment", io_truncate(p->segment->file, p->segment->size_bytes, &f->op));
     FLOW_TRY(f, "sync a segment", io_sync(p->segment->file, &f->op));
     log->drained = p->end; /* its entries may be written (L3) */
-    FLOW_WAIT(f, "save indexes", p->save = segment_save_start(p->segment, true, &f->op));
+    FLOW_WAIT(f, "save indexes", p->save = segment_save_start(p->segment, SAVE_FINAL, &f->op));
     segment_save_free(p->save);
     if (f->result < 0)
         goto failed;

@@ -44,12 +44,18 @@ static void persist_run(struct flow *f)
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(p->job.log->io, &f->op));
     if (p->segment->log != NULL && !log_is_failed(p->job.log)) {
+        if (!p->segment->closed)
+            FLOW_TRY(f, "forget its scan point", scan_point_forget(p->job.log, &f->op));
         FLOW_WAIT(f, "save indexes",
-                  p->save = segment_save_start(p->segment, p->segment->closed, &f->op));
+                  p->save = segment_save_start(p->segment, p->segment->closed ? SAVE_FINAL : SAVE_READY, &f->op));
         segment_save_free(p->save);
     }
     FLOW_END(f);
     flow_done(f, 0);
+    return;
+failed:
+    log_fail(p->job.log, f->result, f->step);
+    flow_done(f, f->result);
 }
 
 static void take_made(struct segment *s, struct segment *made, enum side side)

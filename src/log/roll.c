@@ -119,7 +119,7 @@ static void side_run(struct flow *f)
         if (log->side_segment->direct != NULL)
             FLOW_TRY(f, "close a segment", segment_close_direct(log->side_segment, &f->op));
         FLOW_WAIT(f, "save its indexes",
-                  log->side_save = segment_save_start(log->side_segment, true, &f->op));
+                  log->side_save = segment_save_start(log->side_segment, SAVE_FINAL, &f->op));
         segment_save_free(log->side_save);
         if (f->result < 0)
             goto failed;
@@ -129,14 +129,18 @@ static void side_run(struct flow *f)
         FLOW_TRY(f, "end its journalling",
                  log_journal_drained(log, segment_after(log, log->side_segment), &f->op));
         segment_closed(log);
+        FLOW_TRY(f, "move its scan point",
+                 scan_point_pass(log, segment_after(log, log->side_segment), &f->op));
     }
     if (trim_is_due(log))
         FLOW_TRY(f, "remove what lies below the start", trim_start(log, &f->op));
     if (log->swap != NULL)
         FLOW_TRY(f, "replace segments", compact_swap_start(log, &f->op));
+    if (scan_point_is_due(log))
+        FLOW_TRY(f, "take its scan point", scan_point_take(log, &f->op));
     log->side_segment = log_last_segment(log);
     FLOW_WAIT(f, "save index entries",
-              log->side_save = segment_save_start(log->side_segment, false, &f->op));
+              log->side_save = segment_save_start(log->side_segment, SAVE_READY, &f->op));
     segment_save_free(log->side_save);
     if (f->result < 0)
         goto failed;
@@ -154,7 +158,7 @@ void side_wake(struct log *log)
 {
     if (log->siding || log_is_failed(log))
         return;
-    if (next_to_close(log) == NULL && !trim_is_due(log) && log->swap == NULL &&
+    if (next_to_close(log) == NULL && !trim_is_due(log) && log->swap == NULL && !scan_point_is_due(log) &&
         !segment_save_is_due(log_last_segment(log)))
         return;
     log->siding = true;

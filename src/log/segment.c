@@ -259,7 +259,7 @@ struct segment_save {
     struct text bytes; /* copied: an append may add to `pending` meanwhile */
     struct bytes piece;
     enum side side;
-    bool final;
+    enum save how;
     char path[LOG_PATH_BYTES];
 };
 
@@ -316,7 +316,9 @@ static bool side_is_due(const struct segment_save *save)
 
     if (save->piece.n > 0 || x->reset)
         return true;
-    return save->final && save->side != SIDE_TXN;
+    if (save->how == SAVE_SYNCED)
+        return x->written_bytes > 0;
+    return save->how == SAVE_FINAL && save->side != SIDE_TXN;
 }
 
 static void side_saved(struct segment_save *save)
@@ -338,6 +340,14 @@ static struct side_file *side_of(struct segment_save *save)
     return &save->segment->side[save->side];
 }
 
+static bool is_synced(const struct segment_save *save)
+{
+#ifdef MUTANT_LOG_POINT_SIDES_LAZY
+    return save->how == SAVE_FINAL;
+#endif
+    return save->how != SAVE_READY;
+}
+
 /* After trouble the file stays open: the directory is offline, and nothing in it is touched again.
  */
 static void segment_save_run(struct flow *f)
@@ -347,7 +357,7 @@ static void segment_save_run(struct flow *f)
 
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(s->io, &f->op));
-    if (save->final && s->index_doubted)
+    if (save->how == SAVE_FINAL && s->index_doubted)
         index_forget(s);
     for (save->side = 0; save->side < SIDES; save->side++) {
         take_ready(save);
@@ -359,9 +369,9 @@ static void segment_save_run(struct flow *f)
         if (save->piece.n > 0)
             FLOW_TRY(f, "write an index",
                      io_write(save->file, side_of(save)->written_bytes, &save->piece, 1, &f->op));
-        if (save->final || side_of(save)->reset)
+        if (save->how == SAVE_FINAL || side_of(save)->reset)
             FLOW_TRY(f, "cut an index", io_truncate(save->file, side_size_bytes(save), &f->op));
-        if (save->final)
+        if (is_synced(save))
             FLOW_TRY(f, "sync an index", io_sync(save->file, &f->op));
         FLOW_TRY(f, "close an index", io_close(save->file, &f->op));
         side_saved(save);
@@ -376,13 +386,13 @@ failed:
     flow_done(f, f->result);
 }
 
-struct segment_save *segment_save_start(struct segment *s, bool final, struct op *op)
+struct segment_save *segment_save_start(struct segment *s, enum save how, struct op *op)
 {
     struct segment_save *save = calloc(1, sizeof(*save));
 
     ASSERT(save != NULL);
     save->segment = s;
-    save->final = final;
+    save->how = how;
     s->users++;
     if (list_linked(&s->idle))
         list_remove(&s->idle);

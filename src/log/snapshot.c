@@ -139,7 +139,7 @@ static bool is_to_go(struct removal *r)
         return false;
     if (r->above != INT64_MAX)
         return r->offset > r->above;
-    if (has_segment_at(log, r->offset))
+    if (has_segment_at(log, r->offset) || (!log->point.noted.none && r->offset == log->point.noted.offset))
         return false;
     return r->strays_kept++ > 0 || r->offset < log_last_segment(log)->base;
 }

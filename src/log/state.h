@@ -15,6 +15,7 @@
 
 #include "log/epochs.h"
 #include "log/log.h"
+#include "log/points.h"
 #include "log/producers.h"
 #include "log/tail.h"
 
@@ -124,6 +125,19 @@ struct journal_user {
     bool drain_soon;         /* memory is wanted */
 };
 
+/* Where a scan of the log may begin, and the next such place (scan_point.c). */
+struct point_user {
+    struct scan_point noted;  /* as the file says it, or is to say before the log changes */
+    struct scan_point saying; /* what the file is to say now */
+    bool listed;              /* the file speaks of the log as it is now */
+    bool is_large;            /* counted in the shard's share: there is much behind the point */
+    bool is_taking;           /* `next` waits for what is below it to be durable */
+    struct scan_point next;
+    struct text snapshot;     /* producers as of `next` */
+    struct op op;
+    struct op *parent;
+};
+
 /* A whole operation on the log that needs it alone: everything is drained and durable when it
  * begins, and nothing else changes files until it ends. */
 struct job {
@@ -161,6 +175,7 @@ struct log {
     uint32_t segment_count, segment_capacity;
 
     struct journal_user user;
+    struct point_user point;
     struct tail tail;
     struct epochs epochs;
     struct producers producers;
@@ -275,10 +290,14 @@ void segment_close_direct(struct segment *s, struct op *op);
 /* Read up to `n` bytes at `position`: of the file below whole_bytes, else of the tail. In use. */
 void segment_read(struct segment *s, uint64_t position, void *into, uint32_t n, struct op *op);
 
-/* Write what is pending in side files of `s`; with `final` also the last time index entry, exact
- * sizes and a sync, and every file is there afterwards. */
+/* Write what is pending in side files of `s`, as far as its batches are in the file. */
+enum save {
+    SAVE_READY,
+    SAVE_SYNCED, /* and everything in the files is durable */
+    SAVE_FINAL,  /* the same, their sizes are exact, and both indexes are there */
+};
 struct segment_save;
-struct segment_save *segment_save_start(struct segment *s, bool final, struct op *op);
+struct segment_save *segment_save_start(struct segment *s, enum save how, struct op *op);
 /* Enough entries wait, and their log bytes are in the file. */
 bool segment_save_is_due(const struct segment *s);
 void segment_save_free(struct segment_save *save);
@@ -442,6 +461,26 @@ void log_journal_forget(struct log *log, struct op *op);
 /* The segments before `s` are to be closed: nothing of them is written again. Completes when that is durable. */
 void log_journal_drained(struct log *log, const struct segment *s, struct op *op);
 
+/* ---- scan_point.c -------------------------------------------------------------------------- */
+
+/* A log has been opened; all is durable as a clean stop leaves it: that is its point, which is not in the file yet. */
+void scan_point_settle(struct log *log);
+/* The log was appended to, and the file does not speak of it yet (S1): then that is done first. */
+bool scan_point_is_unlisted(const struct log *log);
+void scan_point_list(struct log *log, struct op *op);
+/* Before the end is cut, or side files are made anew: the file says that there is no point. Completes when that is
+ * durable. Nothing else of the log is under way. */
+void scan_point_forget(struct log *log, struct op *op);
+void scan_point_remove(struct log *log, struct op *op); /* the directory is no longer the partition's */
+void scan_point_leave(struct log *log);                 /* the log ends */
+/* The next point is known and waits for what lies below it to be drained. */
+bool scan_point_waits(const struct log *log);
+/* The point is to move, and what lies below the next one is in the files; `side` calls scan_point_take then. */
+bool scan_point_is_due(struct log *log);
+void scan_point_take(struct log *log, struct op *op);
+/* The segment before `next` is closed, and the producers as of `next` are saved: the point moves there. */
+void scan_point_pass(struct log *log, const struct segment *next, struct op *op);
+
 /* ---- append.c ------------------------------------------------------------------------------ */
 
 /* The states beside the log learn a batch: the one way for leader, follower and recovery.
@@ -493,6 +532,8 @@ void log_collect(struct log *log, const struct io_entries *entries, bool **missi
 /* After a clean stop: look at the last segment's ends. Completes with the log's end; ERR_CORRUPT
  * when the segment has to be rebuilt. */
 void log_check_last(struct log *log, struct op *op);
+/* The same for the end that a scan point had, of the segment that it names. */
+void log_check_point(struct log *log, struct segment *s, const struct scan_point *point, struct op *op);
 /* Make the empty files of the only segment. */
 void segment_create_files(struct segment *s, struct op *op);
 
@@ -512,6 +553,7 @@ struct pass {
     int64_t producers_from;      /* apply producers to batches that end at or above it */
     int64_t cut_from;            /* a bad batch in a segment at or above this base cuts the log */
     bool epochs;                 /* learn epochs also where nothing is rebuilt */
+    const struct scan_point *point; /* in the segment that it names, the batches from there on; may be NULL */
     bool *epochs_wrong;          /* set when a batch that is rebuilt is of another epoch than they say; may be NULL */
 };
 /* Completes with the log's end. After a cut the segments behind it and their files are gone.

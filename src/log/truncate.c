@@ -199,6 +199,8 @@ static void truncate_run(struct flow *f)
     struct log *log = c->job.log;
 
     FLOW_BEGIN(f);
+    if (c->offset < log->end) /* S3 */
+        FLOW_TRY(f, "forget its scan point", scan_point_forget(log, &f->op));
     log->generation++;
     tail_clear(&log->tail);
     FLOW_TRY(f, "list it", io_list(log->io, log->path, &c->entries, &f->op));
@@ -239,7 +241,7 @@ static void truncate_run(struct flow *f)
     cut_memory(c);
     FLOW_TRY(f, "cut a segment", io_truncate(c->segment->file, c->position, &f->op));
     FLOW_TRY(f, "sync a segment", io_sync(c->segment->file, &f->op));
-    FLOW_WAIT(f, "save indexes", c->save = segment_save_start(c->segment, true, &f->op));
+    FLOW_WAIT(f, "save indexes", c->save = segment_save_start(c->segment, SAVE_FINAL, &f->op));
     segment_save_free(c->save);
     if (f->result < 0)
         goto failed;
@@ -318,6 +320,7 @@ static void restart_run(struct flow *f)
     struct log *log = c->job.log;
 
     FLOW_BEGIN(f);
+    FLOW_TRY(f, "forget its scan point", scan_point_forget(log, &f->op));
     restart_memory(c);
     FLOW_TRY(f, "save leader epochs", epochs_save(log, &f->op));
     FLOW_TRY(f, "list it", io_list(log->io, log->path, &c->entries, &f->op));

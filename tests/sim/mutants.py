@@ -25,6 +25,7 @@ FETCH = "tests/unit_broker broker_fetch*"
 CONSUMER = "tests/unit_consumer"
 JOURNAL = "tests/unit_log journal*"  # the tests of that name
 LANE = "tests/unit_producer lane*"
+POINTS = "tests/unit_log log_points*"
 
 DRAINS = "tests/unit_log log_crash*"
 
@@ -45,6 +46,10 @@ MUTANTS = {
     "LOG_NEXT_BEFORE_CUT": ("a segment gets a file while the one before is longer than its batches", DRAINS),
     "LOG_PAGE_UNEQUAL": ("a drain overwrites what is drained of its first page with other bytes", DRAINS),
     "LOG_ACK_UNPLACED": ("a batch is acknowledged that may find no space in its segment", "tests/unit_log log_place*"),
+    "LOG_POINT_UNLISTED": ("a log changes before its scan point is told", POINTS),
+    "LOG_POINT_STAYS": ("a log is cut, and its scan point is believed", POINTS),
+    "LOG_POINT_UNSYNCED": ("a scan point is told before its batches are durable", POINTS),
+    "LOG_POINT_SIDES_LAZY": ("a scan point is told before its side files are durable", POINTS),
     "LOG_ID_UNREAD": ("a partition whose id cannot be read is set aside", "tests/unit_log"),
     "JOURNAL_ACK_EARLY": ("a commit is acknowledged before it is durable", JOURNAL),
     "JOURNAL_DRAINED_EARLY": ("a segment leaves the journal before it is durable", JOURNAL),

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "lab.h"
 #include "log/epochs.h"
+#include "sides.h"
 #include "simulator/simulator.h"
 
 #define TOPIC "t"
@@ -34,6 +35,8 @@ struct story {
     int64_t acknowledged;     /* everything below it must be there */
     int64_t started;          /* the start may be raised to here */
     int64_t checkpoint_start; /* that was told to be durable */
+    uint64_t point_bytes;     /* how often scan points move; 0: as ever, here never */
+    bool forgets;             /* a power cut may take what was acknowledged: relaxed */
     bool point_is_old;        /* the recovery point in the checkpoint may be of before a truncation */
     int32_t next_sequence[3];
     uint32_t distinct; /* so that no two batches are alike */
@@ -98,6 +101,8 @@ static void open_all(struct story *s)
 {
     if (!is_up(s) || lab_dir_open(&s->lab) < 0)
         return;
+    if (s->point_bytes > 0)
+        s->lab.dir->point_bytes = s->point_bytes;
     s->log = lab_log_open(&s->lab, TOPIC, s->lab.dir->clean);
 }
 
@@ -489,6 +494,7 @@ static void check_after_crash(struct story *s)
         append(s, i % 2, 7, 0);
     until_stable(s);
     close_all(s, true);
+    (void)check_sides(s->node, "/data/t-0/");
     open_all(s);
     CHECK(s->lab.dir->clean);
     CHECK(s->log != NULL);
@@ -498,7 +504,8 @@ static void check_after_crash(struct story *s)
 
 /* Each change of the disk is in turn the last one; where much is written, every other one, those before which and those
  * after which power goes. Returns how many there are. */
-static uint32_t crash_everywhere(bool durable, uint32_t scale, uint32_t how, uint64_t seed_step, bool twice)
+static uint32_t crash_everywhere(bool durable, uint32_t scale, uint32_t how, uint64_t seed_step, bool twice,
+                                 uint64_t point_bytes)
 {
     const char *only = getenv("CRASH_ONLY"); /* the n of one run, to look at it */
     uint32_t from = scale > SMALL && (how & AFTER) ? 2 : 1;
@@ -507,6 +514,10 @@ static uint32_t crash_everywhere(bool durable, uint32_t scale, uint32_t how, uin
         struct story *s = story_new(n * seed_step + how, durable, scale);
 
         s->started = 0;
+        s->point_bytes = point_bytes;
+        s->forgets = !durable && (how & POWER) != 0;
+        if (point_bytes > 0) /* so that points lie inside of segments; a relaxed one may lose the end of each */
+            s->lab.settings.segment_bytes = s->forgets ? 1 << 20 : 3000;
         sim_crash_at_io(s->node, n, how);
         tell(s);
         bool crashed = !is_up(s);
@@ -514,6 +525,8 @@ static uint32_t crash_everywhere(bool durable, uint32_t scale, uint32_t how, uin
             fprintf(stderr, "crash at change %u\n", n);
         if (crashed) {
             check_disk_epochs(s);
+            if (s->forgets)
+                s->acknowledged = 0;
             close_all(s, false);
             if (twice) { /* and the recovery does not get to its end either */
                 lab_deinit(&s->lab);
@@ -550,37 +563,66 @@ TEST(log_crash, the_story_without_a_crash)
 
 TEST(log_crash, power_cut_before_each_change)
 {
-    CHECK(crash_everywhere(true, SMALL, POWER, 1, false) > 100);
+    CHECK(crash_everywhere(true, SMALL, POWER, 1, false, 0) > 100);
 }
 
 TEST(log_crash, power_cut_after_each_change)
 {
-    CHECK(crash_everywhere(true, SMALL, POWER | AFTER, 3, false) > 100);
+    CHECK(crash_everywhere(true, SMALL, POWER | AFTER, 3, false, 0) > 100);
 }
 
 TEST(log_crash, kill_before_each_change_of_a_relaxed_log)
 {
-    CHECK(crash_everywhere(false, SMALL, KILL, 5, false) > 80);
+    CHECK(crash_everywhere(false, SMALL, KILL, 5, false, 0) > 80);
 }
 
 TEST(log_crash, power_cut_in_the_recovery_too)
 {
-    CHECK(crash_everywhere(true, SMALL, POWER, 7, true) > 100);
+    CHECK(crash_everywhere(true, SMALL, POWER, 7, true, 0) > 100);
 }
 
 TEST(log_crash, power_cut_before_each_change_of_direct_drains)
 {
-    CHECK(crash_everywhere(true, LARGE, POWER, 11, false) > 100);
+    CHECK(crash_everywhere(true, LARGE, POWER, 11, false, 0) > 100);
 }
 
 TEST(log_crash, power_cut_after_each_change_of_direct_drains)
 {
-    CHECK(crash_everywhere(true, LARGE, POWER | AFTER, 13, false) > 100);
+    CHECK(crash_everywhere(true, LARGE, POWER | AFTER, 13, false, 0) > 100);
 }
 
 TEST(log_crash, kill_after_each_change_of_a_relaxed_log_that_drains_directly)
 {
-    CHECK(crash_everywhere(false, LARGE, KILL | AFTER, 17, false) > 100);
+    CHECK(crash_everywhere(false, LARGE, KILL | AFTER, 17, false, 0) > 100);
+}
+
+/* ---- the same while scan points move: they are believed, and what is below them is not read again --------------- */
+
+#define OFTEN 200
+
+TEST(log_points, power_cut_before_each_change)
+{
+    CHECK(crash_everywhere(true, SMALL, POWER, 11, false, OFTEN) > 200);
+}
+
+TEST(log_points, power_cut_after_each_change_of_a_relaxed_log)
+{
+    CHECK(crash_everywhere(false, SMALL, POWER | AFTER, 13, false, OFTEN) > 200);
+}
+
+TEST(log_points, kill_before_each_change_of_a_relaxed_log)
+{
+    CHECK(crash_everywhere(false, SMALL, KILL, 17, false, OFTEN) > 200);
+}
+
+TEST(log_points, power_cut_in_the_recovery_too)
+{
+    CHECK(crash_everywhere(true, SMALL, POWER, 19, true, OFTEN) > 200);
+}
+
+TEST(log_points, power_cut_of_a_relaxed_log_in_the_recovery_too)
+{
+    CHECK(crash_everywhere(false, SMALL, POWER, 23, true, OFTEN) > 200);
 }
 
 /* ---- any story ----------------------------------------------------------------------------- */
@@ -671,6 +713,7 @@ static void random_story(uint64_t seed)
     prng_init(&g, seed);
     s->lab.settings.segment_bytes = (600 + (uint32_t)prng_below(&g, 4000)) * s->scale;
     s->lab.memory.limit_bytes = prng_below(&g, 2) * 20000 * s->scale;
+    s->point_bytes = prng_below(&g, 3) * 150;
     open_all(s);
     for (int crash = 0; crash < 3; crash++) {
         uint32_t how = !durable || prng_below(&g, 3) == 0 ? KILL : POWER;

@@ -212,7 +212,7 @@ static void garble(struct real *r, const char *name, size_t at, uint8_t by)
 /* The message, and then the job that writes what was made: another job, which does nothing, waits behind it. */
 static void until_made_again(struct real *r, struct log *log)
 {
-    for (int turns = 0; turns < 10000; turns++) {
+    for (int turns = 0; turns < 1000000; turns++) {
         struct str said = text_str(&r->lab.said);
         if (said.n > 0 && log->segments[log->segment_count > 1]->index_doubted == false)
             break;

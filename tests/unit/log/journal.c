@@ -248,7 +248,7 @@ TEST(journal, relaxed_and_metadata_logs_have_none)
     warm((add_log(p, false), p));
     lab_fill(&p->lab, p->logs[0], 1, 10);
     until_stable(p);
-    CHECK(!has(p, JOURNAL_FOLDER_NAME));
+    CHECK(!has(p, JOURNAL_FOLDER_NAME "/0.00"));
     p->lab.settings.durable = true;
     struct log *log = add_log(p, true);
     for (int i = 0; i < 5; i++) {
@@ -256,7 +256,7 @@ TEST(journal, relaxed_and_metadata_logs_have_none)
         until_stable(p);
         sim_run_until(p->sim, sim_now_ns(p->sim) + SECOND);
     }
-    CHECK(!has(p, JOURNAL_FOLDER_NAME));
+    CHECK(!has(p, JOURNAL_FOLDER_NAME "/0.00"));
     place_free(p, true);
 }
 
@@ -441,7 +441,7 @@ TEST(journal, one_shard_replays_those_of_two)
     sim_node_start(p->node, 1);
     lab_init(&p->lab, sim_node_io(p->node, 0), step, p->sim, "/data");
     CHECK_EQ(lab_dir_open(&p->lab), 0);
-    CHECK(!has(p, JOURNAL_FOLDER_NAME));
+    CHECK(!has(p, JOURNAL_FOLDER_NAME "/0.00") && !has(p, JOURNAL_FOLDER_NAME "/1.00"));
     p->logs[0] = lab_log_open(&p->lab, "t0", false);
     p->logs[1] = lab_log_open(&p->lab, "other", false);
     p->count = 2;

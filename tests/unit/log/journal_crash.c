@@ -113,6 +113,8 @@ static void open_all(struct story *s, bool first)
 {
     if (!sim_node_is_up(s->node) || lab_dir_open(&s->lab) < 0)
         return;
+    if (sim_seed(s->sim) % 2 == 0) /* scan points move all the time */
+        s->lab.dir->point_bytes = 200;
     for (int i = 0; i < MODELS; i++) {
         if (first ? i < 3 : find_dir(s, &s->models[i]) != NULL)
             open_log(s, &s->models[i]);
@@ -318,20 +320,20 @@ static void open_after_crash(struct story *s)
         check_fail(__FILE__, __LINE__, "%s", s->lab.fail.text);
 }
 
-static bool has_folder(struct story *s)
+static bool is_there(struct story *s, const char *name)
 {
     struct text t = {0};
     bool there;
 
     sim_disk_dump(s->node, &t);
-    there = strstr(t.p, JOURNAL_FOLDER_NAME) != NULL;
+    there = strstr(t.p, name) != NULL;
     text_deinit(&t);
     return there;
 }
 
 static void check_after_crash(struct story *s)
 {
-    CHECK(!has_folder(s));
+    CHECK(!is_there(s, JOURNAL_FOLDER_NAME "/0."));
     check_and_adopt(s);
     if (s->a->log == NULL)
         open_log(s, s->a);
@@ -339,7 +341,7 @@ static void check_after_crash(struct story *s)
     until_journal(s);
     rounds(s, 3);
     close_all(s, true);
-    CHECK(!has_folder(s));
+    CHECK(!is_there(s, JOURNAL_FOLDER_NAME));
     open_all(s, false);
     CHECK(s->lab.dir->clean);
     check_and_adopt(s);
@@ -353,7 +355,7 @@ TEST(journal_crash, the_story_without_a_crash)
     tell(s);
     CHECK(commits(s) > 50);
     CHECK(s->a->count > 60);
-    CHECK(!has_folder(s));
+    CHECK(!is_there(s, JOURNAL_FOLDER_NAME));
     open_all(s, false);
     CHECK(s->lab.dir->clean);
     check_and_adopt(s);
