@@ -201,8 +201,6 @@ static void take_found(struct dir_opening *x)
     found->is_future = log_dir_kind(str_of(name), &topic, &found->partition) == LOG_DIR_FUTURE;
     found->name = str_dup(str_of(name));
     found->topic = str_dup(topic);
-    snprintf(x->path, sizeof(x->path), "%s/%s/%s", x->dir->path, name, LOG_METADATA_NAME);
-    text_clear(&x->text);
 }
 
 /* The parents of the directory, one after the other; the last component too. */
@@ -268,20 +266,11 @@ static void look_run(struct flow *f)
         if (is_found(x, LOG_DIR_DELETE))
             FLOW_TRY(f, "finish a deletion",
                      dir_remove(x->io, dir_path(x, x->entries.entries[x->i].name), &f->op));
-        if (!is_found(x, LOG_DIR_LIVE) && !is_found(x, LOG_DIR_FUTURE))
-            continue;
-        take_found(x);
-        FLOW_WAIT(f, "read partition.metadata",
-                  file_read_all(x->io, x->path, SMALL_FILE_BYTES_MAX, &x->text, &f->op));
-        /* Only a file that is not there, or is no such file, leaves the directory without an id: after a
-         * failed read it would be taken for a stray one, and its records would be gone. */
-        if (f->result >= 0)
-            partition_metadata_parse(text_str(&x->text), &x->dir->found[x->dir->found_count - 1].topic_id);
-#ifndef MUTANT_LOG_ID_UNREAD
-        else if (f->result != -ENOENT && f->result != ERR_LIMIT)
-            goto failed;
-#endif
+        if (is_found(x, LOG_DIR_LIVE) || is_found(x, LOG_DIR_FUTURE))
+            take_found(x);
     }
+    FLOW_TRY(f, "read " LOG_METADATA_NAME,
+             topic_ids_read(x->io, x->dir->path, x->dir->found, x->dir->found_count, &f->op));
     FLOW_END(f);
     flow_done(f, 0);
     return;
@@ -351,11 +340,11 @@ static void dir_open_run(struct flow *f)
 #ifdef MUTANT_JOURNAL_NOT_REPLAYED
     FLOW_TRY(f, "remove its journals", journal_folder_remove(x->io, x->dir->path, JOURNAL_KEEP_POINTS, &f->op));
 #endif
+    FLOW_TRY(f, "look into its directories", flow_start(&x->part, look_run, &f->op));
     FLOW_TRY(f, "bring its journals into the segments",
-             journal_replay(x->io, x->telemetry, x->dir->path, JOURNAL_KEEP_POINTS, &x->replayed, x->fail, &f->op));
+             journal_replay(x->io, x->telemetry, x->dir->path, x->dir, &x->replayed, x->fail, &f->op));
     if (x->has_folder) /* whatever the marker says: who wrote it overlooked the folder */
         x->dir->clean = false;
-    FLOW_TRY(f, "look into its directories", flow_start(&x->part, look_run, &f->op));
     points_file_keep_found(x->dir->points);
     x->dir->journals = journals_new(x->dir);
     FLOW_END(f);

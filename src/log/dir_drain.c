@@ -38,7 +38,7 @@ static void drain_run(struct flow *f)
         fail_set(d->fail, -EAGAIN, "log directory %s is in use by another process: stop it first", d->path);
     if (d->rc >= 0) {
         FLOW_WAIT(f, "bring its journals into the segments",
-                  journal_replay(d->io, d->telemetry, d->path, JOURNAL_KEEP_NOTHING, d->out, d->fail, &f->op));
+                  journal_replay(d->io, d->telemetry, d->path, NULL, d->out, d->fail, &f->op));
         d->rc = f->result;
     }
     FLOW_WAIT(f, "unlock it", io_close(d->lock, &f->op));

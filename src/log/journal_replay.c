@@ -12,12 +12,12 @@ struct replay {
     struct io *io;
     struct telemetry *telemetry;
     const char *dir;
-    enum journal_keep keep;
+    const struct log_dir *opening;
     struct journal_replayed *out;
     struct fail *fail, own_fail;
     struct io_entries entries, folder;
     struct text text;
-    struct log_found *found; /* partition directories with a topic id */
+    struct log_found *found; /* partition directories, by topic id */
     uint32_t found_count;
     struct journal_line *lines;
     uint32_t line_count, line;
@@ -141,23 +141,26 @@ static bool is_partition(struct replay *r)
     return e->is_dir && log_dir_is_partition(str_of(e->name), &r->found[r->found_count].partition);
 }
 
-static const char *metadata_path(struct replay *r)
+static void take_names(struct replay *r)
 {
-    int n = snprintf(r->path, sizeof(r->path), "%s/%s/" LOG_METADATA_NAME, r->dir, r->entries.entries[r->i].name);
-
-    ASSERT(n > 0);
-    text_clear(&r->text);
-    return r->path;
+    r->found = calloc(r->entries.count + 1, sizeof(*r->found));
+    ASSERT(r->found != NULL);
+    for (r->i = 0; r->i < r->entries.count; r->i++) {
+        if (is_partition(r))
+            r->found[r->found_count++].name = r->entries.entries[r->i].name;
+    }
 }
 
-static void take_found(struct replay *r)
+static void copy_found(struct replay *r)
 {
-    struct log_found *found = &r->found[r->found_count];
+    const struct log_dir *dir = r->opening;
 
-    if (!partition_metadata_parse(text_str(&r->text), &found->topic_id))
-        return;
-    found->name = r->entries.entries[r->i].name;
-    r->found_count++;
+    r->found = calloc(dir->found_count + 1, sizeof(*r->found));
+    ASSERT(r->found != NULL);
+    for (uint32_t i = 0; i < dir->found_count; i++) {
+        if (!dir->found[i].is_future)
+            r->found[r->found_count++] = dir->found[i];
+    }
 }
 
 static int by_id(const void *a, const void *b)
@@ -174,18 +177,13 @@ static void look_run(struct flow *f)
     struct replay *r = container_of(f, struct replay, step);
 
     FLOW_BEGIN(f);
-    FLOW_TRY(f, "list the log directory", io_list(r->io, r->dir, &r->entries, &f->op));
-    r->found = calloc(r->entries.count + 1, sizeof(*r->found));
-    ASSERT(r->found != NULL);
-    for (r->i = 0; r->i < r->entries.count; r->i++) {
-        if (!is_partition(r))
-            continue;
-        FLOW_WAIT(f, "read " LOG_METADATA_NAME,
-                  file_read_all(r->io, metadata_path(r), SMALL_FILE_BYTES_MAX, &r->text, &f->op));
-        if (f->result >= 0)
-            take_found(r);
-        else if (f->result != -ENOENT && f->result != ERR_LIMIT)
-            goto failed;
+    FLOW_WAIT(f, "turn", io_yield(r->io, &f->op));
+    if (r->opening != NULL) {
+        copy_found(r);
+    } else {
+        FLOW_TRY(f, "list the log directory", io_list(r->io, r->dir, &r->entries, &f->op));
+        take_names(r);
+        FLOW_TRY(f, "read " LOG_METADATA_NAME, topic_ids_read(r->io, r->dir, r->found, r->found_count, &f->op));
     }
     qsort(r->found, r->found_count, sizeof(*r->found), by_id);
     FLOW_END(f);
@@ -368,6 +366,11 @@ static int take_meta(struct replay *r, int64_t result)
     return 0;
 }
 
+static enum journal_keep what_stays(const struct replay *r)
+{
+    return r->opening == NULL ? JOURNAL_KEEP_NOTHING : JOURNAL_KEEP_POINTS;
+}
+
 static void say_what_was_done(const struct replay *r)
 {
     if (r->out->bytes > 0)
@@ -408,7 +411,7 @@ static void replay_run(struct flow *f)
         }
         forget_journal(r);
     }
-    FLOW_TRY(f, "remove the folder of journals", journal_folder_remove(r->io, r->dir, r->keep, &f->op));
+    FLOW_TRY(f, "remove the folder of journals", journal_folder_remove(r->io, r->dir, what_stays(r), &f->op));
     FLOW_END(f);
     say_what_was_done(r);
     replay_end(r, 0);
@@ -417,7 +420,7 @@ failed:
     replay_end(r, f->result);
 }
 
-void journal_replay(struct io *io, struct telemetry *t, const char *dir, enum journal_keep keep,
+void journal_replay(struct io *io, struct telemetry *t, const char *dir, const struct log_dir *opening,
                     struct journal_replayed *out, struct fail *fail, struct op *op)
 {
     struct replay *r = calloc(1, sizeof(*r));
@@ -427,7 +430,7 @@ void journal_replay(struct io *io, struct telemetry *t, const char *dir, enum jo
     r->io = io;
     r->telemetry = t;
     r->dir = dir;
-    r->keep = keep;
+    r->opening = opening;
     r->out = out;
     r->fail = fail == NULL ? &r->own_fail : fail;
     flow_start(&r->flow, replay_run, op);

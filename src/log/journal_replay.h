@@ -10,16 +10,17 @@
 #include "log/journal_format.h"
 #include "log/log.h"
 
-/* What stays of the folder. */
-enum journal_keep { JOURNAL_KEEP_NOTHING, JOURNAL_KEEP_POINTS /* the scan points (points.h), if there are any */ };
-
 /* Replay all journals of the log directory `dir`, of any number of shards, then remove them, and what else lies in
- * their folder. The directory's lock is held. Completes with 0, also when there is no folder.
+ * their folder. The directory's lock is held. `opening`: it is opened, so its partitions are known, and scan points stay;
+ * NULL: nothing of the folder stays. Completes with 0, also when there is no folder.
  * Fails  ERR_CORRUPT  a journal has a hole or is missing, a segment lacks what lies below journalled bytes: nothing
  *                     is removed, and `f` says where and what to do
  *        ERR_VERSION, trouble of the disk */
-void journal_replay(struct io *io, struct telemetry *t, const char *dir, enum journal_keep keep,
+void journal_replay(struct io *io, struct telemetry *t, const char *dir, const struct log_dir *opening,
                     struct journal_replayed *out, struct fail *f, struct op *op);
+
+/* What stays of the folder. */
+enum journal_keep { JOURNAL_KEEP_NOTHING, JOURNAL_KEEP_POINTS /* the scan points (points.h), if there are any */ };
 
 /* Remove the folder of journals that hold nothing any more; no trouble when there is none. */
 void journal_folder_remove(struct io *io, const char *dir, enum journal_keep keep, struct op *op);

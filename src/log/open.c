@@ -336,11 +336,11 @@ static void say_what_was_done(const struct opening *x)
 {
     const struct log *log = x->log;
 
-    if (!x->rebuilds || log->size_bytes == 0)
+    if (!x->rebuilds || log->size_bytes == 0 || (x->has_point && log->end == x->point.offset))
         return;
     say(log->telemetry, LOG_INFO, "log",
         "%s: read after a stop that was not clean, offsets %lld to %lld", log->path,
-        (long long)log->start, (long long)log->end);
+        (long long)(x->has_point ? x->point.offset : log->start), (long long)log->end);
 }
 
 /* Steps end with the message that says what went wrong. */
@@ -352,6 +352,21 @@ static void step_end(struct opening *x, struct flow *f, int64_t result)
     flow_done(f, result);
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct log_found *)a)->name, ((const struct log_found *)b)->name);
+}
+
+/* The directory has been looked into, and says what it is to say: names are listed in their order. */
+static bool id_is_known(const struct opening *x)
+{
+    struct log_found key = {.name = strrchr(x->log->path, '/') + 1};
+    const struct log_found *found =
+        bsearch(&key, x->o->dir->found, x->o->dir->found_count, sizeof(key), by_name);
+
+    return found != NULL && !uuid_is_zero(found->topic_id) && uuid_equal(found->topic_id, x->log->topic_id);
+}
+
 /* The small files: to whom the log belongs, and its epochs. */
 static void read_names_run(struct flow *f)
 {
@@ -360,7 +375,7 @@ static void read_names_run(struct flow *f)
 
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(log->io, &f->op));
-    if (x->has_metadata) {
+    if (x->has_metadata && !id_is_known(x)) {
         snprintf(x->path, sizeof(x->path), "%s/%s", log->path, LOG_METADATA_NAME);
         FLOW_TRY(f, "read partition.metadata",
                  file_read_all(log->io, x->path, SMALL_FILE_BYTES_MAX, &x->text, &f->op));
@@ -440,10 +455,11 @@ failed:
     step_end(x, f, f->result);
 }
 
-/* A log that is as a clean stop left it; an empty one may have been made since. */
+/* Those of a log that is as a clean stop left it; an empty one may have been made since. The scan from a point has
+ * seen to it. */
 static bool names_are_durable(const struct opening *x)
 {
-    return x->o->clean || (x->clean && x->log->size_bytes > 0);
+    return x->o->clean || x->has_point || (x->clean && x->log->size_bytes > 0);
 }
 
 /* What a new log needs, and an old one lacks. */

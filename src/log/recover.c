@@ -258,6 +258,27 @@ static void part_end(struct passing *p, int64_t result)
     flow_done(&p->part, result);
 }
 
+/* All of the segment lay below the point, so it is durable. */
+static bool is_as_noted(const struct passing *p)
+{
+    const struct scan_point *point = point_in(p);
+
+    return point != NULL && !p->cut && p->segment->size_bytes == point->position;
+}
+
+/* The point stays where it is: what side files get behind it need not be durable. */
+static enum save how_to_save(const struct passing *p)
+{
+    return point_in(p) != NULL && !p->segment->rolled ? SAVE_READY : SAVE_FINAL;
+}
+
+static bool is_named(const struct passing *p)
+{
+    const struct scan_point *point = point_in(p);
+
+    return point != NULL && point->position > 0;
+}
+
 /* A rebuilt segment has its last size and is durable, and so are its side files: what was found may
  * have been in the page cache only, and will be told to others as stable.
  *
@@ -284,9 +305,10 @@ static void rebuild_end_run(struct flow *f)
     p->held = p->segment;
     if (p->cut)
         FLOW_TRY(f, "cut a segment", io_truncate(p->segment->file, p->segment->size_bytes, &f->op));
-    FLOW_TRY(f, "sync a segment", io_sync(p->segment->file, &f->op));
+    if (!is_as_noted(p))
+        FLOW_TRY(f, "sync a segment", io_sync(p->segment->file, &f->op));
     log->drained = p->end; /* its entries may be written (L3) */
-    FLOW_WAIT(f, "save indexes", p->save = segment_save_start(p->segment, SAVE_FINAL, &f->op));
+    FLOW_WAIT(f, "save indexes", p->save = segment_save_start(p->segment, how_to_save(p), &f->op));
     segment_save_free(p->save);
     if (f->result < 0)
         goto failed;
@@ -294,7 +316,7 @@ static void rebuild_end_run(struct flow *f)
     if (p->segment->rolled)
         FLOW_TRY(f, "save producers",
                  file_replace(log->io, log->path, p->name, snapshot_content(p), &f->op));
-    else
+    else if (!is_named(p))
         FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
     FLOW_END(f);
     part_end(p, 0);

@@ -496,6 +496,12 @@ bool log_dir_is_partition(struct str name, int32_t *partition);
 /* The topic id in a partition.metadata; false when there is none. */
 bool partition_metadata_parse(struct str content, struct uuid *topic_id);
 
+/* ---- topic_ids.c ---------------------------------------------------------------------------- */
+
+/* Set the topic ids of partition directories in `dir`, by their names; those that tell none keep what they have.
+ * Completes with 0, or trouble of the disk. */
+void topic_ids_read(struct io *io, const char *dir, struct log_found *found, uint32_t count, struct op *op);
+
 /* ---- file.c -------------------------------------------------------------------------------- */
 
 void snapshot_name(int64_t offset, char out[40]);
