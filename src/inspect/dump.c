@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "log/points.h"
+
 #define NOTES_BYTES_MAX ((size_t)1 << 20)
 
 void dump_trouble(struct dump *d, const char *format, ...)
@@ -74,6 +76,7 @@ static const struct {
     {{"-offset-checkpoint", 18}, FILE_OFFSETS},
     {{"partition.metadata", 18}, FILE_PARTITION},
     {{"meta.properties", 15}, FILE_META},
+    {{POINTS_NAME, sizeof(POINTS_NAME) - 1}, FILE_POINTS},
     {{"quorum-state", 12}, FILE_JSON},
     {{".kafka_cleanshutdown", 20}, FILE_JSON},
 };

@@ -16,6 +16,7 @@ enum file_kind {
     FILE_OFFSETS,    /* recovery-point-offset-checkpoint and its like */
     FILE_PARTITION,  /* partition.metadata */
     FILE_META,       /* meta.properties */
+    FILE_POINTS,     /* scan points */
     FILE_JSON,       /* quorum-state, the clean marker */
     FILE_UNKNOWN,
 };

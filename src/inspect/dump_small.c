@@ -5,6 +5,7 @@
 
 #include "log/epochs.h"
 #include "log/log.h"
+#include "log/points.h"
 #include "quorum/quorum.h"
 
 #define TXN_ENTRY_BYTES 34
@@ -158,6 +159,47 @@ static void print_meta(struct dump *d)
     row_end(&d->row);
 }
 
+static void print_point(struct dump *d, const struct scan_point *x)
+{
+    char id[UUID_TEXT_BYTES];
+
+    row_begin(&d->row, "point", "");
+    row_word(&d->row, "topic_id", uuid_text(x->topic_id, id));
+    row_number(&d->row, "partition", x->partition);
+    row_word(&d->row, "known", x->none ? "no" : "yes");
+    if (!x->none) {
+        row_number(&d->row, "segment", x->base);
+        row_number(&d->row, "position", (int64_t)x->position);
+        row_number(&d->row, "offset", x->offset);
+        row_number(&d->row, "index_bytes", x->side_bytes[0]);
+        row_number(&d->row, "timeindex_bytes", x->side_bytes[1]);
+        row_number(&d->row, "txnindex_bytes", x->side_bytes[2]);
+        row_word(&d->row, "producers", x->has_producers ? "snapshot" : "none");
+    }
+    row_end(&d->row);
+}
+
+/* Where the next start begins to read each log. */
+static void print_points(struct dump *d)
+{
+    struct points points;
+    struct fail f = {0};
+
+    points_init(&points);
+    if (points_parse(bytes_of_str(text_str(&d->small)), &points, &f) < 0) {
+        dump_trouble(d, "%s", f.text);
+    } else {
+        row_begin(&d->row, "points", "");
+        row_word(&d->row, "others", points.rest_is_clean ? "clean" : "unknown");
+        row_end(&d->row);
+    }
+    MAP_EACH (node, &points.by_id) {
+        if (output_goes_on(d->output))
+            print_point(d, &container_of(node, struct points_entry, node)->point);
+    }
+    points_deinit(&points);
+}
+
 /* "version: 0", "topic_id: ..." */
 static void print_partition(struct dump *d)
 {
@@ -213,6 +255,9 @@ static void print_small(struct dump *d)
         break;
     case FILE_META:
         print_meta(d);
+        break;
+    case FILE_POINTS:
+        print_points(d);
         break;
     default:
         print_json(d);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "log/journal_format.h"
+#include "log/points.h"
 #include "quorum/quorum.h"
 
 #define LINES_MAX 20
@@ -130,6 +132,18 @@ static bool is_there(const struct verify *v, const char *name)
     return false;
 }
 
+/* Each point is looked at by the start that uses it. */
+static void take_points(struct verify *v)
+{
+    struct points points;
+    struct fail f = {0};
+
+    points_init(&points);
+    if (points_parse(bytes_of_str(text_str(&v->small)), &points, &f) < 0)
+        verify_trouble(v, "%s; it is not used, and the next start reads more of the logs", f.text);
+    points_deinit(&points);
+}
+
 static void small_run(struct flow *f)
 {
     struct verify *v = container_of(f, struct verify, part);
@@ -148,6 +162,13 @@ static void small_run(struct flow *f)
         FLOW_WAIT(f, "read", file_read_all(v->io, v->path, INSPECT_SIDE_BYTES_MAX, &v->small, &f->op));
         if (is_read(v, f->result))
             take_checkpoint(v);
+    }
+    if (v->journalled) {
+        text_clear(&v->small);
+        verify_file(v, JOURNAL_FOLDER_NAME "/" POINTS_NAME);
+        FLOW_WAIT(f, "read", file_read_all(v->io, v->path, INSPECT_SIDE_BYTES_MAX, &v->small, &f->op));
+        if (is_read(v, f->result))
+            take_points(v);
     }
     FLOW_END(f);
     flow_done(f, 0);

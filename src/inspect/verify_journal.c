@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "log/journal_parts.h"
+#include "log/points.h"
 
 void journal_deinit(struct verify *v)
 {
@@ -134,16 +135,20 @@ static bool take_lines(struct verify *v)
     return false;
 }
 
-/* The folder is made before what announces its journals. */
+/* The folder is made before what announces its journals, for scan points alone, too. */
 static void check_without_meta(struct verify *v)
 {
+    bool has_points = false;
+
     for (uint32_t i = 0; i < v->folder.count; i++) {
         if (v->folder.entries[i].name[0] >= '0' && v->folder.entries[i].name[0] <= '9') {
             verify_trouble(v, "is missing, but there are chunks of journals; a server does not start");
             return;
         }
+        has_points |= strcmp(v->folder.entries[i].name, POINTS_NAME) == 0;
     }
-    verify_note(v, "is missing: the folder was being made, or removed");
+    if (!has_points)
+        verify_note(v, "is missing: the folder was being made, or removed");
 }
 
 static bool is_whole(struct verify *v, int64_t result, uint32_t bytes)

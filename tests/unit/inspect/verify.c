@@ -3,6 +3,7 @@
 
 #include "check.h"
 #include "log/log.h"
+#include "log/points.h"
 
 #include <stdio.h>
 
@@ -158,5 +159,33 @@ TEST(verify, a_directory_in_use_is_not_looked_at)
     rig_shell(&r, "rm -rf data");
     CHECK_TEXT(rig_verify(&r, false, NULL),
                "--\nDIR/data cannot be listed: No such file or directory\nstatus 2\n");
+    rig_end(&r);
+}
+
+/* Scan points, which a stop that was not clean leaves; they are printed, too. */
+TEST(verify, scan_points_are_looked_at)
+{
+    struct points points;
+    struct text text = {0};
+    struct rig r;
+
+    begin(&r);
+    rig_shell(&r, "rm data/.kafka_cleanshutdown && mkdir data/millrace.journal");
+    points_init(&points);
+    points_set(&points, &(struct scan_point){.topic_id = {{1}}, .partition = 7, .none = true});
+    points.rest_is_clean = true;
+    points_print(&points, &text);
+    rig_write(&r, "data/millrace.journal/points", text.p, text.n);
+    CHECK(strstr(rig_verify(&r, false, "orders").p, "points") == NULL);
+    CHECK_TEXT(rig_dump(&r, &(struct dump_options){0}, "data/millrace.journal/points"),
+               "Dumping DIR/data/millrace.journal/points\nothers: clean\n"
+               "topic_id: AQAAAAAAAAAAAAAAAAAAAA partition: 7 known: no\nstatus 0\n");
+    text.p[30] ^= 1;
+    rig_write(&r, "data/millrace.journal/points", text.p, text.n);
+    CHECK(strstr(rig_verify(&r, false, "orders").p,
+                 "trouble millrace.journal/points: its checksum is wrong; it is not used, and the next start reads more") !=
+          NULL);
+    points_deinit(&points);
+    text_deinit(&text);
     rig_end(&r);
 }
