@@ -37,7 +37,7 @@ MUTANTS = {
     "LOG_DEDUPE_FOUR": ("four batches of a producer are remembered, not five", SIM),
     "LOG_NO_CRC": ("recovery believes a torn batch", SIM),
     "LOG_INDEX_AHEAD": ("index entries are written before their batches", "tests/unit_log"),
-    "LOG_CLEAN_MARKER_EARLY": ("the clean marker stands while logs are open", SIM),
+    "LOG_CLEAN_MARKER_EARLY": ("the clean marker stands while logs are open", "tests/unit_log log_dir*"),
     "LOG_EPOCH_AFTER_DATA": ("an epoch's start is saved after its first batch", "tests/unit_log"),
     "LOG_NAME_NOT_SYNCED": ("a new partition's directory may vanish in a power cut", SIM),
     "LOG_END_UNNAMED": ("the last segment goes before the next one is there", "tests/unit_log"),

@@ -10,6 +10,7 @@
 #include "simulator/simulator.h"
 
 #define TOPIC "t"
+#define POINTS_PATH "/data/millrace.journal/points"
 #define BATCHES_MAX 200
 #define POWER SIM_CRASH_POWER
 #define KILL SIM_CRASH_KILL
@@ -36,6 +37,7 @@ struct story {
     int64_t started;          /* the start may be raised to here */
     int64_t checkpoint_start; /* that was told to be durable */
     uint64_t point_bytes;     /* how often scan points move; 0: as ever, here never */
+    bool loses_points;        /* with each crash: then logs are scanned from their recovery points on, as by Kafka */
     bool forgets;             /* a power cut may take what was acknowledged: relaxed */
     bool point_is_old;        /* the recovery point in the checkpoint may be of before a truncation */
     int32_t next_sequence[3];
@@ -476,8 +478,18 @@ static void tell(struct story *s)
     tell_last_part(s);
 }
 
+static void lose_points(struct story *s)
+{
+    struct text content = {0};
+
+    if (s->loses_points && sim_disk_get(s->node, POINTS_PATH, &content) == 0)
+        CHECK_EQ(sim_disk_put(s->node, POINTS_PATH, bytes_of_str(STR("gone"))), 0);
+    text_deinit(&content);
+}
+
 static void open_after_crash(struct story *s)
 {
+    lose_points(s);
     lab_deinit(&s->lab);
     lab_restart(s);
     open_all(s);
@@ -515,6 +527,7 @@ static uint32_t crash_everywhere(bool durable, uint32_t scale, uint32_t how, uin
 
         s->started = 0;
         s->point_bytes = point_bytes;
+        s->loses_points = point_bytes == 0;
         s->forgets = !durable && (how & POWER) != 0;
         if (point_bytes > 0) /* so that points lie inside of segments; a relaxed one may lose the end of each */
             s->lab.settings.segment_bytes = s->forgets ? 1 << 20 : 3000;
@@ -529,6 +542,7 @@ static uint32_t crash_everywhere(bool durable, uint32_t scale, uint32_t how, uin
                 s->acknowledged = 0;
             close_all(s, false);
             if (twice) { /* and the recovery does not get to its end either */
+                lose_points(s);
                 lab_deinit(&s->lab);
                 lab_restart(s);
                 sim_crash_at_io(s->node, 1 + n % 12, how);
@@ -714,6 +728,7 @@ static void random_story(uint64_t seed)
     s->lab.settings.segment_bytes = (600 + (uint32_t)prng_below(&g, 4000)) * s->scale;
     s->lab.memory.limit_bytes = prng_below(&g, 2) * 20000 * s->scale;
     s->point_bytes = prng_below(&g, 3) * 150;
+    s->loses_points = prng_below(&g, 3) == 0;
     open_all(s);
     for (int crash = 0; crash < 3; crash++) {
         uint32_t how = !durable || prng_below(&g, 3) == 0 ? KILL : POWER;
