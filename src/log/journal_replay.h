@@ -11,8 +11,8 @@
 #include "log/log.h"
 
 /* Replay all journals of the log directory `dir`, of any number of shards, then remove them, and what else lies in
- * their folder. The directory's lock is held. `opening`: it is opened, so its partitions are known, and scan points stay;
- * NULL: nothing of the folder stays. Completes with 0, also when there is no folder.
+ * their folder. The directory's lock is held. `opening`: it is opened, so its partitions are known, and scan points
+ * stay; NULL: nothing of the folder stays. Completes with 0, also when there is no folder.
  * Fails  ERR_CORRUPT  a journal has a hole or is missing, a segment lacks what lies below journalled bytes: nothing
  *                     is removed, and `f` says where and what to do
  *        ERR_VERSION, trouble of the disk */

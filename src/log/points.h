@@ -15,8 +15,8 @@
  *   S3  Before a log is cut the file says that it has no point: what comes there next is not what was durable.
  *
  * The file is replaced as a whole, with a checksum. One that is missing or damaged costs time: logs are scanned as
- * Kafka does it, from the recovery point's segment on. It lies in the folder of the journals, so that a JVM broker, which
- * would not keep to S1 and S3, does not start beside it; it goes with the folder.
+ * Kafka does it, from the recovery point's segment on. It lies in the folder of the journals, so that a JVM broker,
+ * which would not keep to S1 and S3, does not start beside it; it goes with the folder.
  */
 #pragma once
 

@@ -113,8 +113,8 @@ static void open_run(struct flow *f)
     FLOW_END(f);
     open_end(p, 0);
     return;
-failed:
-    open_end(p, f->result);
+failed: /* a full disk is no reason not to start: the file is written before the first log changes */
+    open_end(p, f->result == -ENOSPC ? 0 : f->result);
 }
 
 void points_file_open(struct log_dir *dir, struct telemetry *t, bool has_marker, bool has_folder,

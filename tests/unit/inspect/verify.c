@@ -183,8 +183,7 @@ TEST(verify, scan_points_are_looked_at)
     text.p[30] ^= 1;
     rig_write(&r, "data/millrace.journal/points", text.p, text.n);
     CHECK(strstr(rig_verify(&r, false, "orders").p,
-                 "trouble millrace.journal/points: its checksum is wrong; it is not used, and the next start reads more") !=
-          NULL);
+                 "trouble millrace.journal/points: its checksum is wrong; it is not used, and the next start reads") != NULL);
     points_deinit(&points);
     text_deinit(&text);
     rig_end(&r);

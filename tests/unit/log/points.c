@@ -260,6 +260,38 @@ TEST(log_points, damaged_files_cost_time_only)
     }
 }
 
+/* Without space for the file a start goes on, and its logs are as they were. */
+TEST(log_points, a_full_disk_is_no_obstacle)
+{
+    uint32_t starts = 0;
+
+    for (uint64_t n = 1; n < 12; n++) {
+        struct place *p = place_new(true, 5);
+        struct log *log = lab_log(&p->lab, "t");
+        fill(p, log, 20);
+        lab_stop(&p->lab, log, "t");
+        sim_fail_at(p->node, n, -ENOSPC); /* from making the directory to syncing the one with the file */
+        int64_t rc = lab_dir_open(&p->lab);
+        sim_fail_at(p->node, 0, 0);
+        if (rc < 0) {
+            sim_node_kill(p->node);
+            lab_deinit(&p->lab);
+            start(p);
+        }
+        starts += rc == 0;
+        log = lab_log(&p->lab, "t");
+        CHECK_EQ(log_end(log), 20);
+        fill(p, log, 20);
+        crash(p, log, true);
+        start(p);
+        log = lab_log(&p->lab, "t");
+        CHECK_EQ(log_end(log), 40);
+        lab_stop(&p->lab, log, "t");
+        place_free(p);
+    }
+    CHECK(starts >= 6);
+}
+
 /* ---- the file ------------------------------------------------------------------------------ */
 
 static struct scan_point sample(uint8_t id, int32_t partition)
