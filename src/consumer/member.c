@@ -107,6 +107,17 @@ static void give_up_all(struct member *m, int64_t now_ns)
     member_move(m, m->owned.count == 0 ? MEMBER_LEAVING : MEMBER_GIVING_UP);
 }
 
+void member_spare(struct member *m, const struct tp_set *parts)
+{
+    struct tp_set left;
+
+    if (m->lost_told)
+        return;
+    left = tp_set_cut(&m->lost, parts, false);
+    tp_set_free(&m->lost);
+    m->lost = left;
+}
+
 void member_gave_up(struct member *m)
 {
     if (m->state == MEMBER_GIVING_UP) {
@@ -160,6 +171,7 @@ void member_rejoin(struct member *m)
 
 void member_leave(struct member *m, int64_t now_ns)
 {
+    m->away = false; /* who is leaving because it sleeps does not come back either */
     if (m->state == MEMBER_OUT || m->state == MEMBER_LEAVING)
         return;
     m->leaving = true;
@@ -175,6 +187,7 @@ void member_drop(struct member *m)
     tp_set_free(&m->next);
     tp_set_free(&m->lost);
     m->leaving = true;
+    m->away = false;
     if (m->state != MEMBER_OUT && m->state != MEMBER_LEAVING)
         member_move(m, MEMBER_LEAVING);
 }

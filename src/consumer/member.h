@@ -112,6 +112,8 @@ void member_synced(struct member *m, int64_t now_ns, uint32_t ticket, int16_t co
 void member_heard(struct member *m, int64_t now_ns, uint32_t ticket, int16_t code);
 void member_left(struct member *m, uint32_t ticket);
 void member_gave_up(struct member *m);
+/* These were given up by the caller, whatever has happened since it was asked to: they are not told as lost. */
+void member_spare(struct member *m, const struct tp_set *parts);
 void member_took(struct member *m, int64_t now_ns);
 /* A commit was refused in this generation: what it says of the membership. */
 void member_refused(struct member *m, int64_t now_ns, int32_t generation, int16_t code);

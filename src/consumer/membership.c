@@ -67,6 +67,7 @@ static void gave_up(struct consumer *c)
 
     g->asked = MEMBER_WAIT;
     take_away(g, &g->asked_parts);
+    member_spare(&g->member, &g->asked_parts);
     member_gave_up(&g->member);
     consumer_poke(c);
 }
@@ -88,6 +89,7 @@ static void go_on(struct membership *g)
         member_took(&g->member, io_now_ns(c->io));
         return;
     }
+    g->consented = true; /* also by its time: what was told as REVOKED is not told as LOST any more */
     if (!c->settings.enable_auto_commit || !commit_is_due(c)) {
         gave_up(c);
         return;

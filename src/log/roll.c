@@ -106,6 +106,9 @@ static void side_run(struct flow *f)
 
     FLOW_BEGIN(f);
     for (;;) {
+        /* Between two segments, because under load there is always one more to close. */
+        if (trim_is_due(log))
+            FLOW_TRY(f, "remove what lies below the start", trim_start(log, &f->op));
         log->side_segment = next_to_close(log);
         if (log->side_segment == NULL)
             break;
@@ -132,8 +135,6 @@ static void side_run(struct flow *f)
         FLOW_TRY(f, "move its scan point",
                  scan_point_pass(log, segment_after(log, log->side_segment), &f->op));
     }
-    if (trim_is_due(log))
-        FLOW_TRY(f, "remove what lies below the start", trim_start(log, &f->op));
     if (log->swap != NULL)
         FLOW_TRY(f, "replace segments", compact_swap_start(log, &f->op));
     if (scan_point_is_due(log))

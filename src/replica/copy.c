@@ -34,10 +34,15 @@ static void read_piece(struct move *m, struct op *op)
     log_read_bytes(from, &m->read, &m->bytes, op);
 }
 
-/* At the beginning; and when the source has dropped everything behind the copy, and begins after it. */
+/* At the beginning; and when the source has dropped batches that the copy lacks, and with them what they say of
+ * producers. */
 static bool begins_anew(const struct move *m)
 {
-    return !m->begun || (m->bytes.n == 0 && m->read.offset > log_end(m->log));
+    if (!m->begun)
+        return true;
+    if (m->read.offset <= log_end(m->log))
+        return false;
+    return m->bytes.n < 8 || get_i64(m->bytes.p) > log_end(m->log);
 }
 
 /* Where the source starts, though its first batch may lie behind that (compaction), or hold it in its middle: with the

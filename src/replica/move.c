@@ -193,15 +193,20 @@ static void end_run(struct flow *f)
 
     FLOW_BEGIN(f);
     FLOW_TRY(f, "copy the marks", copy_marks(m, &f->op));
-    FLOW_TRY(f, "take its name", log_take_name(m->log, &f->op));
-    m->ends = true; /* now checkpoints tell of it */
-    while (move_goes_on(m) && start_is_to_be_saved(m)) {
-        FLOW_TRY(f, "copy the start", copy_marks(m, &f->op));
-        FLOW_WAIT(f, "save the start", save_start(m, &f->op));
-        if (f->result >= 0)
-            m->saved_start = m->saving_start;
-        else
-            FLOW_WAIT(f, "wait to save the start", move_pause(m, MOVE_TURN_MS, &f->op));
+    m->ends = true; /* now checkpoints tell of it: a log of that name is believed after a crash, and its start with it */
+    for (;;) {
+        while (move_goes_on(m) && start_is_to_be_saved(m)) {
+            FLOW_TRY(f, "copy the start", copy_marks(m, &f->op));
+            FLOW_WAIT(f, "save the start", save_start(m, &f->op));
+            if (f->result >= 0)
+                m->saved_start = m->saving_start;
+            else
+                FLOW_WAIT(f, "wait to save the start", move_pause(m, MOVE_TURN_MS, &f->op));
+        }
+        if (m->named || !move_goes_on(m))
+            break;
+        FLOW_TRY(f, "take its name", log_take_name(m->log, &f->op));
+        m->named = true;
     }
     FLOW_END(f);
     flow_done(f, move_goes_on(m) ? 0 : -ECANCELED);

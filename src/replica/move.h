@@ -22,7 +22,8 @@ struct move {
     bool begun;              /* the future log is at the source's start */
     bool runs;               /* one of MOVES_MAX */
     bool told;               /* the controller hears of the new directory */
-    bool ends;               /* nothing is appended any more */
+    bool ends;               /* nothing is appended any more, and checkpoints tell of it */
+    bool named;              /* it has the partition's name */
     int64_t saved_start;     /* of the future log, in its directory's checkpoint; -1 none */
     int64_t saving_start;
     bool cancelled, keeps;   /* it ends; the future directory stays for the next start */

@@ -53,4 +53,7 @@ void truth_committed(struct truth *t, struct part *part, int64_t offset, int64_t
     if (offset > part->committed_max && offset > (part->start_high == START_UNKNOWN ? part->floor : part->start_high))
         broken(t->world, "%s-%d: the committed offset is %" PRId64 ", which nobody has committed",
                part->topic->name, part->partition, offset);
+    /* What is told stays, also when the answer to who committed it was lost. */
+    if (offset > part->committed)
+        part->committed = offset;
 }

@@ -230,6 +230,8 @@ void fetch_once(struct fetcher *f, struct client *c, struct peer *peer, struct o
         s->floor = s->part->floor;
         s->start_low = s->part->start_low;
         s->is_lost = false;
+        if (by_id(f) && uuid_is_zero(s->part->topic->id))
+            continue; /* nobody has heard of its id yet */
         if (f->session_epoch > 0 && s->is_told && s->told == s->position)
             continue;
         s->is_told = f->in_session;

@@ -156,7 +156,7 @@ static void heal(struct world *w)
     w->calm_ns = world_now_ns(w);
     if (world_met_disk_faults(w))
         world_kill(w, false); /* the operator has seen what it could not load, and starts it anew */
-    enter(w, PHASE_SETTLE, 8000);
+    enter(w, PHASE_SETTLE, 20000);
 }
 
 /* Connections that hang from a loss of power would be noticed by their timeouts only. */
@@ -230,7 +230,7 @@ static void go_on(struct world *w)
         return;
     case PHASE_LAST_WORDS:
         if (all_is_said(w))
-            enter(w, PHASE_DRAIN, 15000);
+            enter(w, PHASE_DRAIN, 40000);
         return;
     case PHASE_DRAIN:
         if (!group_is_through(w))

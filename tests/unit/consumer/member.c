@@ -72,6 +72,33 @@ TEST(consumer_member, eager_member_gives_all_up_before_it_joins_again)
     member_deinit(&m);
 }
 
+/* It has not polled and is leaving for that; then the caller wants to leave for good, or to close. */
+TEST(consumer_member, who_leaves_in_its_sleep_does_not_come_back)
+{
+    for (int close = 0; close < 2; close++) {
+        struct member_out out;
+        struct member m;
+        member_init(&m, &eager);
+        member_subscribe(&m, 0);
+        settle(&m, 0, 1, some, 3);
+        CHECK_EQ(next(&m, 0, &out), MEMBER_TAKE);
+        member_took(&m, 0);
+        int64_t late_ns = (eager.rebalance_ms + 1) * MS;
+        while (next(&m, late_ns, &out) != MEMBER_SEND_LEAVE)
+            CHECK(out.act == MEMBER_SEND_HEARTBEAT || out.act == MEMBER_LOSE);
+        uint32_t ticket = out.ticket;
+        if (close)
+            member_drop(&m);
+        else
+            member_leave(&m, late_ns);
+        member_left(&m, ticket);
+        CHECK_EQ(m.state, MEMBER_OUT);
+        member_polled(&m, late_ns);
+        CHECK_EQ(next(&m, late_ns, &out), MEMBER_WAIT);
+        member_deinit(&m);
+    }
+}
+
 TEST(consumer_member, cooperative_member_gives_up_what_goes_and_joins_once_more)
 {
     static const int32_t fewer[] = {1, 4};
