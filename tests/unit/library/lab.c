@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@ void lab_init(struct lab *lab)
     lab->server = fork();
     CHECK(lab->server >= 0);
     if (lab->server == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
         dup2(out[1], STDOUT_FILENO);
         if (freopen("/dev/null", "w", stderr) == NULL)
             _exit(126);
