@@ -97,10 +97,6 @@ void fetch_set_update(struct fetch_set *set, struct request *r, struct scatter *
 void fetch_set_left(struct fetch_set *set);
 /* Nothing of the set is under way: every side lets go, then it is freed. For sessions. */
 void fetch_set_end(struct fetch_set *set);
-static inline int64_t fetch_set_bytes(uint32_t partitions)
-{
-    return (int64_t)partitions * (int64_t)sizeof(struct fetch_item);
-}
 
 /* ---- fetch_session.c -------------------------------------------------------------------------- */
 
