@@ -10,6 +10,14 @@
  * itself, which is cheaper than to wake a thread. */
 #define READ_INLINE_BYTES_MAX (256 * 1024)
 
+/* So is a write to a place that the file has already. */
+#define WRITE_INLINE_BYTES_MAX (64 * 1024)
+
+/* It may wait nevertheless: for memory, for the file system's own log, for too many dirty pages. When one took so
+ * long, the pool makes them for a while: the shard stops once, not again and again. */
+#define WRITE_SLOW_NS 5000000
+#define WRITE_BY_POOL_NS 1000000000
+
 /* Read on until all is there, the end (result set) or trouble (-errno); with RWF_NOWAIT the
  * trouble is -EAGAIN where the disk is needed. A direct read ends within a block only at the end of
  * the file, and may not go on there. */
@@ -165,6 +173,24 @@ static bool ends_inside(struct epoll_file *file, uint64_t end)
     return end <= file->inside_bytes;
 }
 
+/* Only where nothing else is under way on the file: a write waits for an allocation, and may for a sync. */
+static bool is_brief(struct shard *s, struct epoll_file *file, uint64_t position, uint64_t end)
+{
+    return end - position <= WRITE_INLINE_BYTES_MAX && s->io.now_ns >= s->pool_writes_until_ns &&
+           __atomic_load_n(&file->in_flight, __ATOMIC_RELAXED) == 1 && ends_inside(file, end);
+}
+
+static void write_now(struct shard *s, struct op *op)
+{
+    int64_t began_ns = clock_ns(), ended_ns;
+
+    write_on(task_of(op), 0);
+    ended_ns = clock_ns();
+    if (ended_ns - began_ns >= WRITE_SLOW_NS)
+        s->pool_writes_until_ns = ended_ns + WRITE_BY_POOL_NS;
+    task_list(op, task_of(op)->result);
+}
+
 static void write_start(struct io_file *base, uint64_t position, const struct bytes *pieces,
                         uint32_t count, void (*run)(struct op *op), enum lane_kind lane,
                         struct op *op)
@@ -177,7 +203,10 @@ static void write_start(struct io_file *base, uint64_t position, const struct by
     t->position = position;
     t->memory = (void *)(uintptr_t)pieces;
     t->n = count;
-    disk_add(op, lane, base->direct && ends_inside(file_of(base), end));
+    if (!base->direct && lane == LANE_FILE && is_brief(shard_of(base->io), file_of(base), position, end))
+        write_now(shard_of(base->io), op);
+    else
+        disk_add(op, lane, base->direct && ends_inside(file_of(base), end));
 }
 
 void epoll_write(struct io_file *base, uint64_t position, const struct bytes *pieces,

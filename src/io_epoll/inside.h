@@ -39,7 +39,7 @@ enum task_state {
     TASK_LISTED,
 };
 
-enum lane_kind { LANE_FILE, LANE_READ, LANE_SYNC, LANE_WORK, LANE_RESOLVE, LANES };
+enum lane_kind { LANE_FILE, LANE_REMOVE, LANE_READ, LANE_SYNC, LANE_WORK, LANE_RESOLVE, LANES };
 
 /* Overlays op->word: may_alias, because those are declared as numbers. op->owner is the shard. */
 struct __attribute__((may_alias)) task {
@@ -156,6 +156,7 @@ struct shard {
     uint8_t *scratch; /* of io_recv_lend */
     struct aio *aio;  /* NULL: the pool does its work; see aio_ready */
     bool aio_asked;
+    int64_t pool_writes_until_ns; /* until then the shard makes no write itself */
     struct inbox inbox;
     pthread_t thread;
 };

@@ -60,7 +60,7 @@ static void remove_run(struct op *op)
 
 void epoll_remove(struct io *io, const char *path, struct op *op)
 {
-    name_op(io, path, NULL, NULL, 0, LANE_FILE, remove_run, op);
+    name_op(io, path, NULL, NULL, 0, LANE_REMOVE, remove_run, op);
 }
 
 static void mkdir_run(struct op *op)

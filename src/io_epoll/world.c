@@ -170,6 +170,7 @@ static int world_fill(struct io_epoll_world *world, const struct io_epoll_option
 {
     const uint32_t threads[LANES] = {
         [LANE_FILE] = threads_or(options->file_threads, 2),
+        [LANE_REMOVE] = 1,
         [LANE_READ] = threads_or(options->read_threads, 4),
         [LANE_SYNC] = threads_or(options->sync_threads, 2),
         [LANE_WORK] = threads_or(options->work_threads, 1),
@@ -177,6 +178,7 @@ static int world_fill(struct io_epoll_world *world, const struct io_epoll_option
     };
     static const char *const names[LANES] = {
         [LANE_FILE] = "io-file",
+        [LANE_REMOVE] = "io-remove",
         [LANE_READ] = "io-read",
         [LANE_SYNC] = "io-sync",
         [LANE_WORK] = "io-work",

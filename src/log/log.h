@@ -189,9 +189,10 @@ struct log_settings {
                                         than LOG_SYNC_MS_MAX are LOG_SYNC_MS_MAX */
 };
 /* How long, and how much of them, a relaxed log's newest records may be not on stable storage: each sync holds up the
- * writes beside it. */
+ * writes beside it. Towards the end of a segment it is less, down to the least. */
 #define LOG_SYNC_MS_MAX 5000
 #define LOG_SYNC_BYTES_MAX (64U << 20)
+#define LOG_SYNC_BYTES_MIN (1U << 20)
 
 /* How much memory tails may take, shared by the logs of a shard. Zeroed but for `limit_bytes` it is
  * ready for log_open. */

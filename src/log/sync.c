@@ -179,11 +179,22 @@ static uint64_t bytes_not_durable(const struct log *log)
     return s->drained_bytes - s->durable_bytes;
 }
 
+/* Less and less towards the end of the segment: what comes behind it waits until all of it is durable (L7). */
+static uint64_t bytes_to_sync(const struct log *log)
+{
+    uint64_t drained = log_last_segment(log)->drained_bytes;
+    uint64_t left = drained < log->settings.segment_bytes ? log->settings.segment_bytes - drained : 0;
+
+    if (left / 4 > LOG_SYNC_BYTES_MAX)
+        return LOG_SYNC_BYTES_MAX;
+    return left / 4 > LOG_SYNC_BYTES_MIN ? left / 4 : LOG_SYNC_BYTES_MIN;
+}
+
 void log_sync_later(struct log *log)
 {
     if (!sync_is_lazy(log))
         return;
-    if (bytes_not_durable(log) >= LOG_SYNC_BYTES_MAX)
+    if (bytes_not_durable(log) >= bytes_to_sync(log))
         log_sync_soon(log);
     else if (!io_timer_is_set(&log->sync_timer))
         io_timer_set(log->io, &log->sync_timer,
