@@ -59,6 +59,11 @@ struct client *admin_client(struct admin *a)
     return a->client;
 }
 
+bool admin_asks_controllers(const struct admin *a)
+{
+    return a->options.client.bootstrap_controllers;
+}
+
 /* ---- one part ----------------------------------------------------------------------------------- */
 
 static int64_t remaining_ms(const struct admin_call *call)
@@ -163,9 +168,9 @@ static void renew_parts(struct admin_call *call)
             old[kept++] = p;
             continue;
         }
-        bool same_node = call->to_node || call->api->route == ROUTE_BROKERS;
-        admin_split(call, p->request, same_node ? p->wire.target.node_id : -1,
-                    call->api->route == ROUTE_GROUPS ? p->group : STR_NULL);
+        /* Partitions may have another leader by now; who was asked because he is himself stays so. */
+        bool same_node = p->wire.target.kind == CLIENT_NODE && (call->to_node || call->api->route != ROUTE_LEADERS);
+        admin_split(call, p->request, same_node ? p->wire.target.node_id : -1, p->key);
         part_free(p);
     }
     call->parts = realloc(call->parts, (call->part_count + kept + 1) * sizeof(*call->parts));
@@ -184,15 +189,8 @@ static void pause_over(struct io_timer *timer)
     flow_continue(&call->flow.op, 0);
 }
 
-/* Nobody can be reached: it would be so at the deadline, too. */
-static void patience_over(struct io_timer *timer)
+static void give_up(struct admin_call *call)
 {
-    struct admin_call *call = container_of(timer, struct admin_call, patience);
-    struct client_health health;
-
-    client_health(call->admin->client, &health);
-    if (health.state == CLIENT_UP)
-        return;
     call->gave_up = true;
     for (uint32_t i = 0; i < call->part_count; i++) {
         if (call->parts[i]->asked && call->parts[i]->response == NULL && call->parts[i]->trouble == 0)
@@ -200,17 +198,43 @@ static void patience_over(struct io_timer *timer)
     }
 }
 
+/* Nobody can be reached: it would be so at the deadline, too. */
+static void patience_over(struct io_timer *timer)
+{
+    struct admin_call *call = container_of(timer, struct admin_call, patience);
+    struct client_health health;
+
+    client_health(call->admin->client, &health);
+    if (health.state != CLIENT_UP)
+        give_up(call);
+}
+
+void admin_cancel(struct admin_call *call)
+{
+    if (call->cancelled)
+        return;
+    call->cancelled = true;
+    if (call->updating) {
+        client_update_cancel(call->admin->client, &call->flow.op);
+    } else if (io_timer_is_set(&call->timer)) {
+        io_timer_clear(&call->timer);
+        io_complete(call->admin->io, &call->flow.op, 0);
+    }
+    give_up(call);
+}
+
 /* ---- metadata ------------------------------------------------------------------------------------ */
 
 static void want_topics(struct admin_call *call, bool want)
 {
     const struct admin_list *topics = &call->api->request.list;
+    const void *start = shape_start(&call->api->request_outer, call->request);
 
     if (call->api->route != ROUTE_LEADERS || (call->topics_wanted != 0) == want)
         return;
     call->topics_wanted = want;
-    for (int32_t i = 0; i < list_count(topics, call->request); i++) {
-        struct str name = *element_name(topics, list_element(topics, call->request, i));
+    for (int32_t i = 0; i < list_count(topics, start); i++) {
+        struct str name = *element_name(topics, list_element(topics, start, i));
         if (want)
             client_want(call->admin->client, name);
         else
@@ -222,6 +246,7 @@ static void want_topics(struct admin_call *call, bool want)
 static bool wants_metadata(const struct admin_call *call)
 {
     const struct admin_list *topics = &call->api->request.list;
+    const void *start = shape_start(&call->api->request_outer, call->request);
     uint32_t count;
 
     if (call->to_node)
@@ -232,9 +257,9 @@ static bool wants_metadata(const struct admin_call *call)
     }
     if (call->api->route != ROUTE_LEADERS)
         return false;
-    for (int32_t i = 0; i < list_count(topics, call->request); i++) {
+    for (int32_t i = 0; i < list_count(topics, start); i++) {
         const struct client_topic *t =
-            client_topic(call->admin->client, *element_name(topics, list_element(topics, call->request, i)));
+            client_topic(call->admin->client, *element_name(topics, list_element(topics, start, i)));
         if (t == NULL || t->error != KERR_NONE)
             return true;
     }
@@ -249,41 +274,11 @@ static void update(struct admin_call *call)
     client_health(call->admin->client, &health);
     if (health.state != CLIENT_UP && patience_ms < left_ms)
         left_ms = patience_ms;
+    call->updating = true;
     client_update(call->admin->client, left_ms < 1 ? 1 : left_ms, &call->flow.op);
 }
 
 /* ---- the call -------------------------------------------------------------------------------------- */
-
-/* What is wrong with the first part that has trouble, in words. */
-static int explain(struct admin_call *call, int trouble, bool sent)
-{
-    const char *name = call->api == NULL ? "" : api_name(call->api->key);
-    struct client_health health;
-
-    client_health(call->admin->client, &health);
-    if (health.state != CLIENT_UP && trouble != ERR_VERSION)
-        return fail_set(&call->fail, trouble, "%s: is the broker up, and is this the address of one of its listeners?",
-                        health.reason[0] == '\0' ? "no broker can be reached" : health.reason);
-    if (trouble == ERR_VERSION)
-        return fail_set(&call->fail, trouble, "The node does not support %s in a version that is known here%s", name,
-                        call->api->key == API_METADATA ? "; is it a controller's listener?" : "");
-    if (trouble == -ENOENT)
-        return fail_set(&call->fail, trouble, "%s: there is no such node in the cluster", name);
-    if (sent && !call->api->repeatable)
-        return fail_set(&call->fail, trouble,
-                        "%s was sent, but no answer has come (%s): it may have been carried out or not", name,
-                        error_text(trouble));
-    return fail_set(&call->fail, trouble, "%s: %s", name, error_text(trouble));
-}
-
-static int outcome(struct admin_call *call)
-{
-    for (uint32_t i = 0; i < call->part_count; i++) {
-        if (call->parts[i]->trouble < 0)
-            return explain(call, call->parts[i]->trouble, call->parts[i]->wire.sent);
-    }
-    return 0;
-}
 
 static void call_ended(struct admin_call *call, int64_t result)
 {
@@ -297,10 +292,13 @@ static void call_run(struct flow *f)
     struct admin_call *call = container_of(f, struct admin_call, flow);
     int64_t wait_ms;
 
+    call->updating = false;
     FLOW_BEGIN(f);
     want_topics(call, true);
     if (wants_metadata(call))
         FLOW_TRY(f, "metadata", update(call));
+    if (call->cancelled)
+        goto failed;
     admin_split(call, call->request, call->to_node ? call->node_id : -1, STR_NULL);
     for (;;) {
         FLOW_WAIT(f, "answers", ask_all(call));
@@ -310,15 +308,19 @@ static void call_run(struct flow *f)
         FLOW_WAIT(
             f, "back-off",
             io_timer_set(call->admin->io, &call->timer, io_now_ns(call->admin->io) + wait_ms * 1000000, pause_over));
+        if (call->cancelled)
+            break;
         if (call->api->route == ROUTE_LEADERS)
             FLOW_TRY(f, "metadata again", update(call));
+        if (call->cancelled)
+            break;
         renew_parts(call);
     }
     FLOW_END(f);
-    call_ended(call, outcome(call));
+    call_ended(call, admin_outcome(call));
     return;
 failed:
-    call_ended(call, explain(call, (int)f->result, false));
+    call_ended(call, admin_explain(call, (int)f->result, false));
 }
 
 void admin_send(struct admin *a, struct admin_call *call, int16_t api_key, const void *request, struct op *op)
@@ -328,11 +330,12 @@ void admin_send(struct admin *a, struct admin_call *call, int16_t api_key, const
     ASSERT(call->parts == NULL);
     call->admin = a;
     call->api = admin_api_find(api_key);
-    ASSERT(call->api != NULL);
+    ASSERT(call->api != NULL && (call->to_node || call->api->route != ROUTE_NODE));
+    ASSERT(shape_start(&call->api->request_outer, request) != NULL);
     call->request = request;
     call->fail = (struct fail){0};
     call->attempt = call->under_way = call->topics_wanted = 0;
-    call->gave_up = false;
+    call->indefinite = call->gave_up = call->cancelled = call->updating = false;
     call->deadline_ns = io_now_ns(a->io) + timeout_ms * 1000000;
     arena_init(&call->arena, 0);
     if (a->options.unreachable_ms < timeout_ms)

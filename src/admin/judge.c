@@ -16,6 +16,7 @@ static bool says_not_now(int16_t error)
     case KERR_UNKNOWN_LEADER_EPOCH:
     case KERR_OFFSET_NOT_AVAILABLE:
     case KERR_UNSTABLE_OFFSET_COMMIT:
+    case KERR_CONCURRENT_TRANSACTIONS:
         return true;
     default:
         return false;
@@ -39,12 +40,13 @@ static void count(struct tally *t, const void *of, uint16_t error_at)
 bool admin_not_now(const struct admin_api *api, const void *response)
 {
     const struct admin_shape *s = &api->response;
+    const void *start = shape_start(&api->response_outer, response);
     struct tally t = {0};
 
     if (s->error_at != NOWHERE && says_not_now(*error_of(response, s->error_at)))
         return true; /* the whole */
-    for (int32_t i = 0; i < list_count(&s->list, response); i++) {
-        const char *element = list_element(&s->list, response, i);
+    for (int32_t i = 0; start != NULL && i < list_count(&s->list, start); i++) {
+        const char *element = list_element(&s->list, start, i);
         count(&t, element, s->list.error_at);
         for (int32_t j = 0; j < list_count(&s->inner, element); j++)
             count(&t, list_element(&s->inner, element, j), s->inner.error_at);

@@ -36,17 +36,22 @@ static void *copy_of(struct admin_call *call, const void *p, size_t bytes)
     return memcpy(copy, p, bytes);
 }
 
-/* ---- groups ----------------------------------------------------------------------------------- */
+/* ---- coordinators ----------------------------------------------------------------------------- */
 
-static void to_coordinator(struct admin_call *call, const void *request, struct str group)
+static void to_coordinator(struct admin_call *call, const void *request, struct str key)
 {
     struct admin_part *p = part_add(call, request);
+    enum admin_route route = call->api->route;
+    bool group = route == ROUTE_GROUP || route == ROUTE_GROUPS;
 
-    p->group = group;
-    p->wire.target = (struct client_target){.kind = CLIENT_GROUP, .node_id = -1, .key = group};
+    ASSERT(!str_is_null(key));
+    p->key = key;
+    p->wire.target = (struct client_target){
+        .kind = group ? CLIENT_GROUP : CLIENT_TRANSACTION, .node_id = -1, .key = key};
 }
 
-static void split_groups(struct admin_call *call, const void *request)
+/* Each coordinator has its own; so has each key its own error. */
+static void split_keys(struct admin_call *call, const void *request)
 {
     const struct admin_list *l = &call->api->request.list;
     size_t bytes = message_struct_bytes(api_find(call->api->key)->request);
@@ -79,16 +84,29 @@ static int32_t leader_of(struct client *c, struct str topic, int32_t partition, 
     return t->partitions[partition].leader;
 }
 
-/* The request with those of its partitions that `keep` names, or NULL when there are none. */
+/* A copy of the request, in which the arrays may be others; and where its topics are. */
+static void *own_request(struct admin_call *call, const void *request, void **start)
+{
+    const struct admin_list *outer = &call->api->request_outer;
+    void *own = copy_of(call, request, message_struct_bytes(api_find(call->api->key)->request));
+
+    if (outer->bytes > 0)
+        list_set(outer, own, copy_of(call, list_first(outer, request), outer->bytes), 1);
+    *start = outer->bytes > 0 ? list_first(outer, own) : own;
+    return own;
+}
+
+/* The request with those of its partitions that this node leads. */
 static void *pick(struct admin_call *call, const void *request, const int32_t *leaders, int32_t node_id)
 {
     const struct admin_list *topics = &call->api->request.list, *partitions = &call->api->request.inner;
-    void *own = copy_of(call, request, message_struct_bytes(api_find(call->api->key)->request));
-    int32_t topic_count = list_count(topics, request), kept = 0, n = 0;
-    char *own_topics = copy_of(call, list_first(topics, request), (size_t)topic_count * topics->bytes);
+    void *start, *own = own_request(call, request, &start);
+    int32_t topic_count = list_count(topics, start), kept = 0, n = 0;
+    char *all_topics = list_first(topics, start);
+    char *own_topics = copy_of(call, all_topics, (size_t)topic_count * topics->bytes);
 
     for (int32_t i = 0; i < topic_count; i++) {
-        char *topic = list_element(topics, request, i);
+        char *topic = all_topics + (size_t)i * topics->bytes;
         int32_t count = list_count(partitions, topic), own_count = 0;
         char *first = arena_take_raw(&call->arena, (size_t)count * partitions->bytes);
         ASSERT(first != NULL);
@@ -103,41 +121,52 @@ static void *pick(struct admin_call *call, const void *request, const int32_t *l
         memcpy(own_topic, topic, topics->bytes);
         list_set(partitions, own_topic, first, own_count);
     }
-    list_set(topics, own, own_topics, kept);
+    list_set(topics, start, own_topics, kept);
     return own;
+}
+
+/* What is said of one topic that nobody leads. */
+static void answer_topic(struct admin_call *call, const char *asked_topic, char *topic)
+{
+    const struct admin_shape *asked = &call->api->request, *s = &call->api->response;
+    int32_t count = list_count(&asked->inner, asked_topic), leader;
+    struct str name = *element_name(&asked->list, asked_topic);
+    char *partitions = arena_take_raw(&call->arena, (size_t)count * s->inner.bytes);
+
+    ASSERT(partitions != NULL);
+    memcpy(topic, s->list.defaults, s->list.bytes);
+    *element_name(&s->list, topic) = name;
+    list_set(&s->inner, topic, partitions, count);
+    for (int32_t j = 0; j < count; j++) {
+        char *partition = memcpy(list_element(&s->inner, topic, j), s->inner.defaults, s->inner.bytes);
+        *element_index(&s->inner, partition) =
+            *element_index(&asked->inner, list_element(&asked->inner, asked_topic, j));
+        leader = leader_of(admin_client(call->admin), name, *element_index(&s->inner, partition),
+                           error_of(partition, s->inner.error_at));
+        ASSERT(leader < 0);
+    }
 }
 
 /* A3: the answer to what nobody leads. */
 static const void *answer_here(struct admin_call *call, const void *request)
 {
     const struct admin_shape *asked = &call->api->request, *s = &call->api->response;
+    const struct admin_list *outer = &call->api->response_outer;
     const struct message *message = api_find(call->api->key)->response;
-    void *response = arena_take(&call->arena, message_struct_bytes(message));
-    int32_t topic_count = list_count(&asked->list, request), leader;
-
-    ASSERT(response != NULL);
-    message_init(message, response);
+    const void *asked_start = shape_start(&call->api->request_outer, request);
+    void *response = arena_take(&call->arena, message_struct_bytes(message)), *start = response;
+    int32_t topic_count = list_count(&asked->list, asked_start);
     char *topics = arena_take_raw(&call->arena, (size_t)topic_count * s->list.bytes);
-    ASSERT(topics != NULL);
-    list_set(&s->list, response, topics, topic_count);
-    for (int32_t i = 0; i < topic_count; i++) {
-        const char *asked_topic = list_element(&asked->list, request, i);
-        char *topic = memcpy(list_element(&s->list, response, i), s->list.defaults, s->list.bytes);
-        int32_t count = list_count(&asked->inner, asked_topic);
-        struct str name = *element_name(&asked->list, asked_topic);
-        char *partitions = arena_take_raw(&call->arena, (size_t)count * s->inner.bytes);
-        ASSERT(partitions != NULL);
-        *element_name(&s->list, topic) = name;
-        list_set(&s->inner, topic, partitions, count);
-        for (int32_t j = 0; j < count; j++) {
-            char *partition = memcpy(list_element(&s->inner, topic, j), s->inner.defaults, s->inner.bytes);
-            *element_index(&s->inner, partition) =
-                *element_index(&asked->inner, list_element(&asked->inner, asked_topic, j));
-            leader = leader_of(admin_client(call->admin), name, *element_index(&s->inner, partition),
-                               error_of(partition, s->inner.error_at));
-            ASSERT(leader < 0);
-        }
+
+    ASSERT(response != NULL && topics != NULL);
+    message_init(message, response);
+    if (outer->bytes > 0) {
+        start = copy_of(call, outer->defaults, outer->bytes);
+        list_set(outer, response, start, 1);
     }
+    list_set(&s->list, start, topics, topic_count);
+    for (int32_t i = 0; i < topic_count; i++)
+        answer_topic(call, list_element(&asked->list, asked_start, i), list_element(&s->list, start, i));
     return response;
 }
 
@@ -151,15 +180,16 @@ static int compare_nodes(const void *a, const void *b)
 static void split_leaders(struct admin_call *call, const void *request)
 {
     const struct admin_list *topics = &call->api->request.list, *partitions = &call->api->request.inner;
+    const void *start = shape_start(&call->api->request_outer, request);
     int32_t total = 0, n = 0;
     int16_t error;
 
-    for (int32_t i = 0; i < list_count(topics, request); i++)
-        total += list_count(partitions, list_element(topics, request, i));
+    for (int32_t i = 0; i < list_count(topics, start); i++)
+        total += list_count(partitions, list_element(topics, start, i));
     int32_t *leaders = arena_take_array(&call->arena, (size_t)total + 1, sizeof(*leaders));
     ASSERT(leaders != NULL);
-    for (int32_t i = 0; i < list_count(topics, request); i++) {
-        char *topic = list_element(topics, request, i);
+    for (int32_t i = 0; i < list_count(topics, start); i++) {
+        char *topic = list_element(topics, start, i);
         for (int32_t j = 0; j < list_count(partitions, topic); j++)
             leaders[n++] = leader_of(admin_client(call->admin), *element_name(topics, topic),
                                      *element_index(partitions, list_element(partitions, topic, j)), &error);
@@ -179,6 +209,69 @@ static void split_leaders(struct admin_call *call, const void *request)
     }
 }
 
+/* ---- resources -------------------------------------------------------------------------------- */
+
+#define RESOURCE_BROKER 4
+#define RESOURCE_BROKER_LOGGER 8
+
+/* Whose settings they are: a broker answers for its own alone; -1 = anybody's. Controllers answer for all. */
+static int32_t node_of_resource(const struct admin_call *call, const char *resource)
+{
+    int8_t type = *(const int8_t *)(resource + call->api->resource_type_at);
+    int64_t id;
+
+    if ((type != RESOURCE_BROKER && type != RESOURCE_BROKER_LOGGER) || admin_asks_controllers(call->admin) ||
+        str_to_i64(*element_name(&call->api->request.list, resource), 0, INT32_MAX, &id) < 0)
+        return -1;
+    return (int32_t)id;
+}
+
+/* Any broker, or the controller. */
+static void to_any(struct admin_call *call, const void *request)
+{
+    part_add(call, request)->wire.target.kind =
+        call->api->route == ROUTE_CONTROLLER ? CLIENT_CONTROLLER : CLIENT_ANY;
+}
+
+/* Those resources that are this node's. */
+static void take_resources(struct admin_call *call, const void *request, const int32_t *nodes, int32_t node_id)
+{
+    const struct admin_list *l = &call->api->request.list;
+    void *own = copy_of(call, request, message_struct_bytes(api_find(call->api->key)->request));
+    int32_t count = list_count(l, request), kept = 0;
+    char *resources = arena_take_raw(&call->arena, (size_t)count * l->bytes);
+
+    ASSERT(resources != NULL);
+    for (int32_t i = 0; i < count; i++) {
+        if (nodes[i] == node_id)
+            memcpy(resources + (size_t)kept++ * l->bytes, list_element(l, request, i), l->bytes);
+    }
+    list_set(l, own, resources, kept);
+    if (node_id >= 0)
+        part_to_node(call, own, node_id);
+    else
+        to_any(call, own);
+}
+
+static void split_resources(struct admin_call *call, const void *request)
+{
+    const struct admin_list *l = &call->api->request.list;
+    int32_t count = list_count(l, request);
+    int32_t *nodes = arena_take_array(&call->arena, (size_t)count + 1, sizeof *nodes);
+
+    ASSERT(nodes != NULL);
+    for (int32_t i = 0; i < count; i++)
+        nodes[i] = node_of_resource(call, list_element(l, request, i));
+    int32_t *sorted = copy_of(call, nodes, (size_t)count * sizeof *sorted);
+    qsort(sorted, (size_t)count, sizeof *sorted, compare_nodes);
+    for (int32_t i = 0; i < count; i++) {
+        if (i == 0 || sorted[i] != sorted[i - 1])
+            take_resources(call, request, nodes, sorted[i]);
+    }
+    if (count == 0)
+        to_any(call, request);
+}
+
 /* ---- all --------------------------------------------------------------------------------------- */
 
 static void split_brokers(struct admin_call *call, const void *request)
@@ -190,7 +283,7 @@ static void split_brokers(struct admin_call *call, const void *request)
         part_to_node(call, request, brokers[i].id);
 }
 
-void admin_split(struct admin_call *call, const void *request, int32_t node_id, struct str group)
+void admin_split(struct admin_call *call, const void *request, int32_t node_id, struct str key)
 {
     if (node_id >= 0) {
         part_to_node(call, request, node_id);
@@ -198,25 +291,31 @@ void admin_split(struct admin_call *call, const void *request, int32_t node_id, 
     }
     switch (call->api->route) {
     case ROUTE_ANY:
-        part_add(call, request)->wire.target.kind = CLIENT_ANY;
-        break;
     case ROUTE_CONTROLLER:
-        part_add(call, request)->wire.target.kind = CLIENT_CONTROLLER;
+        if (call->api->resource_type_at > 0)
+            split_resources(call, request);
+        else
+            to_any(call, request);
         break;
     case ROUTE_LEADERS:
         split_leaders(call, request);
         break;
     case ROUTE_GROUP:
-        to_coordinator(call, request, *(const struct str *)(const void *)((const char *)request + call->api->group_at));
+    case ROUTE_TRANSACTION:
+        to_coordinator(call, request, *(const struct str *)(const void *)((const char *)request + call->api->key_at));
         break;
     case ROUTE_GROUPS:
-        if (str_is_null(group))
-            split_groups(call, request);
-        else /* it is one group's already */
-            to_coordinator(call, request, group);
+    case ROUTE_TRANSACTIONS:
+        if (str_is_null(key))
+            split_keys(call, request);
+        else /* it is one key's already */
+            to_coordinator(call, request, key);
         break;
     case ROUTE_BROKERS:
         split_brokers(call, request);
+        break;
+    case ROUTE_NODE:
+        ASSERT(!"the caller names the node");
         break;
     }
 }

@@ -136,20 +136,6 @@ static int alter_answer(struct configs *x)
     return 0;
 }
 
-/* A broker's own settings are checked, and taken on, by that broker. */
-static void ask_the_broker(struct configs *x)
-{
-    const struct entity *e = &x->named[0];
-    int64_t id;
-
-    if (e->type->resource != RESOURCE_BROKER && e->type->resource != RESOURCE_LOGGER)
-        return;
-    if (given(&x->tool, CONFIGS_SERVER) && str_to_i64(e->name, 0, INT32_MAX, &id) == 0) {
-        x->tool.call.to_node = true;
-        x->tool.call.node_id = (int32_t)id;
-    }
-}
-
 void configs_alter_run(struct flow *f)
 {
     struct configs *x = container_of(f, struct configs, tool.work);
@@ -167,7 +153,6 @@ void configs_alter_run(struct flow *f)
             goto failed;
     }
     make_alter(x);
-    ask_the_broker(x);
     FLOW_WAIT(f, "alter", admin_incremental_alter_configs(x->tool.admin, &x->tool.call, &x->alter, &f->op));
     f->result = f->result < 0 ? call_trouble(&x->tool, &x->tool.call) : alter_answer(x);
     FLOW_END(f);

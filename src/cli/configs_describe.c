@@ -118,7 +118,6 @@ static void choose_named(struct configs *x)
 static void make_ask(struct configs *x)
 {
     const struct entity *e = &x->entities[x->at];
-    int64_t id;
 
     describe_configs_request_init(&x->ask);
     describe_configs_request_resources_init(&x->ask_one);
@@ -128,9 +127,6 @@ static void make_ask(struct configs *x)
     x->ask_one.resource_type = (int8_t)e->type->resource;
     x->ask_one.resource_name = e->name;
     x->ask_one.configuration_keys_count = -1;
-    x->tool.call.to_node = (e->type->resource == RESOURCE_BROKER || e->type->resource == RESOURCE_LOGGER) &&
-                           given(&x->tool, CONFIGS_SERVER) && str_to_i64(e->name, 0, INT32_MAX, &id) == 0;
-    x->tool.call.node_id = x->tool.call.to_node ? (int32_t)id : -1;
 }
 
 static const char *source_name(int8_t source)

@@ -212,3 +212,5 @@ void client_unwatch(struct client_watch *w);
 
 /* Completes when an answer newer than this call has come, or with trouble after `timeout_ms`. */
 void client_update(struct client *c, int64_t timeout_ms, struct op *op);
+/* Ask that it end early: completes with -ECANCELED, or as it ends. */
+void client_update_cancel(struct client *c, struct op *op);

@@ -74,6 +74,15 @@ void client_update(struct client *c, int64_t timeout_ms, struct op *op)
     metadata_need(c);
 }
 
+void client_update_cancel(struct client *c, struct op *op)
+{
+    LIST_EACH (node, &c->metadata.updates) {
+        if (node == &op->node)
+            update_end(c, op, -ECANCELED);
+    }
+    updates_watch(c);
+}
+
 /* ---- asking ---------------------------------------------------------------------------------------- */
 
 /* Topics that nobody has wanted for long. */

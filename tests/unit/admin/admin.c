@@ -1,58 +1,5 @@
 /* Calls of an operator before scripted brokers: whom they reach, what is repeated, when they end. */
-#include "script.h"
-
-#include "admin/admin.h"
-
-#include <errno.h>
-
-struct bench {
-    struct script *script;
-    struct admin *admin;
-    struct admin_call call;
-    struct script_wait wait;
-    struct arena arena;
-};
-
-static void bench_open(struct bench *b, uint32_t brokers, int64_t unreachable_ms)
-{
-    struct config *c = config_new(&admin_settings);
-    struct admin_options options;
-    struct fail f = {0};
-
-    *b = (struct bench){.script = script_new(1, brokers)};
-    arena_init(&b->arena, 0);
-    CHECK_EQ(config_set(c, CONFIG_STATIC_BROKER, STR("bootstrap.servers"), script_bootstrap(b->script), &f), 0);
-    CHECK_EQ(admin_options_read(c, &options, &f), 0);
-    CHECK_EQ(options.api_timeout_ms, 60000);
-    options.unreachable_ms = unreachable_ms;
-    b->admin = admin_new(script_io(b->script), script_telemetry(b->script), &options, &f);
-    CHECK(b->admin != NULL);
-    config_free(c);
-}
-
-static void bench_end(struct bench *b)
-{
-    struct script_wait w;
-
-    admin_call_release(&b->call);
-    admin_close(b->admin, script_wait_begin(&w));
-    CHECK_EQ(script_wait_end(b->script, &w), 0);
-    CHECK_EQ(sim_node_in_flight(script_machine(b->script)), 0);
-    script_free(b->script);
-    arena_deinit(&b->arena);
-}
-
-static int64_t ask(struct bench *b, int16_t api_key, const void *request)
-{
-    admin_send(b->admin, &b->call, api_key, request, script_wait_begin(&b->wait));
-    CHECK(!b->wait.done);
-    return script_wait_end(b->script, &b->wait);
-}
-
-static int64_t now_ms(struct bench *b)
-{
-    return sim_now_ns(script_sim(b->script)) / 1000000;
-}
+#include "bench.h"
 
 /* ---- leaders ------------------------------------------------------------------------------------ */
 
@@ -136,7 +83,7 @@ TEST(admin, partitions_go_to_their_leaders_and_unknown_ones_are_answered_here)
     script_topic(b.script, "orders", 4);
     script_on(b.script, 0, API_LIST_OFFSETS, answer_list, NULL);
     make_list(&b, &m, topics, 2, 5);
-    CHECK_EQ(ask(&b, API_LIST_OFFSETS, &m), 0);
+    CHECK_EQ(bench_ask(&b, API_LIST_OFFSETS, &m), 0);
     CHECK_TEXT(listed(&b), "[-1] nosuch-0=UNKNOWN_TOPIC_OR_PARTITION nosuch-1=UNKNOWN_TOPIC_OR_PARTITION "
                            "nosuch-2=UNKNOWN_TOPIC_OR_PARTITION nosuch-3=UNKNOWN_TOPIC_OR_PARTITION "
                            "nosuch-4=UNKNOWN_TOPIC_OR_PARTITION orders-4=UNKNOWN_TOPIC_OR_PARTITION\n"
@@ -170,7 +117,7 @@ TEST(admin, part_whose_leader_has_moved_is_asked_again_alone)
     script_topic(b.script, "orders", 3);
     script_on(b.script, 0, API_LIST_OFFSETS, move_then_list, &moved);
     make_list(&b, &m, topics, 1, 3);
-    CHECK_EQ(ask(&b, API_LIST_OFFSETS, &m), 0);
+    CHECK_EQ(bench_ask(&b, API_LIST_OFFSETS, &m), 0);
     CHECK_TEXT(listed(&b), "[1] orders-0=0\n[3] orders-2=200\n[3] orders-1=100\n");
     CHECK_EQ(script_count(b.script, 1, API_LIST_OFFSETS), 1);
     CHECK_EQ(script_count(b.script, 2, API_LIST_OFFSETS), 1);
@@ -207,7 +154,7 @@ TEST(admin, group_whose_coordinator_loads_is_asked_again)
     describe_groups_request_init(&m);
     m.groups = names;
     m.groups_count = 2;
-    CHECK_EQ(ask(&b, API_DESCRIBE_GROUPS, &m), 0);
+    CHECK_EQ(bench_ask(&b, API_DESCRIBE_GROUPS, &m), 0);
     CHECK_EQ(b.call.part_count, 2);
     for (uint32_t i = 0; i < 2; i++) {
         CHECK_EQ(admin_describe_groups_answer(&b.call, i)->groups[0].error_code, KERR_NONE);
@@ -231,11 +178,11 @@ TEST(admin, call_that_is_never_answered_in_earnest_ends_by_its_limit)
     m.groups = names;
     m.groups_count = 1;
     b.call.timeout_ms = 5000;
-    int64_t begin = now_ms(&b);
-    CHECK_EQ(ask(&b, API_DESCRIBE_GROUPS, &m), 0);
+    int64_t begin = bench_now_ms(&b);
+    CHECK_EQ(bench_ask(&b, API_DESCRIBE_GROUPS, &m), 0);
     CHECK_EQ(admin_describe_groups_answer(&b.call, 0)->groups[0].error_code, KERR_COORDINATOR_LOAD_IN_PROGRESS);
-    CHECK(now_ms(&b) - begin <= 5000);
-    CHECK(now_ms(&b) - begin > 3000);
+    CHECK(bench_now_ms(&b) - begin <= 5000);
+    CHECK(bench_now_ms(&b) - begin > 3000);
     bench_end(&b);
 }
 
@@ -249,7 +196,7 @@ TEST(admin, every_broker_is_asked_for_its_groups)
     bench_open(&b, 3, 60000);
     script_on(b.script, 0, API_LIST_GROUPS, answer_nothing, NULL);
     list_groups_request_init(&m);
-    CHECK_EQ(ask(&b, API_LIST_GROUPS, &m), 0);
+    CHECK_EQ(bench_ask(&b, API_LIST_GROUPS, &m), 0);
     CHECK_EQ(b.call.part_count, 3);
     for (int32_t id = 1; id <= 3; id++)
         CHECK_EQ(script_count(b.script, id, API_LIST_GROUPS), 1);
@@ -266,11 +213,11 @@ TEST(admin, named_node_is_asked_and_one_that_is_not_there_is_said)
     describe_configs_request_init(&m);
     b.call.to_node = true;
     b.call.node_id = 2;
-    CHECK_EQ(ask(&b, API_DESCRIBE_CONFIGS, &m), 0);
+    CHECK_EQ(bench_ask(&b, API_DESCRIBE_CONFIGS, &m), 0);
     CHECK_EQ(script_count(b.script, 2, API_DESCRIBE_CONFIGS), 1);
     admin_call_release(&b.call);
     b.call.node_id = 9;
-    CHECK_EQ(ask(&b, API_DESCRIBE_CONFIGS, &m), -ENOENT);
+    CHECK_EQ(bench_ask(&b, API_DESCRIBE_CONFIGS, &m), -ENOENT);
     CHECK_TEXT(b.call.fail.text, "DescribeConfigs: there is no such node in the cluster");
     bench_end(&b);
 }
@@ -306,7 +253,7 @@ TEST(admin, creation_that_nobody_has_begun_is_asked_for_again)
     bench_open(&b, 2, 60000);
     script_on(b.script, 0, API_CREATE_TOPICS, answer_create, &c);
     create_topics_request_init(&m);
-    CHECK_EQ(ask(&b, API_CREATE_TOPICS, &m), 0);
+    CHECK_EQ(bench_ask(&b, API_CREATE_TOPICS, &m), 0);
     CHECK_EQ(c.asked, 2);
     CHECK_EQ(admin_create_topics_answer(&b.call, 0)->topics[1].error_code, KERR_NONE);
     bench_end(&b);
@@ -321,7 +268,7 @@ TEST(admin, creation_that_is_done_in_part_is_the_callers)
     bench_open(&b, 2, 60000);
     script_on(b.script, 0, API_CREATE_TOPICS, answer_create, &c);
     create_topics_request_init(&m);
-    CHECK_EQ(ask(&b, API_CREATE_TOPICS, &m), 0);
+    CHECK_EQ(bench_ask(&b, API_CREATE_TOPICS, &m), 0);
     CHECK_EQ(c.asked, 1);
     CHECK_EQ(admin_create_topics_answer(&b.call, 0)->topics[1].error_code, KERR_NOT_CONTROLLER);
     bench_end(&b);
@@ -337,7 +284,7 @@ TEST(admin, creation_whose_answer_is_lost_is_not_sent_twice)
     script_on(b.script, 0, API_CREATE_TOPICS, answer_create, &c);
     script_fault(b.script, 0, API_CREATE_TOPICS, SCRIPT_CUT_AFTER, 0);
     create_topics_request_init(&m);
-    CHECK(ask(&b, API_CREATE_TOPICS, &m) < 0);
+    CHECK(bench_ask(&b, API_CREATE_TOPICS, &m) < 0);
     CHECK_EQ(c.asked, 1);
     CHECK(strstr(b.call.fail.text, "it may have been carried out or not") != NULL);
     bench_end(&b);
@@ -351,7 +298,7 @@ TEST(admin, question_whose_answer_is_lost_is_asked_again)
     bench_open(&b, 1, 60000);
     script_fault(b.script, 0, API_DESCRIBE_CLUSTER, SCRIPT_CUT_AFTER, 0);
     describe_cluster_request_init(&m);
-    CHECK_EQ(ask(&b, API_DESCRIBE_CLUSTER, &m), 0);
+    CHECK_EQ(bench_ask(&b, API_DESCRIBE_CLUSTER, &m), 0);
     CHECK_EQ(admin_describe_cluster_answer(&b.call, 0)->brokers_count, 1);
     CHECK_EQ(script_count(b.script, 1, API_DESCRIBE_CLUSTER), 2);
     bench_end(&b);
@@ -369,17 +316,17 @@ TEST(admin, nobody_to_ask_is_said_after_a_while_and_not_at_the_limit)
     script_stop(b.script, 1);
     script_stop(b.script, 2);
     describe_cluster_request_init(&m);
-    int64_t begin = now_ms(&b);
-    CHECK(ask(&b, API_DESCRIBE_CLUSTER, &m) < 0);
-    CHECK(now_ms(&b) - begin >= 10000);
-    CHECK(now_ms(&b) - begin < 11000);
+    int64_t begin = bench_now_ms(&b);
+    CHECK(bench_ask(&b, API_DESCRIBE_CLUSTER, &m) < 0);
+    CHECK(bench_now_ms(&b) - begin >= 10000);
+    CHECK(bench_now_ms(&b) - begin < 11000);
     CHECK(strstr(b.call.fail.text, "cannot connect to b") != NULL);
     CHECK(strstr(b.call.fail.text, "is the broker up") != NULL);
     admin_call_release(&b.call);
     list_groups_request_init(&groups); /* one that wants metadata first */
-    begin = now_ms(&b);
-    CHECK(ask(&b, API_LIST_GROUPS, &groups) < 0);
-    CHECK(now_ms(&b) - begin < 11000);
+    begin = bench_now_ms(&b);
+    CHECK(bench_ask(&b, API_LIST_GROUPS, &groups) < 0);
+    CHECK(bench_now_ms(&b) - begin < 11000);
     bench_end(&b);
 }
 
@@ -405,9 +352,9 @@ TEST(admin, api_that_a_broker_has_not_got_is_said_at_once)
 
     bench_open(&b, 1, 10000);
     update_features_request_init(&m);
-    int64_t begin = now_ms(&b);
-    CHECK_EQ(ask(&b, API_UPDATE_FEATURES, &m), ERR_VERSION);
-    CHECK(now_ms(&b) - begin < 1000);
+    int64_t begin = bench_now_ms(&b);
+    CHECK_EQ(bench_ask(&b, API_UPDATE_FEATURES, &m), ERR_VERSION);
+    CHECK(bench_now_ms(&b) - begin < 1000);
     CHECK_TEXT(b.call.fail.text, "The node does not support UpdateFeatures in a version that is known here");
     bench_end(&b);
 }
