@@ -141,7 +141,7 @@ enum mr_state { MR_IDLE, MR_CONNECTING, MR_JOINING, MR_UP, MR_FAILED };
 struct mr_health {
     int32_t state;       /* enum mr_state */
     int64_t age_ms;      /* since it is so */
-    char reason[256];    /* why it is not up; empty when it is */
+    char reason[256];    /* why it is not up, or that a broker's quota holds requests back; else empty */
 };
 
 /* ---- producer --------------------------------------------------------------------------------- */

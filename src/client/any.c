@@ -108,19 +108,22 @@ struct client_link *broker_link(struct client *c, int32_t node_id)
  * one that nobody answers. */
 #define CONNECTING_MS 500
 
-enum { RANK_READY, RANK_CONNECTING, RANK_DOWN, RANK_SLOW, RANK_BACKING_OFF, RANK_NONE };
+enum { RANK_READY, RANK_CONNECTING, RANK_DOWN, RANK_SLOW, RANK_THROTTLED, RANK_BACKING_OFF, RANK_NONE };
 
 struct choice {
     uint32_t index;
     int rank;
-    int64_t cost; /* within the rank: calls, or until when it backs off */
+    int64_t cost; /* within the rank: calls, or until when it backs off, or is throttled */
 };
 
 static void consider(const struct client *c, struct choice *best, uint32_t index, const struct client_link *l)
 {
     struct choice this = {index, RANK_DOWN, 0};
 
-    if (l != NULL && l->phase == LINK_READY) {
+    if (l != NULL && link_is_throttled(l)) {
+        this.rank = RANK_THROTTLED;
+        this.cost = l->throttled_until_ns;
+    } else if (l != NULL && l->phase == LINK_READY) {
         this.rank = RANK_READY;
         this.cost = l->given;
         if (!list_empty(&l->waiting))

@@ -88,6 +88,7 @@ static int take_answer(struct client_call *call)
         call->response = NULL;
         return used == ERR_SHORT ? ERR_CORRUPT : used;
     }
+    link_throttle(call->link, call->api_key, call->version, call->response);
     look_for_errors(call, response);
     return 0;
 }

@@ -72,7 +72,8 @@ enum client_state {
 struct client_health {
     enum client_state state;
     int64_t since_ns;        /* io_now_ns when the state began */
-    char reason[256];        /* "cannot connect to b1:9092: connection refused"; empty when up */
+    char reason[256];        /* "cannot connect to b1:9092: connection refused"; empty when up, but where a quota
+                                holds requests back */
 };
 void client_health(const struct client *c, struct client_health *out);
 
@@ -131,9 +132,9 @@ struct client_call {
  * ERR_CORRUPT, ERR_LIMIT, ERR_CLOSED, -ECANCELED, -ENOENT (no such node), -EACCES (`lookup_error`: there will be no
  * coordinator). To CLIENT_NODE a call ends, unsent, with the first try to connect that fails: the caller may know a
  * better one meanwhile. To other targets it goes on looking until its limit. Calls to one node are sent in the order of
- * client_send (those to a coordinator among themselves). A COORDINATOR or CONTROLLER error inside the response makes the
- * client look for it anew before the next call, and is the caller's to handle. After trouble nothing is to be
- * released. */
+ * client_send (those to a coordinator among themselves), and wait while it wants silence. A COORDINATOR or CONTROLLER
+ * error inside the response makes the client look for it anew before the next call, and is the caller's to handle.
+ * After trouble nothing is to be released. */
 void client_send(struct client *c, struct client_call *call);
 /* Ask that it end early: completes with -ECANCELED, or as it ends. */
 void client_cancel(struct client_call *call);
@@ -147,6 +148,9 @@ void client_call_release(struct client_call *call);
 
 /* The version that a call to `node_id` would take, -1 when not known (yet). */
 int16_t client_version(const struct client *c, int32_t node_id, int16_t api_key);
+/* Until when (io_now_ns) calls to `node_id` wait, because it has said that a quota is exceeded (KIP-219); 0 or past:
+ * they do not. Half a minute at a time at most. */
+int64_t client_throttled_until_ns(const struct client *c, int32_t node_id);
 /* The node's finalized level of a feature as ApiVersions said, -1 when not known. */
 int16_t client_feature(const struct client *c, struct str feature);
 

@@ -53,4 +53,6 @@ void client_health(const struct client *c, struct client_health *out)
 {
     *out = (struct client_health){.state = c->state, .since_ns = c->state_since_ns};
     memcpy(out->reason, c->reason, sizeof out->reason);
+    if (c->state == CLIENT_UP)
+        throttle_reason(c, out->reason, sizeof out->reason);
 }

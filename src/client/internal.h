@@ -5,6 +5,7 @@
  *   any.c           which node is asked when any will do; bootstrap, and bootstrap again
  *   metadata.c      what is asked for, and when; taking.c what answers change of what is known: topics.c, brokers.c
  *   coordinators.c  who coordinates what
+ *   throttle.c      a broker's quota is exceeded: its connection is silent for a while
  *   health.c        how it goes
  *   client.c        life, watches
  *
@@ -47,6 +48,8 @@ struct client_link {
     uint32_t given;           /* calls that the peer has */
     int64_t used_ns;          /* when the last one ended */
     struct io_timer idle;
+    int64_t throttled_until_ns; /* before which the peer is given nothing; 0 or past: it is */
+    struct io_timer throttle;
     struct op closed;
 
     struct peer_call ask;     /* ApiVersions */
@@ -62,11 +65,19 @@ void link_set_address(struct client_link *l, const struct io_address *address);
 void link_enqueue(struct client_link *l, struct client_call *call);
 /* Give the peer what it can take. */
 void link_pump(struct client_link *l);
+/* Likewise, where what held it back is over; with nothing to do it is idle from now on. */
+void link_go_on(struct client_link *l);
 /* No more calls; those that wait are placed anew (of CLIENT_NODE end with -ENOENT). Freed later. */
 void link_retire(struct client_link *l);
 /* A call that was given has ended, or waits again. May free the link. */
 void link_call_over(struct client_link *l);
 int64_t link_backoff_until_ns(const struct client_link *l);
+
+/* throttle.c: an answer that the link's node gave in `version`; it may ask for silence. */
+void link_throttle(struct client_link *l, int16_t api_key, int16_t version, const void *response);
+void link_throttle_ends(struct client_link *l);
+bool link_is_throttled(const struct client_link *l);
+void throttle_reason(const struct client *c, char *out, size_t out_bytes);
 
 /* versions.c: ask for the versions; ends with link_ready, or the connection ends. */
 void link_ask_versions(struct client_link *l);

@@ -56,6 +56,7 @@ static void closed(void *ctx, int error)
 
     l->phase = LINK_DOWN;
     io_timer_clear(&l->idle);
+    link_throttle_ends(l); /* it was for this connection; who is still above a quota is told so again */
     list_move_all(&first, &l->again);
     list_move_all(&first, &l->waiting);
     list_move_all(&l->waiting, &first);
@@ -101,6 +102,7 @@ static void close_when_empty(struct client_link *l)
         return;
     l->closing = true;
     io_timer_clear(&l->idle);
+    link_throttle_ends(l);
     op_init(&l->closed, peer_gone);
     peer_close(l->peer, &l->closed);
 }
@@ -151,9 +153,15 @@ static void watch_idle(struct client_link *l)
 
 /* ---- calls -------------------------------------------------------------------------------------- */
 
+static bool may_give(const struct client_link *l)
+{
+    return l->phase == LINK_READY && l->given < l->client->settings.in_flight_max && list_empty(&l->again) &&
+           !link_is_throttled(l);
+}
+
 void link_pump(struct client_link *l)
 {
-    while (l->phase == LINK_READY && l->given < l->client->settings.in_flight_max && list_empty(&l->again)) {
+    while (may_give(l)) {
         struct list *node = list_take_head(&l->waiting);
         if (node == NULL)
             return;
@@ -161,12 +169,17 @@ void link_pump(struct client_link *l)
     }
 }
 
+void link_go_on(struct client_link *l)
+{
+    link_pump(l);
+    watch_idle(l);
+}
+
 void link_ready(struct client_link *l)
 {
     l->phase = LINK_READY;
     health_up(l->client);
-    link_pump(l);
-    watch_idle(l);
+    link_go_on(l);
 }
 
 void link_call_over(struct client_link *l)
@@ -176,8 +189,7 @@ void link_call_over(struct client_link *l)
         free_when_over(l);
         return;
     }
-    link_pump(l);
-    watch_idle(l);
+    link_go_on(l);
     close_when_empty(l);
 }
 

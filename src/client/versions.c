@@ -96,6 +96,7 @@ static int take(struct client_link *l, struct bytes body, struct arena *arena)
     }
     if (m.error_code != KERR_NONE)
         return ERR_VERSION;
+    link_throttle(l, API_API_VERSIONS, l->ask_version, &m);
     take_ranges(l, &m);
     take_features(&l->client->metadata, &m);
     return 0;

@@ -125,7 +125,6 @@ struct producer_node {
     int32_t id;
     bool stalled;              /* nothing could be sent to it for partitioner.availability.timeout.ms */
     int64_t ready_since_ms;    /* something waits for it since then; 0 = nothing */
-    int64_t muted_until_ms;    /* throttled (KIP-219) */
     uint32_t calls;            /* on their way */
     struct produce_call *filling;
 };

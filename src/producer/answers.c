@@ -154,8 +154,6 @@ void produce_answered(struct op *op, int64_t result)
     } else if (c->call.no_answer) {
         answer_none(p, c);
     } else {
-        if (r->throttle_time_ms > 0)
-            c->node->muted_until_ms = producer_now_ms(p) + r->throttle_time_ms;
         answer_all(p, c, r);
     }
     producer_unlock(p);

@@ -50,10 +50,12 @@ static struct produce_call *request_for(struct producer *p, struct producer_node
 }
 
 /* The node takes a request now. */
-static bool node_is_free(struct producer *p, struct producer_node *node, int64_t now_ms)
+static bool node_is_free(struct producer *p, const struct producer_node *node)
 {
-    if (node->muted_until_ms > now_ms) {
-        producer_again_at(p, node->muted_until_ms);
+    int64_t throttled_until_ns = client_throttled_until_ns(p->client, node->id);
+
+    if (throttled_until_ns > io_now_ns(p->io)) { /* batches go on filling meanwhile */
+        producer_again_at(p, (throttled_until_ns + 999999) / 1000000);
         return false;
     }
     return node->calls < p->accumulator.settings.max_in_flight;
@@ -95,7 +97,7 @@ static bool fill_from(struct producer *p, struct producer_partition *part, int64
         client_refresh(p->client);
         return false;
     }
-    if (!node_is_free(p, node, now_ms)) {
+    if (!node_is_free(p, node)) {
         note_waiting(p, node, now_ms);
         return false;
     }

@@ -120,6 +120,10 @@ void message_print(const struct message *message, int16_t version, const void *m
  * knowing each API. */
 bool message_has_error(const struct message *message, int16_t version, const void *m, int16_t code);
 
+/* The throttle_time_ms of a response; 0 where the message, or the version, has none. What another node has said: it may
+ * be negative, or absurd. */
+int32_t message_throttle_time_ms(const struct message *message, int16_t version, const void *m);
+
 /* Equal in every field, whatever the version. */
 bool message_equal(const struct message *message, const void *a, const void *b);
 

@@ -102,7 +102,9 @@ static void beat(struct script_request *r, void *ctx)
     CHECK(i >= 0 && i < CALLS);
     h->tries[i].carried_out++;
     CHECK_EQ(h->tries[i].carried_out, 1);
-    ((struct heartbeat_response *)r->response)->error_code = errors[below(h, array_count(errors))];
+    struct heartbeat_response *a = r->response;
+    a->error_code = errors[below(h, array_count(errors))];
+    a->throttle_time_ms = below(h, 20) == 0 ? (int32_t)below(h, 20000) : 0;
 }
 
 static void some_trouble(struct history *h)
