@@ -202,9 +202,10 @@ int32_t client_controller_id(const struct client *c); /* -1 */
 /* What is known is doubtful (NOT_LEADER_OR_FOLLOWER, a leader that is gone): ask anew, after the
  * back-off. */
 void client_refresh(struct client *c);
-/* An answer named the new leader (KIP-951): take it where the epoch is newer. `host` null: the node is known. */
+/* An answer named the new leader (KIP-951): take it where the epoch is newer. `host` null: the node is known. `port` as
+ * the answer has it: what cannot be one counts as no host. */
 void client_hint(struct client *c, struct str topic, int32_t partition, int32_t leader, int32_t leader_epoch,
-                 struct str host, uint16_t port);
+                 struct str host, int32_t port);
 
 /* Told once per turn in which something of the metadata has changed, or was confirmed. */
 struct client_watch {

@@ -217,7 +217,7 @@ int metadata_take(struct client *c, const struct metadata_response *m, int16_t v
 /* ---- hints ------------------------------------------------------------------------------------------ */
 
 void client_hint(struct client *c, struct str topic, int32_t partition, int32_t leader, int32_t leader_epoch,
-                 struct str host, uint16_t port)
+                 struct str host, int32_t port)
 {
     struct topic *t = topic_find(c, topic);
 
@@ -225,8 +225,9 @@ void client_hint(struct client *c, struct str topic, int32_t partition, int32_t 
         leader_epoch <= t->epochs[partition])
         return;
     const struct client_broker *b = client_broker(c, leader);
-    if (host.n > 0 && host.n < IO_HOST_MAX && port > 0 && (b == NULL || b->port != port || !str_equal(b->host, host)))
-        broker_put(c, &(struct client_broker){leader, port, host, b == NULL ? STR_NULL : b->rack});
+    bool placed = host.n > 0 && host.n < IO_HOST_MAX && port > 0 && port <= UINT16_MAX;
+    if (placed && (b == NULL || b->port != port || !str_equal(b->host, host)))
+        broker_put(c, &(struct client_broker){leader, (uint16_t)port, host, b == NULL ? STR_NULL : b->rack});
     else if (b == NULL)
         return;
     t->epochs[partition] = leader_epoch;

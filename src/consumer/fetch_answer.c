@@ -23,7 +23,7 @@ static void leader_moved(struct part *p, const struct fetch_response *a,
     if (one->current_leader.leader_id >= 0)
         client_hint(p->consumer->client, p->id.topic, p->id.partition, one->current_leader.leader_id,
                     one->current_leader.leader_epoch, at == NULL ? STR_NULL : at->host,
-                    at == NULL ? 0 : (uint16_t)at->port);
+                    at == NULL ? 0 : at->port);
     if (one->current_leader.leader_id < 0 || one->current_leader.leader_epoch <= p->leader_epoch)
         client_refresh(p->consumer->client);
     p->near = -1;

@@ -6,7 +6,7 @@ static void follow_hint(struct producer *p, const struct producer_batch *b, cons
                         const struct produce_response_responses_partition_responses *pr)
 {
     struct str host = STR_NULL;
-    uint16_t port = 0;
+    int32_t port = 0;
 
     if (pr->current_leader.leader_id < 0)
         return;
@@ -14,7 +14,7 @@ static void follow_hint(struct producer *p, const struct producer_batch *b, cons
         if (r->node_endpoints[i].node_id != pr->current_leader.leader_id)
             continue;
         host = r->node_endpoints[i].host;
-        port = (uint16_t)r->node_endpoints[i].port;
+        port = r->node_endpoints[i].port;
     }
     client_hint(p->client, b->topic->name, b->part->index, pr->current_leader.leader_id,
                 pr->current_leader.leader_epoch, host, port);

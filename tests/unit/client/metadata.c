@@ -202,6 +202,7 @@ TEST(client_metadata, hint_counts_when_its_epoch_is_newer)
     client_hint(b.client, STR("orders"), 1, 2, 5, STR_NULL, 0);
     client_hint(b.client, STR("others"), 0, 2, 5, STR_NULL, 0);
     client_hint(b.client, STR("orders"), 0, 3, 5, STR_NULL, 0); /* a node that nobody knows */
+    client_hint(b.client, STR("orders"), 0, 3, 5, STR("b3"), 0x10000 + SCRIPT_PORT);
     CHECK_TEXT(seen(&b, "orders"), "1/0");
     client_hint(b.client, STR("orders"), 0, 2, 1, STR_NULL, 0);
     CHECK_TEXT(seen(&b, "orders"), "2/1");
