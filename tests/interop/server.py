@@ -101,6 +101,7 @@ class Server:
         return server
 
     def write_properties(self, properties):
+        self.advertised = properties.get("advertised.listeners", f"PLAINTEXT://{self.bootstrap}")
         values = PROPERTIES | {
             "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
             "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self.controller_port}",
@@ -198,8 +199,7 @@ class MillraceServer(Server):
         return [self.binary, "server", str(self.config), *(word for o in self.overrides for word in ("--override", o))]
 
     def is_ready(self, text):
-        return any(line.startswith("ready ") and f"PLAINTEXT://{self.bootstrap}" in line
-                   for line in text.splitlines())
+        return any(line.startswith("ready ") and self.advertised in line for line in text.splitlines())
 
 
 class KafkaServer(Server):

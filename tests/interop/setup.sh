@@ -6,6 +6,7 @@
 #   jars/   real Kafka with its dependencies      tools.jsa   class archive for its tools
 #   next/   a later Kafka, to run as a server     venv/       Python with confluent-kafka
 #   java/   our Java driver, compiled             franz       our Go program on franz-go
+#   kfake   our Go program on franz-go's fake cluster, where Go is new enough
 #
 # Debian's packages come first (only those whose command is missing), then each part whose
 # inputs changed: a part's stamp is the checksum of the files that it is made from.
@@ -93,4 +94,11 @@ if changed franz "$here"/go/go.mod "$here"/go/go.sum "$here"/go/*.go; then
     say "franz-go program"
     (cd "$here/go" && go build -buildvcs=false -o "$cache/franz" .)
     made franz
+fi
+kfake_go=$(sed -n 's/^go 1\.\([0-9]*\).*/\1/p' "$here/kfake/go.mod")
+have_go=$(go env GOVERSION | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+if [ "${have_go:-0}" -ge "$kfake_go" ] && changed kfake "$here"/kfake/go.mod "$here"/kfake/go.sum "$here"/kfake/*.go; then
+    say "kfake program"
+    (cd "$here/kfake" && go build -buildvcs=false -o "$cache/kfake" .)
+    made kfake
 fi
