@@ -193,14 +193,15 @@ class Kafka(Broker):
                 "-cp", f"{CACHE}/jars/*", "kafka.Kafka", str(self.config)]
 
 
-def build(sides, binary):
+def build(sides, binary, targets=TARGETS, java=True):
     """Load generators, and our executable when none was named, from the release build; Kafka from its jars."""
     subprocess.run([ROOT / "tools/setup", "bench"], check=True, stdout=sys.stderr)
     ninja = RELEASE / "build.ninja"
-    if ninja.exists() and "rdkafka_load" not in ninja.read_text():
+    if ninja.exists() and not all(target in ninja.read_text() for target in targets):
         subprocess.run(["meson", "setup", "--reconfigure", RELEASE], check=True, stdout=sys.stderr)
-    targets = TARGETS + (["bin/millrace"] if Millrace in sides and not binary else [])
-    subprocess.run([ROOT / "tools/build", "release", *targets], check=True, stdout=sys.stderr)
+    targets = [TARGETS[0], *targets] + (["bin/millrace"] if Millrace in sides and not binary else [])
+    subprocess.run([ROOT / "tools/build", "release", *dict.fromkeys(targets)], check=True, stdout=sys.stderr)
     Broker.load_generator = RELEASE / TARGETS[0]
     Millrace.binary = (binary or RELEASE / "bin/millrace").resolve()
-    subprocess.run([INTEROP / "setup.sh"], check=True)
+    if java:
+        subprocess.run([INTEROP / "setup.sh"], check=True)

@@ -60,19 +60,23 @@ def figures(options, records, per_s, latency_ms, cpu_s, kernel_s, idle):
             "idle_cpu_beside": idle} | {f"ack_{q}_ms": ms for q, ms in zip(["p50", "p99", "p999"], latency_ms)}
 
 
+def java_tool(name, *words):
+    """A tool of the distribution, as its kafka-run-class.sh starts it."""
+    return ["java", "-Xmx512M", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
+            "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={INTEROP}/log4j2.xml",
+            "-cp", f"{CACHE}/jars/*", f"org.apache.kafka.tools.{name}", *map(str, words)]
+
+
 def java_load(broker, options):
     """kafka-producer-perf-test.sh of the distribution.  Its latencies are whole milliseconds, and from the time of
     sending: what waits before, because the client or the broker is busy, is not in them."""
     rate = options.get("rate", -1)
     count = options["seconds"] * (rate if rate > 0 else JAVA_BULK_PER_S)
     warmup = count // 2
-    out, cpu_s, kernel_s, idle = run(broker, [
-        "java", "-Xmx512M", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35",
-        "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={INTEROP}/log4j2.xml",
-        "-cp", f"{CACHE}/jars/*", "org.apache.kafka.tools.ProducerPerformance", "--topic", options["topic"],
-        "--num-records", str(warmup + count), "--warmup-records", str(warmup), "--record-size", str(options["record-bytes"]), "--throughput", str(rate),
-        "--bootstrap-server", f"127.0.0.1:{broker.port}", "--command-property", f"acks={options['acks']}",
-        f"batch.size={options['batch-bytes']}", f"linger.ms={0 if rate > 0 else 5}"])
+    out, cpu_s, kernel_s, idle = run(broker, java_tool(
+        "ProducerPerformance", "--topic", options["topic"], "--num-records", warmup + count, "--warmup-records", warmup,
+        "--record-size", options["record-bytes"], "--throughput", rate, "--bootstrap-server", f"127.0.0.1:{broker.port}",
+        "--command-property", f"acks={options['acks']}", f"batch.size={options['batch-bytes']}", f"linger.ms={0 if rate > 0 else 5}"))
     steady = STEADY.search(out)
     if not steady or int(steady[1]) != count:
         raise BrokerError(f"ProducerPerformance does not say that {count} records were sent after the warm-up: {out[-2000:]}")

@@ -66,24 +66,29 @@ class Callgrind:
 
     def report(self, count, unit, top):
         """-> {"instructions": a unit, "functions": [[instructions a unit, name], ...]}"""
-        done = subprocess.run(["callgrind_annotate", "--threshold=100", "--show=Ir", "--auto=no", self.out],
-                              capture_output=True, text=True, check=True)
-        total, functions = 0, {}
-        for line in done.stdout.splitlines():
-            found = re.match(r"^ *([\d,]+) \( *[\d.]+%\)  (.*)", line)
-            if not found:
-                continue
-            instructions = int(found[1].replace(",", ""))
-            if "PROGRAM TOTALS" in found[2]:
-                total = instructions
-            else:
-                name = short_name(found[2])
-                functions[name] = functions.get(name, 0) + instructions / count
-        functions = sorted(([n, name] for name, n in functions.items()), reverse=True)
+        total, functions = instructions_of(self.out)
+        functions = sorted(([n / count, name] for name, n in functions.items()), reverse=True)
         print(f"  {total / count:12,.0f} instructions a {unit}")
         for instructions, name in functions[:top]:
             print(f"  {instructions:12,.0f}   {instructions * count / total * 100:5.1f} %  {name}")
         return {"instructions": total / count, "functions": functions}
+
+
+def instructions_of(out):
+    """What callgrind has written there. -> all instructions, {function: its own}"""
+    done = subprocess.run(["callgrind_annotate", "--threshold=100", "--show=Ir", "--auto=no", out], capture_output=True, text=True, check=True)
+    total, functions = 0, {}
+    for line in done.stdout.splitlines():
+        found = re.match(r"^ *([\d,]+) \( *[\d.]+%\)  (.*)", line)
+        if not found:
+            continue
+        instructions = int(found[1].replace(",", ""))
+        if "PROGRAM TOTALS" in found[2]:
+            total = instructions
+        else:
+            name = short_name(found[2])
+            functions[name] = functions.get(name, 0) + instructions
+    return total, functions
 
 
 def short_name(text):
