@@ -193,7 +193,8 @@ struct log {
     bool alone;               /* a job runs or is about to: `side` rests */
 
     struct flow worker;
-    struct flow part;          /* of the worker: write.c, place.c */
+    struct flow drain;         /* of the worker */
+    struct flow part;          /* of `drain`, or of the worker: write.c, place.c */
     bool working;
     struct segment *drain_segment;
     struct segment *drain_held, *sync_held, *side_held; /* in use by the flow of that name */
@@ -387,15 +388,28 @@ void compact_swap_start(struct log *log, struct op *op);
 /* Complete what waits for log->swap, if anything does: nothing will come of it, or all has. */
 void compact_swap_tell(struct log *log, int64_t result);
 
-/* ---- drain.c ------------------------------------------------------------------------------- */
+/* ---- worker.c ------------------------------------------------------------------------------ */
 
 void worker_wake(struct log *log);
 bool worker_has_work(struct log *log);
-void stable_advance(struct log *log);
-void epochs_save(struct log *log, struct op *op); /* replace the file */
 /* Queue a job; it is embedded first in its owner's struct, from malloc, and freed when it has
  * ended. `run` ends with flow_done(f, result); `op` is completed with it. */
 void log_job_add(struct log *log, struct job *job, void (*run)(struct flow *f), struct op *op);
+
+/* ---- drain.c ------------------------------------------------------------------------------- */
+
+/* What memory alone has, or the journal too, is to be drained now. */
+bool log_has_undrained(struct log *log);
+/* The same, or epochs or a scan point are to be noted. What is to be drained is log->drain_segment: NULL nothing. */
+bool drain_is_due(struct log *log);
+/* Drain of it what one write takes; what is to be noted is noted before. */
+void drain_start(struct log *log, struct op *op);
+/* What is drained is to be synced before it counts as stable. */
+bool log_sync_is_due(const struct log *log);
+/* More is in the files, or durable there: tell whom it concerns. */
+void log_files_changed(struct log *log);
+void stable_advance(struct log *log);
+void epochs_save(struct log *log, struct op *op); /* replace the file */
 
 /* ---- write.c ------------------------------------------------------------------------------- */
 
