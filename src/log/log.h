@@ -23,8 +23,9 @@
  *   L5  Only the last segment is written to. Batches are never changed; compaction replaces
  *       segments by others.
  *   L6  A failed write or sync ends the directory: nothing is retried (log_dir.failed is called).
- *   L7  Only the last segment's file may be longer than the segment, with zeros behind it: it is cut to
- *       its size, durably, before the next segment has a file, and when the log is closed.
+ *   L7  Only the last segment's file may be longer than the segment, with zeros behind it, or not durable: it is cut to
+ *       its size, and durable with its name, before the next segment has a file, in a relaxed log too. So a power cut
+ *       never leaves a hole. When the log is closed it is cut, too.
  *
  * One shard owns a log; nobody else touches it. A directory is opened by one shard (its home), which
  * also writes the directory's own files; the other shards only read the struct.

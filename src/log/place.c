@@ -2,12 +2,18 @@
  * is found in time and drains change bytes and nothing else of the file. So the file of the last segment is longer than
  * what was drained, with zeros there. It gets its exact size when the segment ends and when the log is closed.
  *
- * A file with zeros behind its batches is one where a scan ends, ours and Kafka's: so a segment is cut for good before
- * the next one gets a file (L7).
+ * A file with zeros behind its batches is one where a scan ends, ours and Kafka's; and where a segment may be lost to a
+ * power cut, or its end, the next one must not be kept. So a segment is cut, durable and named before the next one gets a
+ * file (L7), in a relaxed log too.
  */
 #include "log/state.h"
 
 /* ---- cut to size --------------------------------------------------------------------------- */
+
+bool segment_is_final(const struct segment *s)
+{
+    return s->file_bytes == s->size_bytes && s->durable_bytes == s->size_bytes && s->named;
+}
 
 static bool is_to_be_cut(const struct log *log, const struct segment *s)
 {
@@ -15,7 +21,9 @@ static bool is_to_be_cut(const struct log *log, const struct segment *s)
     if (log->drained < log->end)
         return false;
 #endif
-    return (s->rolled || log->leaving) && s->drained_bytes == s->size_bytes && s->file_bytes > s->size_bytes;
+    if (s->drained_bytes < s->size_bytes)
+        return false;
+    return s->rolled ? !segment_is_final(s) : log->leaving && s->file_bytes > s->size_bytes;
 }
 
 /* The oldest one. */
@@ -42,7 +50,7 @@ bool log_is_cut(const struct log *log)
 #ifdef MUTANT_LOG_NEXT_BEFORE_CUT
         return true;
 #endif
-        if (s->drained_bytes < s->size_bytes || s->file_bytes > s->size_bytes || s == log->place_held)
+        if (!segment_is_final(s) || s == log->place_held)
             return false;
     }
     return true;
@@ -77,6 +85,12 @@ static void cut_run(struct flow *f)
 #endif
     s->file_bytes = s->size_bytes;
     s->durable_bytes = s->size_bytes;
+#ifdef MUTANT_LOG_NEXT_BEFORE_NAME
+    s->named = true;
+#endif
+    if (!s->named)
+        FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
+    s->named = true;
     log_segment_synced(log, s);
     FLOW_END(f);
     segment_release(&log->cut_held);

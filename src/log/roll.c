@@ -41,17 +41,14 @@ void log_roll(struct log *log, int64_t base)
 
 /* ---- aside: closing rolled segments, writing index entries --------------------------------- */
 
-/* The oldest segment that is rolled, wholly in its file, which has no more than that, and not closed yet. */
+/* The oldest segment that is rolled, as its file will stay (L7), and not closed yet. */
 static struct segment *next_to_close(const struct log *log)
 {
     struct segment *found = NULL;
 
     for (uint32_t i = log->segment_count - 1; i-- > 0 && !log->segments[i]->closed;)
         found = log->segments[i];
-    if (found == NULL || found->drained_bytes < found->size_bytes || found->file_bytes > found->size_bytes ||
-        found == log->place_held)
-        return NULL;
-    return found;
+    return found == NULL || !segment_is_final(found) || found == log->place_held ? NULL : found;
 }
 
 static struct segment *segment_after(const struct log *log, const struct segment *s)
@@ -64,7 +61,6 @@ static void segment_closed(struct log *log)
     struct segment *s = log->side_segment, *next = segment_after(log, s);
 
     s->closed = true;
-    s->named = true;
     if (next->base > log->snapshot_offset)
         log->snapshot_offset = next->base;
     text_deinit(&next->snapshot);
@@ -114,11 +110,6 @@ static void side_run(struct flow *f)
             break;
         FLOW_TRY(f, "open a rolled segment", segment_use(log->side_segment, &f->op));
         log->side_held = log->side_segment;
-#ifndef MUTANT_JOURNAL_DRAINED_EARLY
-        if (log->side_segment->durable_bytes < log->side_segment->size_bytes)
-            FLOW_TRY(f, "sync a rolled segment", io_sync(log->side_segment->file, &f->op));
-#endif
-        log->side_segment->durable_bytes = log->side_segment->size_bytes;
         if (log->side_segment->direct != NULL)
             FLOW_TRY(f, "close a segment", segment_close_direct(log->side_segment, &f->op));
         FLOW_WAIT(f, "save its indexes",

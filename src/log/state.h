@@ -419,10 +419,12 @@ void drain_write_end(struct log *log); /* the worker rests: give back memory */
 
 /* ---- place.c ------------------------------------------------------------------------------- */
 
-/* A segment that gets no more bytes has a file that is longer. */
+/* All of it is in its file, which has no more, is durable and has its name for good. */
+bool segment_is_final(const struct segment *s);
+/* A segment that gets no more bytes has a file that is longer, or not durable. */
 bool log_cut_is_due(struct log *log);
-void log_cut(struct log *log, struct op *op); /* by the worker: to its size, durably */
-/* All segments but the last are in their files as a whole, and cut. */
+void log_cut(struct log *log, struct op *op); /* by the worker: to its size, durably, its name too */
+/* All segments but the last are final. */
 bool log_is_cut(const struct log *log);
 
 /* Begin to allocate what is short or soon will be. */

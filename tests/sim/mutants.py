@@ -47,6 +47,7 @@ MUTANTS = {
     "LOG_POINT_AT_END": ("recovery passes over a segment whose indexes are not durable", "tests/unit_log"),
     "LOG_START_UNSYNCED": ("a removed segment may come back behind a hole", "tests/unit_log"),
     "LOG_NEXT_BEFORE_CUT": ("a segment gets a file while the one before is longer than its batches", DRAINS),
+    "LOG_NEXT_BEFORE_NAME": ("a segment gets a file while the one before may vanish", DRAINS),
     "LOG_PAGE_UNEQUAL": ("a drain overwrites what is drained of its first page with other bytes", DRAINS),
     "LOG_ACK_UNPLACED": ("a batch is acknowledged that may find no space in its segment", "tests/unit_log log_place*"),
     "LOG_POINT_UNLISTED": ("a log changes before its scan point is told", POINTS),

@@ -95,14 +95,15 @@ static void random_story(uint64_t seed)
     s->loses_points = prng_below(&g, 3) == 0;
     story_open(s);
     for (int crash = 0; crash < 3; crash++) {
-        uint32_t how = !durable || prng_below(&g, 3) == 0 ? KILL : POWER;
+        uint32_t how = prng_below(&g, 3) == 0 ? KILL : POWER;
         sim_crash_at_io(s->node, 1 + prng_below(&g, 150), how | (prng_below(&g, 2) ? AFTER : 0));
         for (int i = 0; i < 200 && story_is_up(s) && s->count < BATCHES_MAX; i++)
             one_step(s, &g, &epoch);
+        bool lost_power = how == POWER || story_is_up(s);
         if (story_is_up(s))
             sim_node_power_cut(s->node);
-        if (!durable)
-            s->acknowledged = how == KILL ? s->acknowledged : 0;
+        if (!durable && lost_power)
+            s->acknowledged = 0;
         story_check_epochs(s);
         story_close(s, false);
         story_open_after_crash(s);
