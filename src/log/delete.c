@@ -179,11 +179,15 @@ static void delete_run(struct flow *f)
         flow_done(f, ERR_OFFLINE);
         return;
     }
+    ops_complete_all(log->io, &log->epoch_waiters, ERR_CLOSED);
+    ops_complete_all(log->io, &log->flush_waiters, ERR_CLOSED);
     deleted_name(d);
     FLOW_TRY(f, "rename the directory", io_rename(log->io, log->path, d->path, &f->op));
     FLOW_TRY(f, "sync the log directory", io_sync_dir(log->io, log->dir->path, &f->op));
     delete_dir_later(log, d->path);
-    FLOW_TRY(f, "forget its scan point", scan_point_remove(log, &f->op));
+    /* Only now: what was not drained goes with the directory, or with nothing. */
+    FLOW_TRY(f, "end its journalling", log_journal_forget(log, &f->op));
+    FLOW_WAIT(f, "forget its scan point", scan_point_remove(log, &f->op));
     FLOW_END(f);
     flow_done(f, 0);
     return;
@@ -199,6 +203,6 @@ void log_delete(struct log *log, struct op *op)
     ASSERT(d != NULL);
     ASSERT(!log->closing);
     log->closing = true;
-    d->job.no_appends = d->job.always = d->job.last = true;
+    d->job.no_appends = d->job.always = d->job.last = d->job.drops = true;
     log_job_add(log, &d->job, delete_run, op);
 }

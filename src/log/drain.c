@@ -26,13 +26,13 @@ static struct segment *first_undrained(const struct log *log)
     return found;
 }
 
-/* NULL also when what waits may stay in memory. */
+/* NULL also when what waits may stay in memory, or goes with the log. */
 static struct segment *next_to_drain(struct log *log, bool *all)
 {
     struct segment *s = first_undrained(log);
 
     *all = false;
-    if (s == NULL || log_drain_limit(log, s, all) <= s->drained_bytes)
+    if (s == NULL || log_is_dropped(log) || log_drain_limit(log, s, all) <= s->drained_bytes)
         return NULL;
     return s;
 }
@@ -147,7 +147,13 @@ static bool epochs_are_due(const struct log *log)
 /* What is to be on the disk before the batches that are about to be written, or when nothing is. */
 static bool notes_are_due(const struct log *log)
 {
-    return !log->failed && (epochs_are_due(log) || scan_point_is_unlisted(log));
+    return !log->failed && !log_is_dropped(log) && (epochs_are_due(log) || scan_point_is_unlisted(log));
+}
+
+static void place_wait(struct log *log, struct op *op)
+{
+    segment_release(&log->drain_held);
+    log_place_wait(log, op);
 }
 
 static void drain_run(struct flow *f)
@@ -166,16 +172,21 @@ static void drain_run(struct flow *f)
         FLOW_TRY(f, "save leader epochs", epochs_save(log, &f->op));
     if (!log->failed && scan_point_is_unlisted(log))
         FLOW_TRY(f, "list its scan point", scan_point_list(log, &f->op));
-    if (log->drain_segment != NULL) {
+    if (log->drain_segment != NULL && !log_is_dropped(log)) {
         drain_gather(log);
+        if (log_lacks_place(log, log->drain_segment, log->drain_to_bytes)) {
+            FLOW_TRY(f, "allocate a segment", place_wait(log, &f->op));
+            flow_done(f, 0);
+            return;
+        }
         FLOW_TRY(f, "write a segment", drain_write(log, &f->op));
         drain_written(log);
         if (!log_cut_is_due(log) && log_sync_is_due(log)) /* else the cut is a sync */
             FLOW_TRY(f, "sync a segment", log_sync(log, &f->op));
         log_files_changed(log);
-        segment_release(&log->drain_held);
     }
     FLOW_END(f);
+    segment_release(&log->drain_held);
     flow_done(f, 0);
     return;
 failed:

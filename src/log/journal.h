@@ -12,8 +12,8 @@
  *   J1  An APPEND begins where the segment is durable or an earlier APPEND ends: what is replayed has no gap.
  *   J2  A chunk is used again only when a durable commit says that nothing of it matters (`oldest`); that is said
  *       only when all bytes in it are durable in segments, or their log is gone.
- *   J3  A segment is closed only after its DRAINED is durable; a log is truncated, deleted or closed only after its
- *       RESET is: nobody writes into such files again.
+ *   J3  A segment is closed only after its DRAINED is durable; a log is truncated or closed only after its RESET is, and
+ *       after a deletion no other gets its place before: nobody writes into such files again.
  *   J4  The meta file names a chunk before a commit is written to it.
  */
 #pragma once

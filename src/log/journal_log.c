@@ -81,7 +81,7 @@ uint32_t log_commit_bytes(struct log *log)
 {
     struct log_mark from = commit_from(log);
 
-    if (log->failed || !log_has_place(log) || !is_durable(log) || !is_small(log))
+    if (log->failed || log_is_dropped(log) || !log_has_place(log) || !is_durable(log) || !is_small(log))
         return 0;
     if (epochs_are_dirty(&log->epochs) || scan_point_is_unlisted(log))
         return 0;

@@ -206,13 +206,8 @@ static void answer_all(struct points_file *p, int64_t result)
 static void take_changes(struct points_file *p)
 {
     list_move_all(&p->taken, &p->asked);
-    LIST_EACH (node, &p->taken) {
-        const struct change *c = container_of(node, struct change, node);
-        if (c->removes)
-            points_remove(&p->now, c->point.topic_id, c->point.partition);
-        else
-            points_set(&p->now, &c->point);
-    }
+    LIST_EACH (node, &p->taken)
+        points_set(&p->now, &container_of(node, struct change, node)->point);
 }
 
 /* What comes while the file is written goes with the next one. Who asked takes the directory offline after trouble. */
@@ -249,6 +244,12 @@ static void asked(struct io *io, struct io_message *m)
     struct change *c = container_of(m, struct change, message);
     struct points_file *p = c->file;
 
+    if (c->removes) { /* it had no other change under way */
+        points_remove(&p->now, c->point.topic_id, c->point.partition);
+        c->message.run = answered;
+        io_post(p->io, io_shard(c->from), &c->message);
+        return;
+    }
     list_add_tail(&p->asked, &c->node);
     if (p->writes)
         return;

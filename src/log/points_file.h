@@ -31,7 +31,8 @@ enum point_found points_file_take(struct points_file *p, struct uuid topic_id, i
 
 /* Have the file say `point`; completes when that is durable. `point` is copied. */
 void points_file_set(struct points_file *p, struct io *io, const struct scan_point *point, struct op *op);
-/* The log's directory is no longer that of a partition. */
+/* The log's directory is no longer that of a partition. The file says so when it is written next: until then its entry
+ * is of a log that nobody finds, or that is listed anew before anything of it is written (S1). Nothing fails. */
 void points_file_remove(struct points_file *p, struct io *io, struct uuid topic_id, int32_t partition, struct op *op);
 
 /* What logs of one shard have behind their points (scan_point.c); only that shard uses it. */

@@ -148,6 +148,7 @@ struct job {
     void (*run)(struct flow *f);
     bool no_appends;      /* until it has ended */
     bool always;          /* runs also when the log has failed */
+    bool drops;           /* nothing is drained for it: what memory alone has goes with the log */
     bool last;            /* the log ends with it */
 };
 
@@ -392,6 +393,8 @@ void compact_swap_tell(struct log *log, int64_t result);
 
 void worker_wake(struct log *log);
 bool worker_has_work(struct log *log);
+/* The log is deleted next: nothing of it is written any more. */
+bool log_is_dropped(const struct log *log);
 /* Queue a job; it is embedded first in its owner's struct, from malloc, and freed when it has
  * ended. `run` ends with flow_done(f, result); `op` is completed with it. */
 void log_job_add(struct log *log, struct job *job, void (*run)(struct flow *f), struct op *op);
@@ -402,7 +405,8 @@ void log_job_add(struct log *log, struct job *job, void (*run)(struct flow *f), 
 bool log_has_undrained(struct log *log);
 /* The same, or epochs or a scan point are to be noted. What is to be drained is log->drain_segment: NULL nothing. */
 bool drain_is_due(struct log *log);
-/* Drain of it what one write takes; what is to be noted is noted before. */
+/* Drain of it what one write takes; what is to be noted is noted before. Where it has no place yet, that is waited for,
+ * and nothing is drained: by then something else may be due. */
 void drain_start(struct log *log, struct op *op);
 /* What is drained is to be synced before it counts as stable. */
 bool log_sync_is_due(const struct log *log);
@@ -436,7 +440,7 @@ void log_place_tell(struct log *log); /* a job has come */
 bool log_places_old(const struct log *log);
 /* All that was appended has its place: it may be acknowledged. */
 bool log_has_place(const struct log *log);
-/* A drain up to there must wait. */
+/* A drain up to there must wait; not for a job, which is not to wait for a disk that is full. */
 bool log_lacks_place(const struct log *log, const struct segment *s, uint64_t to_bytes);
 
 /* ---- sync.c --------------------------------------------------------------------------------- */
@@ -471,8 +475,8 @@ void log_journal_synced(struct log *log);
 void log_settle_sync(struct log *log);
 /* Positions have changed: the journal holds nothing. */
 void log_journal_reset(struct log *log);
-/* Before a job that ends the log or changes what there is, when all is durable in segments: the journal forgets the
- * log. Completes when that is durable. */
+/* Before a job that ends the log or changes what there is, when all is durable in segments, or when it was deleted: the
+ * journal forgets the log. Completes when that is durable. */
 void log_journal_forget(struct log *log, struct op *op);
 /* The segments before `s` are to be closed: nothing of them is written again. Completes when that is durable. */
 void log_journal_drained(struct log *log, const struct segment *s, struct op *op);
@@ -487,7 +491,7 @@ void scan_point_list(struct log *log, struct op *op);
 /* Before the end is cut, or side files are made anew: the file says that there is no point. Completes when that is
  * durable. Nothing else of the log is under way. */
 void scan_point_forget(struct log *log, struct op *op);
-void scan_point_remove(struct log *log, struct op *op); /* the directory is no longer the partition's */
+void scan_point_remove(struct log *log, struct op *op); /* the directory is no longer the partition's; nothing fails */
 void scan_point_leave(struct log *log);                 /* the log ends */
 /* The next point is known and waits for what lies below it to be drained. */
 bool scan_point_waits(const struct log *log);

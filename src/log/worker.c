@@ -8,6 +8,13 @@
 
 /* ---- what there is to do ------------------------------------------------------------------- */
 
+bool log_is_dropped(const struct log *log)
+{
+    if (log->job != NULL)
+        return log->job->drops;
+    return !list_empty(&log->jobs) && container_of(log->jobs.next, struct job, node)->drops;
+}
+
 static bool flush_is_due(const struct log *log)
 {
     return !list_empty(&log->flush_waiters) && log->synced < log->drained;
@@ -102,7 +109,8 @@ static bool first_job_is_alone(const struct log *log)
     return container_of(log->jobs.next, struct job, node)->no_appends;
 }
 
-/* Nothing else is under way, and the journal knows of a job that ends the log or changes what there is. */
+/* Nothing else is under way, and the journal knows of a job that ends the log or changes what there is; of a deletion
+ * once nobody finds the log. */
 static void alone_run(struct flow *f)
 {
     struct log *log = container_of(f, struct log, part);
@@ -116,7 +124,7 @@ static void alone_run(struct flow *f)
     while (sync_is_wanted(log))
         FLOW_WAIT(f, "sync", sync_wait(log, &f->op));
     io_timer_clear(&log->sync_timer);
-    if (!log_is_failed(log) && first_job_is_alone(log))
+    if (!log_is_failed(log) && first_job_is_alone(log) && !log_is_dropped(log))
         FLOW_WAIT(f, "end its journalling", log_journal_forget(log, &f->op));
     FLOW_END(f);
     flow_done(f, 0);
@@ -192,7 +200,7 @@ void log_job_add(struct log *log, struct job *job, void (*run)(struct flow *f), 
     if (job->no_appends)
         log->busy++;
     list_add_tail(&log->jobs, &job->node);
-    log_place_tell(log); /* it is not to wait for a disk that is full: then a write fails */
+    log_place_tell(log); /* it is not to wait for a disk that is full: then a write fails, where one is needed */
     worker_wake(log);
 }
 

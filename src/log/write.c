@@ -153,8 +153,6 @@ static void write_run(struct flow *f)
     struct segment *s = log->drain_segment;
 
     FLOW_BEGIN(f);
-    while (log_lacks_place(log, s, log->drain_to_bytes))
-        FLOW_TRY(f, "allocate a segment", log_place_wait(log, &f->op));
     choose(log);
     if (log->drain_direct && s->direct == NULL) {
         FLOW_TRY(f, "open a segment", open_direct(s, &f->op));

@@ -123,6 +123,49 @@ TEST(log_place, is_not_waited_for_by_a_close)
     rig_free(r);
 }
 
+/* What waits for space is not wanted any more, and nothing has failed. */
+static void is_not_needed_for_a_deletion(bool durable, bool rests)
+{
+    struct rig *r = rig_new(durable);
+
+    warm(r);
+    sim_disk_limit(r->node, 1);
+    lab_fill(&r->lab, r->log, 40, 100);
+    if (rests)
+        rest(r);
+    CHECK_EQ(log_stable(r->log), 1);
+    CHECK_EQ(WAIT(&r->lab, log_delete(r->log, op)), 0);
+    r->log = NULL;
+    rest(r);
+    CHECK(log_dir_is_online(r->lab.dir));
+    rig_free(r);
+}
+
+TEST(log_place, is_not_waited_for_by_a_deletion)
+{
+    for (int i = 0; i < 4; i++)
+        is_not_needed_for_a_deletion(i % 2 == 0, i / 2 == 0);
+}
+
+/* At every moment: the log is appended to, waits, or is told that there is space again. */
+TEST(log_place, a_deletion_may_come_at_any_time)
+{
+    for (int steps = 0; steps < 60; steps++) {
+        struct rig *r = rig_new(steps % 2 == 0);
+        warm(r);
+        sim_disk_limit(r->node, 1);
+        lab_fill(&r->lab, r->log, 40, 100);
+        for (int i = 0; i < steps / 2; i++)
+            (void)sim_step(r->sim);
+        if (steps % 3 == 0)
+            sim_disk_limit(r->node, 1ULL << 40);
+        CHECK_EQ(WAIT(&r->lab, log_delete(r->log, op)), 0);
+        r->log = NULL;
+        CHECK(log_dir_is_online(r->lab.dir));
+        rig_free(r);
+    }
+}
+
 TEST(log_place, grows_with_the_log)
 {
     struct rig *r = rig_new(false);
