@@ -69,7 +69,7 @@ static void drain_written(struct log *log)
     s->drained_bytes = log->drain_to_bytes;
     s->whole_bytes = log->drain_mark.position;
     log->drained = log->drain_mark.offset;
-    tail_drained(&log->tail, s, s->drained_bytes);
+    tail_drained(&log->tail, s, s->whole_bytes);
     if (log->drain_durable)
         log_segment_synced(log, s);
     log_journal_written(log);

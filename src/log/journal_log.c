@@ -23,15 +23,6 @@ static uint64_t position_in(const struct segment *s, const struct log_mark *from
     return s->base == from->base ? from->position : 0;
 }
 
-/* A drain may have ended inside a batch: its first bytes may have left memory. */
-static bool is_mid_batch(const struct log *log)
-{
-    struct log_mark from = commit_from(log);
-    const struct segment *s = log->segments[log_segment_index(log, from.base)];
-
-    return position_in(s, &from) < s->drained_bytes;
-}
-
 bool log_is_covered(const struct log *log)
 {
     return log->user.done.offset >= log->drained || log->synced >= log->drained;
@@ -61,7 +52,7 @@ static bool is_small(const struct log *log)
 {
     struct log_mark from;
 
-    if (!log_is_covered(log) || is_mid_batch(log) || !log_is_cut(log))
+    if (!log_is_covered(log) || !log_is_cut(log))
         return false;
     from = commit_from(log);
     return bytes_behind(log, &from) != UINT32_MAX;

@@ -5,9 +5,9 @@
  *      undrained                          ^ drained_bytes
  *
  *   T1  Blocks lie one behind the other without a gap: memory holds one run of the log that ends
- *       at its end, and at least everything that is not drained.
+ *       at its end, and at least every batch that is not drained as a whole.
  *   T2  A byte that was written once never changes: readers hold blocks and send from them.
- *   T3  A block that is drained is in log_memory.cached, oldest first; only from there is it dropped.
+ *   T3  A block that T1 does not keep is in log_memory.cached, oldest first; only from there is it dropped.
  */
 #pragma once
 
@@ -48,7 +48,7 @@ struct tail_block {
 struct tail {
     struct tail_block **blocks;
     uint32_t first, count, capacity;
-    uint32_t undrained;       /* from `first`: the first block that is not wholly drained */
+    uint32_t undrained;       /* from `first`: the first block of those that T1 keeps */
     uint64_t stream;          /* of the end */
 };
 
@@ -83,7 +83,8 @@ uint32_t tail_gather(const struct tail *t, const struct segment *s, uint64_t lim
                      uint32_t pieces_max, struct bytes *pieces, uint64_t *to_bytes,
                      struct tail_mark *mark);
 
-/* `s` is drained up to `to_bytes`: blocks below become cache. */
+/* Whole batches of `s` are drained up to `to_bytes`: blocks below become cache. A drain may end inside of a batch: what
+ * memory has of it stays, because no file can answer for it yet. */
 void tail_drained(struct tail *t, const struct segment *s, uint64_t to_bytes);
 
 /* A direct write of what is drained next begins with a page that memory has not got as a whole. */

@@ -46,8 +46,12 @@ void tail_drained(struct tail *t, const struct segment *s, uint64_t to_bytes)
 /* The block that holds the next byte to drain; there is one. */
 static struct tail_block *first_undrained(const struct tail *t, const struct segment *s)
 {
-    struct tail_block *b = tail_block_of(t, t->undrained);
+    uint32_t i = t->undrained;
+    struct tail_block *b;
 
+    while (tail_block_of(t, i)->position + tail_block_of(t, i)->used <= s->drained_bytes)
+        i++;
+    b = tail_block_of(t, i);
     ASSERT(b->segment == s);
     ASSERT(b->position + b->from <= s->drained_bytes);
     return b;
