@@ -12,6 +12,9 @@
 #define TAKES_MAX 2U
 /* A log is asked for its part of LOG_POINT_BYTES, but for no less than this share of it: a point costs five syncs. */
 #define SHARES_MAX 32U
+/* With so much behind its point a log does not wait for the takes of others; with more, drains wait for its own. */
+#define SHARES_TO_HURRY 2U
+#define SHARES_TO_WAIT 3U
 
 static bool has_point(const struct log *log)
 {
@@ -115,14 +118,16 @@ void scan_point_remove(struct log *log, struct op *op)
 
 /* ---- when ---------------------------------------------------------------------------------- */
 
-/* What a scan from the point on would have to read. */
-static uint64_t bytes_behind(const struct log *log)
+/* What a scan from the point on would have to read when all is drained, or now. */
+static uint64_t bytes_behind(const struct log *log, bool now)
 {
     const struct scan_point *p = &log->point.noted;
     uint64_t n = 0;
 
-    for (uint32_t i = log->segment_count; i-- > 0 && (p->none || log->segments[i]->base >= p->base);)
-        n += log->segments[i]->size_bytes - (log->segments[i]->base == p->base ? p->position : 0);
+    for (uint32_t i = log->segment_count; i-- > 0 && (p->none || log->segments[i]->base >= p->base);) {
+        const struct segment *s = log->segments[i];
+        n += (now ? s->drained_bytes : s->size_bytes) - (s->base == p->base ? p->position : 0);
+    }
     return n;
 }
 
@@ -136,18 +141,36 @@ static void count_large(struct log *log, bool is_large)
     share->large += is_large ? 1 : -1U;
 }
 
-/* All logs of a shard together stay below its part of the directory's bytes, as far as no log moves its point more
- * often than its syncs are worth. */
+static uint64_t shard_bytes(const struct log *log)
+{
+    return log->dir->point_bytes / io_shard_count(log->io);
+}
+
+/* A log's part of them: all logs of a shard together stay below its part of the directory's bytes, as far as no log moves
+ * its point more often than its syncs are worth. */
+static uint64_t share_bytes(const struct log *log)
+{
+    uint32_t large = share_of(log)->large;
+
+    if (large == 0)
+        large = 1;
+    return shard_bytes(log) / (large < SHARES_MAX ? large : SHARES_MAX);
+}
+
 static bool is_much(struct log *log)
 {
-    uint64_t all = log->dir->point_bytes / io_shard_count(log->io), behind = bytes_behind(log);
+    uint64_t behind = bytes_behind(log, false);
 
-    count_large(log, behind >= all / SHARES_MAX / 4);
+    count_large(log, behind >= shard_bytes(log) / SHARES_MAX / 4);
     if (log->point.noted.none)
         return behind > 0;
-    if (!log->point.is_large || behind < all / SHARES_MAX)
-        return false;
-    return behind >= all / share_of(log)->large;
+    return log->point.is_large && behind >= share_bytes(log);
+}
+
+/* More than what comes while a point is taken: the log is written to faster than its points follow. */
+static bool is_too_much(const struct log *log, uint32_t shares)
+{
+    return bytes_behind(log, true) >= shares * share_bytes(log);
 }
 
 static void note_end(struct log *log)
@@ -185,6 +208,17 @@ bool scan_point_waits(const struct log *log)
     return log->point.is_taking && log->drained < log->point.next.offset;
 }
 
+/* What moves it is under way, and does not wait for drains itself: neither for what lies below the next point, nor by way
+ * of a journal that is full, which waits for logs that have something in it. */
+bool scan_point_lags(const struct log *log)
+{
+#ifdef MUTANT_LOG_POINT_OUTRUN
+    return false;
+#endif
+    return log->siding && has_point(log) && log->point.listed && !scan_point_waits(log) &&
+           !list_linked(&log->user.live) && is_too_much(log, SHARES_TO_WAIT);
+}
+
 bool scan_point_is_due(struct log *log)
 {
     struct point_user *u = &log->point;
@@ -194,7 +228,9 @@ bool scan_point_is_due(struct log *log)
     if (u->is_taking && is_outdated(log))
         take_ended(log);
     if (!u->is_taking) {
-        if (log_last_segment(log)->index_doubted || !is_much(log) || share_of(log)->taking >= TAKES_MAX)
+        if (log_last_segment(log)->index_doubted || !is_much(log))
+            return false;
+        if (share_of(log)->taking >= TAKES_MAX && !is_too_much(log, SHARES_TO_HURRY))
             return false;
         note_end(log);
         if (log->drained < log->end)

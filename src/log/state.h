@@ -495,6 +495,8 @@ void scan_point_remove(struct log *log, struct op *op); /* the directory is no l
 void scan_point_leave(struct log *log);                 /* the log ends */
 /* The next point is known and waits for what lies below it to be drained. */
 bool scan_point_waits(const struct log *log);
+/* It lags so far behind that drains wait until `side` rests. */
+bool scan_point_lags(const struct log *log);
 /* The point is to move, and what lies below the next one is in the files; `side` calls scan_point_take then. */
 bool scan_point_is_due(struct log *log);
 void scan_point_take(struct log *log, struct op *op);

@@ -154,6 +154,10 @@ static void worker_run(struct flow *f)
             log_files_changed(log);
             continue;
         }
+        if (scan_point_lags(log)) {
+            FLOW_WAIT(f, "its scan point", side_wait(log, &f->op));
+            continue;
+        }
         if (drain_is_due(log))
             FLOW_TRY(f, "drain", drain_start(log, &f->op));
         if (log->drain_segment != NULL)

@@ -52,6 +52,7 @@ MUTANTS = {
     "LOG_ACK_UNPLACED": ("a batch is acknowledged that may find no space in its segment", "tests/unit_log log_place*"),
     "LOG_POINT_UNLISTED": ("a log changes before its scan point is told", POINTS),
     "LOG_POINT_STAYS": ("a log is cut, and its scan point is believed", POINTS),
+    "LOG_POINT_OUTRUN": ("a log is written to faster than its scan points follow", POINTS),
     "LOG_POINT_UNSYNCED": ("a scan point is told before its batches are durable", POINTS),
     "LOG_POINT_SIDES_LAZY": ("a scan point is told before its side files are durable", POINTS),
     "LOG_ID_UNREAD": ("a partition whose id cannot be read is set aside", "tests/unit_log"),

@@ -114,6 +114,40 @@ TEST(log_points, what_a_start_reads_is_independent_of_the_size)
     }
 }
 
+/* What a start reads of a log that was written to as fast as it takes, until the process was killed. */
+static uint64_t read_after_haste(bool durable, uint32_t segment_bytes, uint32_t batches)
+{
+    struct place *p = place_new(durable, 5);
+
+    p->lab.settings.segment_bytes = segment_bytes;
+    struct log *log = lab_log(&p->lab, "t");
+    for (uint32_t i = 0; i < batches && log_dir_is_online(p->lab.dir); i += 50) {
+        lab_fill(&p->lab, log, 50, BATCH_VALUE_BYTES);
+        while (log_stable(log) < log_end(log))
+            CHECK(sim_step(p->sim));
+    }
+    crash(p, log, false);
+    uint64_t before = sim_node_counters(p->node)->read_bytes;
+    start(p);
+    log = lab_log(&p->lab, "t");
+    uint64_t read = sim_node_counters(p->node)->read_bytes - before;
+    CHECK_EQ(log_end(log), batches);
+    lab_stop(&p->lab, log, "t");
+    place_free(p);
+    return read;
+}
+
+/* Points follow, in one long segment and in many short ones. */
+TEST(log_points, cannot_be_outrun)
+{
+    for (int i = 0; i < 4; i++) {
+        uint64_t read = read_after_haste(i % 2 == 0, i / 2 == 0 ? 64 << 20 : 32 << 10, 6000);
+        if (getenv("POINTS_SAY") != NULL || read > 4 * POINT_BYTES + 256 * 1024)
+            check_fail(__FILE__, __LINE__, "%s, %s segments: %llu bytes", i % 2 == 0 ? "durable" : "relaxed",
+                       i / 2 == 0 ? "long" : "short", (unsigned long long)read);
+    }
+}
+
 #define QUIET 12
 
 /* Those that nobody has written to since a clean stop are not read, whatever happened to others; also next time. */
