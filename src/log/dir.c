@@ -119,22 +119,28 @@ struct dir_opening {
     struct journal_replayed replayed;
     uint32_t i;
     bool has_marker, has_folder;
+    int64_t result;
     char path[LOG_PATH_BYTES];
 };
 
-static void dir_opening_end(struct dir_opening *x, int64_t result)
+/* Says why, with the step that it came to. */
+static void dir_opening_failed(struct dir_opening *x, int64_t result)
 {
-    if (result < 0) {
-        if (x->fail->error == 0)
-            fail_set(x->fail, (int)result, "log directory %s: cannot %s: %s", x->dir->path,
-                     x->flow.step, error_text((int)result));
+    x->result = result;
+    if (x->fail->error == 0)
+        fail_set(x->fail, (int)result, "log directory %s: cannot %s: %s", x->dir->path, x->flow.step,
+                 error_text((int)result));
+}
+
+static void dir_opening_end(struct dir_opening *x)
+{
+    if (x->result < 0)
         dir_free(x->dir);
-    } else {
+    else
         *x->out = x->dir;
-    }
     io_entries_free(&x->entries);
     text_deinit(&x->text);
-    flow_done(&x->flow, result);
+    flow_done(&x->flow, x->result);
     free(x);
 }
 
@@ -296,17 +302,13 @@ static void dir_open_run(struct flow *f)
     FLOW_TRY(f, "open " LOG_LOCK_NAME,
              io_open(x->io, dir_path(x, LOG_LOCK_NAME), IO_WRITE | IO_CREATE, &x->dir->lock, &f->op));
     FLOW_WAIT(f, "lock it", io_lock(x->dir->lock, &f->op));
-    if (f->result < 0) {
-        if (f->result != -EAGAIN)
-            goto failed;
+    if (f->result == -EAGAIN)
         fail_set(x->fail, (int)f->result,
                  "log directory %s is in use by another process: stop it, or choose another "
                  "directory (log.dirs)",
                  x->dir->path);
-        FLOW_WAIT(f, "unlock it", io_close(x->dir->lock, &f->op));
-        dir_opening_end(x, -EAGAIN);
-        return;
-    }
+    if (f->result < 0)
+        goto failed;
     FLOW_TRY(f, "list it", io_list(x->io, x->dir->path, &x->entries, &f->op));
     note_names(x);
     /* Before the marker goes: it is what tells from then on that all is clean. */
@@ -332,10 +334,9 @@ static void dir_open_run(struct flow *f)
             continue;
         if (f->result < 0)
             goto failed;
-        if (take_checkpoint(x, (int)x->i) < 0) {
-            dir_opening_end(x, x->fail->error);
-            return;
-        }
+        f->result = take_checkpoint(x, (int)x->i);
+        if (f->result < 0)
+            goto failed;
     }
 #ifdef MUTANT_JOURNAL_NOT_REPLAYED
     FLOW_TRY(f, "remove its journals", journal_folder_remove(x->io, x->dir->path, JOURNAL_KEEP_POINTS, &f->op));
@@ -347,11 +348,14 @@ static void dir_open_run(struct flow *f)
         x->dir->clean = false;
     points_file_keep_found(x->dir->points);
     x->dir->journals = journals_new(x->dir);
+    goto ended;
+failed: /* whoever corrects what was said comes again, maybe in this process */
+    dir_opening_failed(x, f->result);
+    if (x->dir->lock != NULL)
+        FLOW_WAIT(f, "unlock it", io_close(x->dir->lock, &f->op));
+ended:; /* before a brace */
     FLOW_END(f);
-    dir_opening_end(x, 0);
-    return;
-failed:
-    dir_opening_end(x, f->result);
+    dir_opening_end(x);
 }
 
 void log_dir_open(struct io *io, struct telemetry *t, const char *path, struct log_dir **out,

@@ -447,6 +447,7 @@ TEST(log_dir, refuses_what_a_jvm_broker_refuses)
     disk_put(d, "log-start-offset-checkpoint", "0\n2\nt 0 1\n", 10);
     CHECK_EQ(lab_dir_open(&d->lab), ERR_CORRUPT);
     CHECK(strstr(d->lab.fail.text, "log-start-offset-checkpoint") != NULL);
+    CHECK_EQ(lab_dir_open(&d->lab), ERR_CORRUPT); /* the lock is not held */
     disk_free(d);
 }
 
@@ -583,7 +584,7 @@ TEST(log_faults, each_operation_fails_once)
 }
 
 /* Whatever fails while a directory is opened: a partition is never listed without the id that its file holds,
- * because its records would then be set aside. */
+ * because its records would then be set aside. And nothing is held that keeps who comes again out. */
 TEST(log_faults, no_partition_loses_its_id_to_a_failed_read)
 {
     bool opened = false;
@@ -601,6 +602,9 @@ TEST(log_faults, no_partition_loses_its_id_to_a_failed_read)
             lab_dir_close(&d->lab, false);
         } else {
             CHECK(strstr(d->lab.fail.text, "/data") != NULL);
+            CHECK_EQ(lab_dir_open(&d->lab), 0);
+            CHECK_EQ(d->lab.dir->found_count, 1);
+            lab_dir_close(&d->lab, false);
         }
         disk_free(d);
         CHECK(n < 100);
