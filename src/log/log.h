@@ -312,7 +312,8 @@ void log_flush(struct log *log, struct op *op);
 
 /* Cut the log so that log_end == offset (start <= offset <= end). Completes when durable; appends are
  * allowed again after it. A batch that holds `offset` in its middle goes as a whole. The directory's
- * recovery-point checkpoint should be written soon after, as it may lie above the new end. */
+ * recovery-point checkpoint may lie above the new end until it is written next: where scan points tell that the log was
+ * cut, it is not believed. */
 void log_truncate(struct log *log, int64_t offset, struct op *op);
 
 /* Drop everything and begin anew, empty, at `offset` (after a snapshot was fetched). */

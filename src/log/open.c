@@ -182,6 +182,11 @@ static void find_point(struct opening *x)
     switch (points_file_take(log->dir->points, log->topic_id, log->partition, &x->point)) {
     case POINT_UNKNOWN:
         break;
+    case POINT_NONE:
+#ifndef MUTANT_LOG_OLD_CHECKPOINT
+        x->recovery_point = 0;
+#endif
+        break;
     case POINT_CLEAN:
         x->clean = true;
         break;

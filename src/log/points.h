@@ -12,7 +12,8 @@
  *   S1  A log is told of in the file before anything of it changes after a start from a clean stop. So of one that is
  *       not told of, all is as that stop left it (`rest_is_clean`).
  *   S2  A point is told only when everything below it is durable, side files included.
- *   S3  Before a log is cut the file says that it has no point: what comes there next is not what was durable.
+ *   S3  Before a log is cut the file says that it has no point: what comes there next is not what was durable. Nor is the
+ *       checkpoint of recovery points believed then: it may be of before, and lies in a log that has grown again.
  *
  * The file is replaced as a whole, with a checksum. One that is missing or damaged costs time: logs are scanned as
  * Kafka does it, from the recovery point's segment on. It lies in the folder of the journals, so that a JVM broker,

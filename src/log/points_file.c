@@ -167,7 +167,9 @@ enum point_found points_file_take(struct points_file *p, struct uuid topic_id, i
 
     if (e == NULL)
         return p->found.rest_is_clean ? POINT_CLEAN : POINT_UNKNOWN;
-    if (e->taken || e->point.none)
+    if (e->point.none)
+        return POINT_NONE;
+    if (e->taken)
         return POINT_UNKNOWN;
     e->taken = true;
     *out = e->point;

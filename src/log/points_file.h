@@ -24,6 +24,7 @@ enum point_found {
     POINT_UNKNOWN, /* it is scanned as Kafka does */
     POINT_CLEAN,   /* nothing of it has changed since a clean stop */
     POINT_KNOWN,   /* `out` is set */
+    POINT_NONE,    /* all of it is scanned (S3) */
 };
 /* On the shard that opens it; what was there at the start is given once. */
 enum point_found points_file_take(struct points_file *p, struct uuid topic_id, int32_t partition,

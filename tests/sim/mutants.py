@@ -51,6 +51,7 @@ MUTANTS = {
     "LOG_PAGE_UNEQUAL": ("a drain overwrites what is drained of its first page with other bytes", DRAINS),
     "LOG_ACK_UNPLACED": ("a batch is acknowledged that may find no space in its segment", "tests/unit_log log_place*"),
     "LOG_POINT_UNLISTED": ("a log changes before its scan point is told", POINTS),
+    "LOG_OLD_CHECKPOINT": ("a recovery point of before a log was cut is believed", DRAINS),
     "LOG_POINT_STAYS": ("a log is cut, and its scan point is believed", POINTS),
     "LOG_POINT_OUTRUN": ("a log is written to faster than its scan points follow", POINTS),
     "LOG_POINT_UNSYNCED": ("a scan point is told before its batches are durable", POINTS),

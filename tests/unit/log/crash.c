@@ -143,6 +143,52 @@ static uint32_t crash_everywhere(bool durable, uint32_t scale, uint32_t how, uin
     }
 }
 
+/* The log is cut inside of its first segment and grows again, beyond the recovery point that the checkpoint has from
+ * before. */
+static void tell_of_an_old_checkpoint(struct story *s)
+{
+    story_open(s);
+    story_begin_epoch(s, 1);
+    for (int i = 0; i < 20; i++)
+        story_append(s, 1, 1, 0);
+    story_flush(s);
+    story_save_checkpoints(s);
+    story_truncate(s, 14);
+    for (int i = 0; i < 24; i++)
+        story_append(s, i < 8 ? 2 : 1, 1, i == 2 || i == 5 ? 2 : 0);
+    story_until_stable(s);
+}
+
+static void crash_with_an_old_checkpoint(uint64_t seed_step, bool durable, uint32_t how)
+{
+    bool crashed = true;
+
+    for (uint32_t n = 1; crashed; n++) {
+        struct story *s = story_new(n * seed_step, durable, SMALL);
+        s->saves_late = true;
+        s->lab.settings.segment_bytes = 3000;
+        sim_crash_at_io(s->node, n, how);
+        tell_of_an_old_checkpoint(s);
+        crashed = !story_is_up(s);
+        CHECK(crashed || n > 50);
+        if (crashed) {
+            story_close(s, false);
+            story_open_after_crash(s);
+            check_after_crash(s);
+        } else {
+            story_close(s, true);
+        }
+        story_free(s);
+    }
+}
+
+TEST(log_crash, an_old_checkpoint_is_not_believed)
+{
+    crash_with_an_old_checkpoint(1, true, POWER);
+    crash_with_an_old_checkpoint(2, true, KILL);
+    crash_with_an_old_checkpoint(3, false, KILL | AFTER);
+}
+
 TEST(log_crash, the_story_without_a_crash)
 {
     struct story *s = story_new(1, true, SMALL);

@@ -73,6 +73,34 @@ static void check_times(struct story *s)
     }
 }
 
+/* Transaction indexes tell which transactions were aborted: "first..last" of each. */
+static void check_aborted(struct story *s)
+{
+    struct text found = {0}, expected = {0};
+    struct log_aborted *aborted;
+    int64_t first = -1, from = log_start(s->log);
+    int64_t n = WAIT(&s->lab, log_aborted_between(s->log, from, log_end(s->log), &s->lab.arena, &aborted, op));
+
+    for (int64_t i = 0; i < n; i++)
+        text_printf(&found, "%lld..%lld ", (long long)aborted[i].first_offset, (long long)aborted[i].last_offset);
+    for (uint32_t i = 0; i < s->count && s->entries[i].base < log_end(s->log); i++) {
+        const struct entry *e = &s->entries[i];
+        if (e->producer_id == 2 && e->marker == 0 && first < 0)
+            first = e->base;
+        if (e->marker == 2 && first >= 0 && e->base >= from)
+            text_printf(&expected, "%lld..%lld ", (long long)first, (long long)e->base);
+        if (e->marker != 0)
+            first = -1;
+    }
+    if (n >= 0)
+        CHECK_BYTES(found.p, found.n, expected.p, expected.n);
+    else
+        CHECK(!story_is_up(s));
+    arena_reset(&s->lab.arena);
+    text_deinit(&found);
+    text_deinit(&expected);
+}
+
 /* ---- what must hold on the disk, whenever the power goes ----------------------------------- */
 
 /* The files of t-0 that end in `suffix`, ascending; their paths, one a line. */
@@ -146,8 +174,10 @@ void story_check(struct story *s)
     }
     CHECK_BYTES(found.p, found.n, expected.p, expected.n);
     check_producers(s);
-    if (!s->point_is_old)
+    if (!s->point_is_old || !s->loses_points) { /* else nothing tells that side files may be incomplete */
         check_times(s);
+        check_aborted(s);
+    }
     text_deinit(&found);
     text_deinit(&expected);
 }

@@ -102,6 +102,7 @@ void story_append(struct story *s, int64_t producer, int32_t epoch, int marker)
                         .epoch = epoch,
                         .producer_id = producer > 0 ? producer : -1,
                         .timestamp_ms = b.timestamp_ms,
+                        .marker = marker,
                         .last_sequence = marker != 0 ? -1 : b.sequence + b.count - 1};
     batch_stamp((uint8_t *)e->bytes.p, e->base, epoch);
     s->count++;
@@ -167,7 +168,8 @@ void story_truncate(struct story *s, uint32_t n)
         if (s->entries[i].producer_id > 0 && s->entries[i].last_sequence >= 0)
             s->next_sequence[s->entries[i].producer_id] = s->entries[i].last_sequence + 1;
     }
-    story_save_checkpoints(s);
+    if (!s->saves_late)
+        story_save_checkpoints(s);
 }
 
 void story_raise_start(struct story *s, int64_t offset)

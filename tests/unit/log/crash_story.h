@@ -17,6 +17,7 @@ struct entry {
     int32_t epoch;
     int64_t producer_id;
     int32_t last_sequence;
+    int marker;
     int64_t timestamp_ms; /* of its first record; the others +1 each */
 };
 
@@ -33,6 +34,7 @@ struct story {
     uint64_t point_bytes;     /* how often scan points move; 0: as ever, here never */
     bool loses_points;        /* with each crash: then logs are scanned from their recovery points on, as by Kafka */
     bool forgets;             /* a power cut may take what was acknowledged: relaxed */
+    bool saves_late;          /* no checkpoint is written after a truncation */
     bool point_is_old;        /* the recovery point in the checkpoint may be of before a truncation */
     int32_t next_sequence[3];
     uint32_t distinct; /* so that no two batches are alike */
