@@ -2,8 +2,8 @@
  * what it says; so the places that it names are looked at. */
 #include <stdlib.h>
 
+#include "log/recover.h"
 #include "log/scan.h"
-#include "log/state.h"
 
 /* Older epochs are asked for by nobody who was away for less than so many leaders. */
 #define EPOCHS_CHECKED 4

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "log/head.h"
+#include "log/recover.h"
 #include "log/scan.h"
-#include "log/state.h"
 
 /* ---- segments ------------------------------------------------------------------------------ */
 

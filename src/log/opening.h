@@ -1,7 +1,7 @@
 /* log/opening.h - a log that is being opened: what the files open.c, open_names.c and open_batches.c share. */
 #pragma once
 
-#include "log/state.h"
+#include "log/recover.h"
 
 struct opening {
     struct flow flow, part;

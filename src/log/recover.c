@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "log/recover.h"
 #include "log/scan.h"
-#include "log/state.h"
 
 /* ---- the files of a segment ---------------------------------------------------------------- */
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "log/state.h"
+#include "log/recover.h"
 
 #define NAME_DIGITS 20
 

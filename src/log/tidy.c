@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "log/recover.h"
 #include "log/scan.h"
-#include "log/state.h"
 
 struct tidy {
     struct flow flow, part;

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "log/recover.h"
 #include "log/scan.h"
-#include "log/state.h"
 
 struct cutting {
     struct job job;
