@@ -132,7 +132,6 @@ static void refill(struct mr_consumer *c)
 
     pthread_mutex_lock(&c->handle.lock);
     was_empty = list_empty(&c->ready);
-    c->refilling = false;
     while (c->ready_count < READY_MAX && (chunk = consumer_take(c->consumer)) != NULL) {
         list_add_tail(&c->ready, &chunk_new(c, chunk)->node);
         c->ready_count++;
@@ -150,9 +149,15 @@ static void told_ready(void *ctx)
     refill(ctx);
 }
 
+/* Only now may the message be posted again: told_ready refills while it is under way. */
 static void refill_asked(struct io *io, struct io_message *m)
 {
-    refill(container_of(m, struct mr_consumer, refill));
+    struct mr_consumer *c = container_of(m, struct mr_consumer, refill);
+
+    pthread_mutex_lock(&c->handle.lock);
+    c->refilling = false;
+    pthread_mutex_unlock(&c->handle.lock);
+    refill(c);
 }
 
 static bool is_of(const struct mr_chunk *k, struct consumer_partition p)

@@ -115,7 +115,7 @@ void lab_write(struct lab *lab, const char *topic, int count)
     mr_settings_free(s);
 }
 
-static long sum_of(struct mr_chunk *k, long *left)
+long lab_sum(struct mr_chunk *k, long *left)
 {
     struct mr_error e;
     struct mr_read r;
@@ -142,7 +142,7 @@ long lab_read(struct mr_consumer *c, long count)
         if (rc < 0)
             check_fail(__FILE__, __LINE__, "mr_poll: %s", e.text);
         CHECK_EQ(rc, 1);
-        sum += sum_of(k, &count);
+        sum += lab_sum(k, &count);
     }
     return sum;
 }

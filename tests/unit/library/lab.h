@@ -31,6 +31,9 @@ void heard_acked(void *ctx, const struct mr_ack *ack);
 /* Write `count` records "0", "1", ... to partition 0, and wait for their end. */
 void lab_write(struct lab *lab, const char *topic, int count);
 
+/* The sum of a chunk's values, of no more than `left`, which are counted down; releases it, that much done. */
+long lab_sum(struct mr_chunk *k, long *left);
+
 /* Read up to `count` values, which must be numbers, in whatever chunks; their sum. Fails when none comes for 20 s. */
 long lab_read(struct mr_consumer *c, long count);
 
