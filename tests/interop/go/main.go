@@ -27,7 +27,8 @@ var codecs = map[string]kgo.CompressionCodec{
 }
 
 var balancers = map[string]kgo.GroupBalancer{
-	"cooperative-sticky": kgo.CooperativeStickyBalancer(), "range": kgo.RangeBalancer(), "sticky": kgo.StickyBalancer(),
+	"cooperative-sticky": kgo.CooperativeStickyBalancer(), "range": kgo.RangeBalancer(),
+	"roundrobin": kgo.RoundRobinBalancer(), "sticky": kgo.StickyBalancer(),
 }
 
 func main() {
@@ -198,28 +199,33 @@ func group(bootstrap, topic, name, balancer string, instance []string) {
 			}
 		}
 	}
+	commit := func(client *kgo.Client) {
+		if err := client.CommitUncommittedOffsets(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, "franz: commit:", err)
+		}
+	}
+	revoked := func(ctx context.Context, client *kgo.Client, partitions map[string][]int32) {
+		commit(client)
+		event("revoked")(ctx, client, partitions)
+	}
 	options := []kgo.Opt{kgo.ConsumerGroup(name), kgo.ConsumeTopics(topic), kgo.Balancers(balancers[balancer]),
 		kgo.SessionTimeout(4 * time.Second), kgo.HeartbeatInterval(100 * time.Millisecond), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.OnPartitionsAssigned(event("assigned")),
-		kgo.OnPartitionsRevoked(event("revoked")), kgo.OnPartitionsLost(event("lost"))}
+		kgo.OnPartitionsRevoked(revoked), kgo.OnPartitionsLost(event("lost")), kgo.BlockRebalanceOnPoll()}
 	if len(instance) > 0 {
 		options = append(options, kgo.InstanceID(instance[0]))
 	}
 	client := newClient(bootstrap, options...)
-	for {
+	for stopped.Err() == nil {
 		fetches := client.PollFetches(stopped)
-		if stopped.Err() != nil {
-			break
-		}
 		fetches.EachError(func(t string, p int32, err error) { fmt.Fprintln(os.Stderr, "franz:", t, p, err) })
 		fetches.EachRecord(sayRecord)
 		if fetches.NumRecords() > 0 {
-			if err := client.CommitUncommittedOffsets(context.Background()); err != nil {
-				fmt.Fprintln(os.Stderr, "franz: commit:", err)
-			}
+			commit(client)
 		}
+		client.AllowRebalance() // what was polled is said and committed
 	}
-	client.Close()
+	client.CloseAllowingRebalance()
 	say(map[string]any{"left": true})
 }
 

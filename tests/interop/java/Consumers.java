@@ -34,7 +34,7 @@ final class Consumers {
         commands.put("consumer.close", args -> {
             Member member = members.remove(args.get("name").asText());
             member.close(args.path("leave").asBoolean(true));
-            return null;
+            return member.records; // that nobody has taken
         });
         on(commands, "assignment", (c, args) -> pairs(c.assignment()));
         commands.put("consumer.subscribe", args -> member(args).run(c -> {
