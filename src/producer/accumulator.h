@@ -7,7 +7,8 @@
  *   A1  The batches of a partition stand in the order of their records: unacked, queue, open.
  *   A2  Memory of live batches and of free blocks together is at most buffer.memory, save for the one block by which
  *       waiting records get moving, and the halves of a batch while it is being split.
- *   A3  While records of a topic wait, all of its new records wait behind them.
+ *   A3  While records of a topic wait, all of its new records wait behind them; those that fail do so until all of the
+ *       topic that have a place were told of.
  */
 #pragma once
 
@@ -204,7 +205,8 @@ struct producer_topic *accumulator_topic(struct accumulator *a, struct str name)
 MUST int accumulator_append(struct accumulator *a, const struct producer_record *r, int64_t now_ms, int64_t wall_ms);
 
 /* The topic has so many partitions: places what has waited. Where memory is missing for that, call it again when there
- * is some. 0 or -ENOMEM. `failed` gets batches of records that asked for a partition which is not there. */
+ * is some. 0 or -ENOMEM. `failed` gets batches of records that asked for a partition which is not there. What waits and
+ * has failed stays where it is, and all behind it. */
 MUST int accumulator_partitions(struct producer_topic *t, int32_t count);
 void accumulator_place(struct producer_topic *t, int64_t now_ms, struct list *failed);
 

@@ -148,6 +148,15 @@ static bool has_identity(struct lane *l, struct lane_identity *who)
     return true;
 }
 
+/* S4 */
+static bool is_too_far(const struct lane_identity *who, uint32_t ahead)
+{
+#ifdef MUTANT_PRODUCER_SIX_UNKNOWN
+    return ahead > LANE_UNACKED_MAX;
+#endif
+    return who->idempotent && ahead >= LANE_UNACKED_MAX;
+}
+
 struct producer_batch *producer_lane_next(struct producer_partition *part, struct lane_identity *who,
                                           const struct lane_rules *rules, bool open_is_due, int64_t now_ms)
 {
@@ -176,12 +185,12 @@ struct producer_batch *producer_lane_next(struct producer_partition *part, struc
     l->retrying = false;
     LIST_EACH(it, &l->unacked) {
         struct batch_fate *f = &batch_of(it)->fate;
-        if (who->idempotent && ahead++ >= LANE_UNACKED_MAX)
+        if (is_too_far(who, ahead++))
             return NULL;
         if (!f->done && !f->on_its_way)
             return batch_of(it);
     }
-    if (who->idempotent && ahead >= LANE_UNACKED_MAX)
+    if (is_too_far(who, ahead))
         return NULL;
     if (part->queued == 0 && open_is_due)
         accumulator_close_open(part);
@@ -224,8 +233,10 @@ static void fail(struct lane *l, struct producer_batch *b, enum batch_why why, i
 #else
     finish(b, why, code, !b->fate.in_doubt && !b->fate.on_its_way);
 #endif
+#ifndef MUTANT_PRODUCER_GAP_STAYS
     if (b->fate.base_sequence >= 0)
         l->bump_due = true;
+#endif
 }
 
 /* S2: it waits until all that is on its way has come back. */
@@ -358,6 +369,13 @@ void producer_lane_restart(struct producer_partition *part)
     struct lane *l = &part->lane;
 
     l->bump_due = l->lost = l->producer_id >= 0;
+}
+
+bool producer_lane_is_done(const struct producer_partition *part)
+{
+    const struct producer_batch *b = LIST_FIRST(&part->lane.unacked, struct producer_batch, node);
+
+    return b != NULL && b->fate.done;
 }
 
 struct producer_batch *producer_lane_take(struct producer_partition *part)

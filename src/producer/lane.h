@@ -102,6 +102,8 @@ int64_t producer_lane_expire(struct producer_partition *part, const struct lane_
 void producer_lane_fail(struct producer_partition *part, int why, int16_t code, bool but_unsent);
 /* The topic was deleted and made again: its log knows nobody. */
 void producer_lane_restart(struct producer_partition *part);
+/* The oldest batch is done: it is to be told of. */
+bool producer_lane_is_done(const struct producer_partition *part);
 /* The oldest batch when it is done, taken out of the lane; NULL. Its memory stays while it is on its way. */
 struct producer_batch *producer_lane_take(struct producer_partition *part);
 /* Whether a code says that no broker has appended the batch. */

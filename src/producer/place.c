@@ -95,6 +95,17 @@ static uint64_t bound_of(const struct record *r)
     return n + (r->headers.n > 0 ? (uint64_t)r->headers.n : 0);
 }
 
+/* Where the record belongs; NULL: there is no such partition. What follows others to one that has gone shares their
+ * fate, or it would be told of before them. */
+static struct producer_partition *partition_of(struct placing *pl, int32_t wanted, struct bytes key)
+{
+    struct producer_topic *t = pl->topic;
+
+    if (wanted >= t->partition_count && wanted < t->part_count && list_linked(&t->parts[wanted]->active))
+        return t->parts[wanted];
+    return partitioner_choose(t, wanted, key, pl->now_ms);
+}
+
 /* It asked for a partition that the topic does not have: told of alone. */
 static bool fail_record(struct placing *pl, const struct record *r, int32_t wanted)
 {
@@ -117,7 +128,7 @@ static bool place_record(struct placing *pl, const struct record *r)
 {
     struct accumulator *a = pl->topic->accumulator;
     int32_t wanted = r->offset_delta;
-    struct producer_partition *part = partitioner_choose(pl->topic, wanted, r->key, pl->now_ms);
+    struct producer_partition *part = partition_of(pl, wanted, r->key);
     uint64_t bytes = bound_of(r), tag = tag_of(pl->batch, pl->batch->placed);
     struct producer_batch *b;
 
@@ -145,7 +156,7 @@ static bool place_record(struct placing *pl, const struct record *r)
 static void place_alone(struct placing *pl, const struct record *r)
 {
     struct producer_batch *b = pl->batch;
-    struct producer_partition *part = partitioner_choose(pl->topic, b->wanted, r->key, pl->now_ms);
+    struct producer_partition *part = partition_of(pl, b->wanted, r->key);
 
     list_remove(&b->node);
     if (part == NULL) {
@@ -207,7 +218,7 @@ void accumulator_place(struct producer_topic *t, int64_t now_ms, struct list *fa
         return;
     while (!list_empty(&t->waiting)) {
         pl.batch = LIST_FIRST(&t->waiting, struct producer_batch, node);
-        if (!place_batch(&pl))
+        if (pl.batch->fate.done || !place_batch(&pl))
             return;
     }
     if (list_linked(&t->waits))

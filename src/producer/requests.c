@@ -104,6 +104,8 @@ static bool fill_from(struct producer *p, struct producer_partition *part, int64
     if (part->lane.retry_at_ms > now_ms)
         producer_again_at(p, part->lane.retry_at_ms);
     b = producer_lane_next(part, &p->identity.who, &p->rules, open_is_due, now_ms);
+    if (producer_lane_is_done(part))
+        producer_again_at(p, now_ms); /* given up just now: to be told of at once */
     if (b == NULL)
         return false;
     c = request_for(p, node);

@@ -18,18 +18,19 @@ void producer_soon(struct producer *p)
 
 /* ---- failing ---------------------------------------------------------------------------------------------- */
 
-void producer_fail_waiting(struct producer *p, struct producer_topic *t, enum batch_why why, int16_t code)
+static void fail_waiting(struct producer_batch *b, enum batch_why why, int16_t code)
 {
-    LIST_EACH(it, &t->waiting) {
-        struct producer_batch *b = container_of(it, struct producer_batch, node);
-        list_remove(it);
-        b->why = why;
-        b->fate.code = code;
-        b->fate.done = b->fate.definite = true;
-        list_add_tail(&p->failed, it);
-    }
-    if (list_linked(&t->waits))
-        list_remove(&t->waits);
+    if (b->fate.done)
+        return;
+    b->why = why;
+    b->fate.code = code;
+    b->fate.done = b->fate.definite = true;
+}
+
+void producer_fail_waiting(struct producer_topic *t, enum batch_why why, int16_t code)
+{
+    LIST_EACH(it, &t->waiting)
+        fail_waiting(container_of(it, struct producer_batch, node), why, code);
 }
 
 static void fail_everything(struct producer *p, enum batch_why why, int16_t code)
@@ -37,7 +38,7 @@ static void fail_everything(struct producer *p, enum batch_why why, int16_t code
     LIST_EACH(it, &p->accumulator.active)
         producer_lane_fail(container_of(it, struct producer_partition, active), why, code, true);
     LIST_EACH(it, &p->accumulator.waiting)
-        producer_fail_waiting(p, container_of(it, struct producer_topic, waits), why, code);
+        producer_fail_waiting(container_of(it, struct producer_topic, waits), why, code);
 }
 
 void producer_fail(struct producer *p, int16_t code, const char *format, ...)
@@ -117,8 +118,7 @@ static void tell_done(struct producer *p)
 
 /* ---- a run -------------------------------------------------------------------------------------------------- */
 
-/* Deadlines, and what is done; a partition without batches is not active any more. Records that have waited may follow
- * others that have their place already. */
+/* Deadlines, and what is done; a partition without batches is not active any more. */
 static void look_at_partitions(struct producer *p, int64_t now_ms)
 {
     LIST_EACH(it, &p->accumulator.active) {
@@ -130,7 +130,6 @@ static void look_at_partitions(struct producer *p, int64_t now_ms)
         if (part->open == NULL && part->queued == 0 && list_empty(&part->lane.unacked))
             list_remove(it);
     }
-    list_move_all(&p->done, &p->failed);
 }
 
 static void look_at_waiting(struct producer *p, int64_t now_ms)
@@ -144,15 +143,41 @@ static void look_at_waiting(struct producer *p, int64_t now_ms)
                 producer_again_at(p, b->created_ms + p->rules.delivery_timeout_ms);
                 break;
             }
+            fail_waiting(b, WHY_LATE, t->error != KERR_NONE ? t->error : KERR_REQUEST_TIMED_OUT);
+        }
+    }
+}
+
+static bool has_placed(const struct producer_topic *t)
+{
+#ifdef MUTANT_PRODUCER_FORGETS_PLACED
+    return false;
+#endif
+    for (int32_t i = 0; i < t->part_count; i++) {
+        if (list_linked(&t->parts[i]->active))
+            return true;
+    }
+    return false;
+}
+
+/* Records that have waited in vain follow others of their topic that have their place already, and are told of behind
+ * them: one that is being taken back has not ended yet. New ones wait behind them meanwhile (A3). */
+static void look_at_failed(struct producer *p)
+{
+    LIST_EACH(it, &p->accumulator.waiting) {
+        struct producer_topic *t = container_of(it, struct producer_topic, waits);
+        if (has_placed(t))
+            continue;
+        LIST_EACH(batch, &t->waiting) {
+            if (!container_of(batch, struct producer_batch, node)->fate.done)
+                break;
             list_remove(batch);
-            b->why = WHY_LATE;
-            b->fate.code = t->error != KERR_NONE ? t->error : KERR_REQUEST_TIMED_OUT;
-            b->fate.done = b->fate.definite = true;
             list_add_tail(&p->failed, batch);
         }
-        if (list_empty(&t->waiting) && list_linked(&t->waits))
+        if (list_empty(&t->waiting))
             list_remove(&t->waits);
     }
+    list_move_all(&p->done, &p->failed);
 }
 
 /* false: nothing is to be sent any more. */
@@ -187,6 +212,7 @@ static void decide(struct producer *p, int64_t now_ms, struct list *ready)
     goes_on = look_at_end(p, now_ms);
     look_at_waiting(p, now_ms);
     look_at_partitions(p, now_ms);
+    look_at_failed(p);
     if (goes_on) {
         produce_calls_fill(p, now_ms, ready);
         sender_seek_identity(p, now_ms);

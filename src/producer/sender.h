@@ -102,8 +102,8 @@ static inline void producer_again_at(struct producer *p, int64_t at_ms)
 /* The producer has come to its end: what it has fails, nothing more is taken. With the lock held. */
 void producer_fail(struct producer *p, int16_t code, const char *format, ...) PRINTF(3, 4);
 
-/* What waits for the partitions of `t` fails. With the lock held. */
-void producer_fail_waiting(struct producer *p, struct producer_topic *t, enum batch_why why, int16_t code);
+/* What waits for the partitions of `t` fails, and is told of behind what does not wait. With the lock held. */
+void producer_fail_waiting(struct producer_topic *t, enum batch_why why, int16_t code);
 
 /* ---- topics.c, with the lock held ---------------------------------------------------------- */
 

@@ -66,11 +66,11 @@ static void read_partitions(struct producer *p, struct producer_topic *t, const 
 }
 
 /* Everything of it fails: the error will not pass by itself. */
-static void fail_topic(struct producer *p, struct producer_topic *t, int16_t code)
+static void fail_topic(struct producer_topic *t, int16_t code)
 {
     for (int32_t i = 0; i < t->part_count; i++)
         producer_lane_fail(t->parts[i], WHY_TOPIC, code, false);
-    producer_fail_waiting(p, t, WHY_TOPIC, code);
+    producer_fail_waiting(t, WHY_TOPIC, code);
 }
 
 static void read_topic(struct producer *p, struct producer_topic *t, const struct client_topic *from)
@@ -78,7 +78,7 @@ static void read_topic(struct producer *p, struct producer_topic *t, const struc
     t->error = from->error;
     if (from->error == KERR_TOPIC_AUTHORIZATION_FAILED || from->error == KERR_INVALID_TOPIC_EXCEPTION) {
         if (t->batches > 0)
-            fail_topic(p, t, from->error);
+            fail_topic(t, from->error);
         return;
     }
     if (from->error != KERR_NONE) { /* it may come (again): until then it has no leaders */

@@ -28,6 +28,7 @@ FETCH = "tests/unit_broker broker_fetch*"
 CONSUMER = "tests/unit_consumer"
 JOURNAL = "tests/unit_log journal*"  # the tests of that name
 LANE = "tests/unit_producer lane*"
+SENDER = "tests/unit_producer sender*"
 POINTS = "tests/unit_log log_points*"
 
 DRAINS = "tests/unit_log log_crash*"
@@ -90,6 +91,9 @@ MUTANTS = {
     "PRODUCER_BELIEVES_OLD_LEADER": ("one that leads no more is believed not to have appended", LANE),
     "PRODUCER_HALVES_ALIKE": ("both halves of a batch have its sequence", "tests/unit_producer"),
     "PRODUCER_OVERTAKES_WAITING": ("a record goes before those that wait for their partitions", "tests/unit_producer"),
+    "PRODUCER_GAP_STAYS": ("a batch that fails leaves its sequence to nobody", SENDER),
+    "PRODUCER_SIX_UNKNOWN": ("more batches are on their way than a broker remembers", LANE),
+    "PRODUCER_FORGETS_PLACED": ("what waits in vain is told of before older records that are being sent", SENDER),
     "CONSUMER_STALE_FETCH": ("what was asked for before a seek is handed out after it", CONSUMER),
     "CONSUMER_COMMITS_HANDED_OUT": ("what was merely handed out is committed", CONSUMER),
     "CONSUMER_RELEASED_IS_DONE": ("what was released undone counts as done", CONSUMER),

@@ -137,6 +137,7 @@ enum script_fault {
     SCRIPT_CORRELATION,  /* the answer says another correlation id */
     SCRIPT_SHORT,        /* the answer ends `argument` bytes early; its length is right */
     SCRIPT_GARBAGE,      /* the body is random bytes */
+    SCRIPT_FLIP,         /* `argument` bytes of the body, at random, are others */
 };
 /* The next request of the API (-1 = of any) to `broker` (0 = any); several calls: one request after another. */
 void script_fault(struct script *s, int32_t broker, int16_t api_key, enum script_fault fault, int64_t argument);

@@ -37,6 +37,8 @@ static void encode(struct script_request *r, enum script_fault fault, int64_t ar
         for (int64_t i = 0; i < n; i++)
             r->bytes[4 + header + i] = (uint8_t)prng_u64(sim_prng(r->script->sim));
     }
+    for (int64_t i = 0; fault == SCRIPT_FLIP && n > 0 && i < argument; i++)
+        r->bytes[4 + header + prng_below(sim_prng(r->script->sim), (uint64_t)n)] ^= (uint8_t)(1u << i % 8);
     if (fault == SCRIPT_SHORT && argument > 0)
         total -= argument < n ? (uint32_t)argument : (uint32_t)n;
     put_u32(r->bytes, fault == SCRIPT_LENGTH ? (uint32_t)argument : total);

@@ -346,36 +346,6 @@ TEST(sender_trouble, brokers_without_the_version_refuse_definitely)
     end(&s);
 }
 
-/* Some have their place already, others wait for memory to get theirs: all are told of in order. */
-TEST(sender_trouble, records_that_wait_are_told_of_behind_those_with_a_place)
-{
-    struct shop s;
-    uint32_t appended = 0;
-
-    shop_open(&s, 1);
-    s.settings.batch_size = 200;
-    s.settings.buffer_memory = 4000;
-    s.settings.request_timeout_ms = s.client_settings.request_timeout_ms = 1000;
-    s.settings.delivery_timeout_ms = 3000;
-    shop_start(&s);
-    while (shop_append(&s, "orders", (int32_t)appended % 6, "a record") == 0)
-        appended++;
-    struct script_topic *topic = script_topic(s.script, "orders", 6);
-    for (int32_t i = 0; i < 6; i++)
-        topic->partitions[i].leader = -1;
-    wait_told(&s, appended);
-    struct str rest = text_str(&s.acks), line;
-    uint32_t placed = 0, waiting = 0;
-    while (str_cut(&rest, '\n', &line)) {
-        bool waits = str_starts(line, STR("orders--1 "));
-        CHECK(waits || waiting == 0);
-        placed += !waits;
-        waiting += waits;
-    }
-    CHECK(placed > 0 && waiting > 0);
-    end(&s);
-}
-
 TEST(sender_trouble, thirty_answers_of_noise_do_no_harm)
 {
     struct shop s;

@@ -23,17 +23,34 @@ static struct shop_log *log_of(struct shop *s, struct str topic, int32_t partiti
 
 static int16_t check_sequence(const struct shop_log *l, const struct batch *b, int64_t *offset)
 {
+    const struct shop_batch *last = &l->known[l->known_count > 0 ? l->known_count - 1 : 0];
+
     if (b->producer_id < 0 || l->producer_id != b->producer_id)
         return KERR_NONE;
     if (b->producer_epoch < l->epoch)
         return KERR_INVALID_PRODUCER_EPOCH;
     if (b->producer_epoch > l->epoch)
         return b->base_sequence == 0 ? KERR_NONE : KERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
-    if (b->base_sequence == l->last_sequence && b->count == l->last_count) {
-        *offset = l->last_offset;
+    for (uint32_t i = 0; i < l->known_count; i++) {
+        if (b->base_sequence != l->known[i].sequence || b->count != l->known[i].count)
+            continue;
+        *offset = l->known[i].offset;
         return KERR_NONE;
     }
-    return b->base_sequence == l->next_sequence ? KERR_NONE : KERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    if (b->base_sequence != sequence_add(last->sequence, last->count))
+        return KERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    return KERR_NONE;
+}
+
+static void remember(struct shop_log *l, const struct batch *b)
+{
+    if (l->producer_id != b->producer_id || l->epoch != b->producer_epoch)
+        l->known_count = 0;
+    l->producer_id = b->producer_id;
+    l->epoch = b->producer_epoch;
+    if (l->known_count == SHOP_REMEMBERED)
+        memmove(l->known, l->known + 1, sizeof *l->known * --l->known_count);
+    l->known[l->known_count++] = (struct shop_batch){b->base_sequence, b->count, l->end - b->count};
 }
 
 static void append_batch(struct shop_log *l, const struct batch *b)
@@ -43,14 +60,20 @@ static void append_batch(struct shop_log *l, const struct batch *b)
 
     CHECK_EQ(records_begin(&records, b, 1 << 20), 0);
     while (records_next(&records, &r) == 1)
-        text_printf(&l->values, "%s%.*s", l->end++ == 0 ? "" : " ", STR_ARG(str_of_bytes(r.value)));
+        text_printf(&l->values, "%s%.*s", l->values.n == 0 ? "" : " ", STR_ARG(str_of_bytes(r.value)));
     records_end(&records);
-    l->producer_id = b->producer_id;
-    l->epoch = b->producer_epoch;
-    l->last_sequence = b->base_sequence;
-    l->last_count = b->count;
-    l->last_offset = l->end - b->count;
-    l->next_sequence = sequence_add(b->base_sequence, b->count);
+    l->end += b->count;
+    remember(l, b);
+}
+
+void shop_forget(struct shop *s)
+{
+    for (uint32_t i = 0; i < s->log_count; i++) {
+        struct shop_log *l = &s->logs[i];
+        if (l->known_count > 1)
+            l->known[0] = l->known[l->known_count - 1];
+        l->known_count = l->known_count > 0;
+    }
 }
 
 static bool take_plan(struct shop *s, int32_t partition, struct shop_plan *out)
@@ -66,15 +89,20 @@ static bool take_plan(struct shop *s, int32_t partition, struct shop_plan *out)
 }
 
 /* -> the error code. */
-static int16_t take_batch(struct shop *s, struct str topic, const struct produce_request_topic_data_partition_data *in,
-                          int64_t *offset)
+static int16_t take_batch(struct shop *s, const struct script_topic *t,
+                          const struct produce_request_topic_data_partition_data *in, int64_t *offset)
 {
-    struct shop_log *l = log_of(s, topic, in->index);
+    struct shop_log *l = log_of(s, str_of(t->name), in->index);
     struct shop_plan plan = {.code = KERR_NONE};
     bool planned = take_plan(s, in->index, &plan);
     struct batch b;
     int16_t code;
 
+    if (!uuid_equal(l->id, t->id)) {
+        l->id = t->id;
+        l->end = 0;
+        l->producer_id = -1;
+    }
     CHECK_EQ(batch_read(in->records, &b, NULL), in->records.n);
     CHECK(batch_crc_ok(&b));
     text_printf(&s->batches, "%d:%" PRId64 "/%d/%d x%d\n", in->index, b.producer_id, b.producer_epoch, b.base_sequence,
@@ -123,7 +151,7 @@ static void answer_partition(struct shop *s, struct script_request *r, struct st
         if (s->hints)
             name_leader(r, r->response, pr, &t->partitions[in->index]);
     } else {
-        pr->error_code = take_batch(s, topic, in, &pr->base_offset);
+        pr->error_code = take_batch(s, t, in, &pr->base_offset);
         if (pr->error_code == KERR_MESSAGE_TOO_LARGE)
             pr->error_message = STR("larger than max.message.bytes");
     }
@@ -240,10 +268,15 @@ static void fatal(void *ctx, const struct producer_error *error)
 
 void shop_open(struct shop *s, uint32_t brokers)
 {
+    shop_open_in(s, script_new(1, brokers));
+}
+
+void shop_open_in(struct shop *s, struct script *script)
+{
     struct config *c = config_new(&producer_settings);
     struct fail f = {0};
 
-    *s = (struct shop){.script = script_new(1, brokers), .next_id = 100};
+    *s = (struct shop){.script = script, .next_id = 100};
     CHECK_EQ(config_set(c, CONFIG_STATIC_BROKER, STR("bootstrap.servers"), script_bootstrap(s->script), &f), 0);
     CHECK_EQ(client_settings_read(c, &s->client_settings, &f), 0);
     CHECK_EQ(producer_settings_read(c, &s->settings, &f), 0);
@@ -292,12 +325,18 @@ void shop_end(struct shop *s)
 
 int shop_append(struct shop *s, const char *topic, int32_t partition, const char *value)
 {
+    return shop_append_tagged(s, topic, partition, value, 0);
+}
+
+int shop_append_tagged(struct shop *s, const char *topic, int32_t partition, const char *value, uint64_t tag)
+{
     struct producer_record r = {
         .topic = producer_topic(s->producer, str_of(topic)),
         .partition = partition,
         .key = BYTES_NULL,
         .value = bytes_of_str(str_of(value)),
         .timestamp_ms = -1,
+        .tag = tag,
     };
     struct io *io = script_io(s->script);
     int rc;

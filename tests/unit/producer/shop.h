@@ -8,17 +8,24 @@
 
 #define SHOP_LOGS_MAX 8
 #define SHOP_PLANS_MAX 16
+#define SHOP_REMEMBERED 5 /* batches of a producer, as Kafka's brokers do */
+
+struct shop_batch {
+    int32_t sequence, count;
+    int64_t offset;
+};
 
 /* One partition, as the cluster has it, whoever leads. */
 struct shop_log {
     char topic[32];
     int32_t partition;
-    struct text values;      /* "a b c": of the records, in order */
+    struct uuid id;          /* of the topic: under another one it is empty and knows nobody */
+    struct text values;      /* "a b c": of the records that were ever appended, in order */
     int64_t end;
     int64_t producer_id;     /* the newest that wrote; -1 none */
     int16_t epoch;
-    int32_t next_sequence, last_sequence, last_count;
-    int64_t last_offset;
+    struct shop_batch known[SHOP_REMEMBERED]; /* its newest batches */
+    uint32_t known_count;
 };
 
 /* An answer that the next batch of a partition gets. */
@@ -52,6 +59,8 @@ struct shop {
 };
 
 void shop_open(struct shop *s, uint32_t brokers); /* settings may be changed before shop_start */
+/* In that world, which shop_end frees. */
+void shop_open_in(struct shop *s, struct script *script);
 void shop_start(struct shop *s);
 /* Close the producer within `timeout_ms`; what its op says. */
 int64_t shop_close(struct shop *s, int64_t timeout_ms);
@@ -60,5 +69,9 @@ void shop_end(struct shop *s); /* after shop_close: all that is left */
 int shop_append(struct shop *s, const char *topic, int32_t partition, const char *value);
 /* Append, and it must be taken. */
 void shop_add(struct shop *s, const char *topic, int32_t partition, const char *value);
+/* The same with a tag; what producer_append says. */
+int shop_append_tagged(struct shop *s, const char *topic, int32_t partition, const char *value, uint64_t tag);
+/* As a broker that starts again may: it knows only the newest batch of each producer. */
+void shop_forget(struct shop *s);
 void shop_plan(struct shop *s, int32_t partition, int16_t code, bool appended);
 const char *shop_values(struct shop *s, const char *topic, int32_t partition);
