@@ -61,6 +61,19 @@ int needs(struct tool *t, int option)
     return wrong_words(t, "Missing required argument \"[%s]\"", t->info->options[option].name);
 }
 
+int one_spelling(struct tool *t, int option, int old_option)
+{
+    const char *old_name = t->info->options[old_option].name, *name = t->info->options[option].name;
+
+    if (!given(t, old_option))
+        return 0;
+    if (given(t, option))
+        return wrong_words(t, "Options --%s and --%s cannot be specified together.", old_name, name);
+    text_printf(&t->cli->err, "Option --%s is deprecated and will be removed in a future version. Use --%s instead.\n",
+                old_name, name);
+    return 0;
+}
+
 int only_one(const struct tool *t, const int *options)
 {
     int found = -1;
@@ -145,61 +158,18 @@ static void complain(struct tool *t)
         tool_complain(t);
 }
 
-/* ---- settings --------------------------------------------------------------------------------------- */
-
-static struct str config_path(const struct tool *t)
-{
-    const struct tool_info *info = t->info;
-
-    if (info->config >= 0 && given(t, info->config))
-        return value_of(t, info->config);
-    return info->old_config >= 0 ? value_of(t, info->old_config) : STR_NULL;
-}
-
-static int take_file(struct tool *t)
-{
-    struct properties p;
-    struct str name, value;
-    int more, error = 0;
-
-    properties_begin(&p, text_str(&t->file));
-    while (error == 0 && (more = properties_next(&p, &name, &value, &t->fail)) != 0) {
-        error = more < 0 ? more : config_set(t->config, CONFIG_STATIC_BROKER, name, value, &t->fail);
-        if (error == -ENOENT) { /* the file may be for other clients, too */
-            t->fail = (struct fail){0};
-            error = 0;
-        }
-    }
-    properties_end(&p);
-    if (error < 0)
-        return fail_wrap(&t->fail, "%.*s", STR_ARG(config_path(t)));
-    return 0;
-}
-
-static int take_servers(struct tool *t, int option, struct str name)
-{
-    if (option < 0 || !given(t, option))
-        return 0;
-    if (config_set(t->config, CONFIG_STATIC_BROKER, name, value_of(t, option), &t->fail) == 0)
-        return 0;
-    return fail_wrap(&t->fail, "--%s", t->info->options[option].name);
-}
+/* ---- the flow ------------------------------------------------------------------------------------------- */
 
 static int connect_admin(struct tool *t)
 {
     struct admin_options options;
 
-    TRY(take_servers(t, t->info->server, STR("bootstrap.servers")));
-    TRY(take_servers(t, t->info->controller, STR("bootstrap.controllers")));
     TRY(admin_options_read(t->config, &options, &t->fail));
     if (options.unreachable_ms > UNREACHABLE_MS)
         options.unreachable_ms = UNREACHABLE_MS;
-    t->telemetry = telemetry_new(NULL);
     t->admin = admin_new(t->io, t->telemetry, &options, &t->fail);
     return t->admin == NULL ? t->fail.error : 0;
 }
-
-/* ---- the flow ------------------------------------------------------------------------------------------- */
 
 static bool wants_cluster(const struct tool *t)
 {
@@ -212,6 +182,7 @@ static void tool_ended(struct tool *t)
     struct op *parent = t->parent;
     int64_t status = t->status;
 
+    t->cli->interrupt = NULL;
     if (t->info->end != NULL)
         t->info->end(t);
     telemetry_free(t->telemetry);
@@ -228,19 +199,22 @@ static void tool_flow(struct flow *f)
     struct tool *t = container_of(f, struct tool, flow);
 
     FLOW_BEGIN(f);
-    t->config = config_new(&admin_settings);
-    t->path = str_dup(config_path(t));
+    t->config = config_new(t->info->settings == NULL ? &admin_settings : t->info->settings);
+    t->telemetry = telemetry_new(NULL);
+    t->path = str_dup(tool_config_path(t));
     if (t->path != NULL) {
         FLOW_WAIT(f, "settings", file_read_all(t->io, t->path, FILE_BYTES_MAX, &t->file, &f->op));
-        if (f->result < 0)
+        if (f->result < 0) {
             fail_set(&t->fail, (int)f->result, "Unable to read file %s: %s", t->path, error_text((int)f->result));
-        if (f->result < 0 || take_file(t) < 0)
             goto failed;
+        }
     } else {
         FLOW_WAIT(f, "start", io_yield(t->io, &f->op));
     }
-    if (wants_cluster(t) && connect_admin(t) < 0)
+    if (tool_settings_take(t) < 0 || (t->info->settings == NULL && wants_cluster(t) && connect_admin(t) < 0))
         goto failed;
+    if (t->info->streams && t->cli->flush != NULL) /* what was said of the words is not for the end */
+        (void)t->cli->flush(t->cli);
     FLOW_WAIT(f, "work", flow_start(&t->work, t->info->run, &f->op));
     t->status = f->result;
     if (t->status < 0)
@@ -290,6 +264,16 @@ static int take_action(struct tool *t)
     return wrong_words(t, "there is no \"%.*s\" here, but %.*s", STR_ARG(t->words[0]), STR_ARG(known));
 }
 
+/* `millrace NAME NAME...`: likewise, where there is one thing to do. */
+static void take_names(struct tool *t)
+{
+    t->native = true;
+    if (!given(t, t->info->server))
+        give(t, t->info->server, STR(SERVER_DEFAULT));
+    for (uint32_t w = 0; w < t->word_count; w++)
+        give(t, t->info->names, t->words[w]);
+}
+
 /* Without a cluster: what the words alone decide. 1 = go on. */
 static int tool_words(struct tool *t)
 {
@@ -311,6 +295,8 @@ static int tool_words(struct tool *t)
     }
     if (info->actions != NULL)
         TRY(take_action(t));
+    else if (info->native)
+        take_names(t);
     if (info->check != NULL)
         TRY(info->check(t));
     if (wants_cluster(t) && !given(t, info->server) && (info->controller < 0 || !given(t, info->controller)))

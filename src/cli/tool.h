@@ -2,7 +2,8 @@
  *
  *   tool_run ──► options_read ──► check ──► file of --command-config ──► admin_new ──► run ──► admin_close ──► status
  *
- * A tool is a `struct tool_info`, a table of options and a flow over a struct that begins with `struct tool`.
+ * A tool is a `struct tool_info`, a table of options and a flow over a struct that begins with `struct tool`. One that
+ * produces or consumes names its table of settings, has no admin, and makes what it needs of t->config.
  */
 #pragma once
 
@@ -36,11 +37,15 @@ struct tool_info {
     const char *commands;              /* subcommands, parted by blanks, for completion; NULL */
     const struct tool_action *actions; /* of `millrace NAME`: the first word; NULL = Kafka's tool */
     uint32_t action_count;
-    int8_t names;       /* with actions: the option that the other words are values of */
+    bool native;        /* `millrace NAME` that does one thing: there are no actions */
+    int8_t names;       /* with actions, or native: the option that the other words are values of */
     size_t state_bytes; /* of the struct that begins with `struct tool` */
     int8_t server, controller, config,
         old_config; /* where these options are in the table, by index; -1 = there is none */
     bool offline;   /* may do without a server: then `run` starts with t->admin NULL */
+    bool streams;   /* standard streams as they go; may set cli->interrupt */
+    const struct config_table *settings; /* NULL = those of an admin, which is made; else t->config alone is */
+    int8_t property, old_property; /* with `settings`: the options that are NAME=VALUE of one; -1 = there is none */
     /* Look at what was asked before anything is sent. Negative: t->fail says what is wrong. */
     int (*check)(struct tool *t);
     void (*run)(struct flow *f);      /* of t->work */
@@ -64,9 +69,10 @@ struct tool {
     int64_t status;         /* its exit status */
     struct flow work;       /* of info->run; it completes with the exit status, or a negative number and `fail` */
 
-    struct telemetry *telemetry; /* private from here on */
-    struct config *config;
-    struct text file;
+    struct telemetry *telemetry;
+    struct config *config;       /* what file and words have said */
+
+    struct text file;            /* private from here on */
     char *path;
     struct flow flow;
     struct op *parent;
@@ -100,6 +106,9 @@ MUST int check_rules(struct tool *t, const int *actions, int action, const struc
 /* The option is given, too. */
 MUST int needs(struct tool *t, int option);
 
+/* At most one of two spellings of an option may be given. The older one is said to be old. */
+MUST int one_spelling(struct tool *t, int option, int old_option);
+
 /* Exactly one of the options named by index (-1 ends the list) is given: its index, or -1. */
 int only_one(const struct tool *t, const int *options);
 /* "--list, --describe": those options' names. */
@@ -114,6 +123,20 @@ struct str answer_words(int16_t error, struct str message);
 int answer_fails(struct tool *t, int16_t error, struct str message);
 
 void tool_complain(struct tool *t);
+
+/* ---- tool_settings.c -------------------------------------------------------------------------- */
+
+/* The file of settings that the words name; null = none. */
+struct str tool_config_path(const struct tool *t);
+/* Settings from the text of that file, NAME=VALUE words, and addresses: each over the one before. Negative: t->fail. */
+MUST int tool_settings_take(struct tool *t);
+/* An option stands for a setting: its value where it is given, else, where file and properties say nothing of the
+ * setting, `otherwise` (NULL: it stays as it is). */
+MUST int setting_merge(struct tool *t, int option, const char *name, const char *otherwise);
+/* Set it where file and properties say nothing of it. */
+MUST int setting_default(struct tool *t, const char *name, const char *value);
+/* "NAME=VALUE", "NAME=" and "NAME" in two. */
+void pair_cut(struct str word, struct str *name, struct str *value);
 
 /* The help; the words that may come next; a line with them for bash. */
 void tool_help(const struct tool_info *info, struct text *out);

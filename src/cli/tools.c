@@ -39,6 +39,11 @@ bool cluster_tool_is(const char *name)
     return find(name) != NULL;
 }
 
+bool cluster_tool_streams(const char *name)
+{
+    return find(name)->streams;
+}
+
 void cluster_tool_run(struct cli *c, struct op *op)
 {
     const struct tool_info *info = find(c->argv[0]);

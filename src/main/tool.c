@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "io_epoll/io_epoll.h"
 #include "main/load.h"
+#include "main/streams.h"
 
 struct tool {
     struct io_epoll_world *world;
@@ -15,6 +16,7 @@ struct tool {
     struct cli cli;
     struct op op;
     int exit_code;
+    int signal; /* that has ended it; 0 = none */
 };
 
 static void ended(struct op *op, int64_t result)
@@ -22,6 +24,7 @@ static void ended(struct op *op, int64_t result)
     struct tool *t = container_of(op, struct tool, op);
 
     t->exit_code = (int)result;
+    streams_end();
     io_epoll_stop(t->world);
 }
 
@@ -48,7 +51,28 @@ static int flush(void *cli)
     return failed ? -EPIPE : 0;
 }
 
-static int tool_main(int argc, char **argv, void (*run)(struct cli *c, struct op *op))
+static void on_signal(struct io *io, int signal, void *arg)
+{
+    struct tool *t = arg;
+
+    if (t->signal != 0 || t->cli.interrupt == NULL)
+        _exit(128 + signal);
+    t->signal = signal;
+    t->cli.interrupt(&t->cli);
+}
+
+static int tool_run_in(struct tool *t, bool streams)
+{
+    TRY(io_epoll_new(1, NULL, &t->world));
+    if (streams) {
+        TRY(io_epoll_on_signal(t->world, on_signal, t));
+        streams_begin(t->world);
+        t->cli.streams = &standard_streams;
+    }
+    return io_epoll_run(t->world, start, t);
+}
+
+static int tool_main(int argc, char **argv, void (*run)(struct cli *c, struct op *op), bool streams)
 {
     struct tool t = {
         .run = run,
@@ -56,13 +80,13 @@ static int tool_main(int argc, char **argv, void (*run)(struct cli *c, struct op
                 .argv = argv,
                 .look = settings_look,
                 .flush = flush,
+                .in_is_terminal = isatty(STDIN_FILENO) == 1,
+                .out_is_terminal = isatty(STDOUT_FILENO) == 1,
                 .err_is_terminal = isatty(STDERR_FILENO) == 1},
         .exit_code = 1,
     };
-    int rc = io_epoll_new(1, NULL, &t.world);
+    int rc = tool_run_in(&t, streams);
 
-    if (rc == 0)
-        rc = io_epoll_run(t.world, start, &t);
     io_epoll_free(t.world);
     if (rc < 0)
         fprintf(stderr, "millrace: cannot start: %s\n", error_text(rc));
@@ -70,23 +94,23 @@ static int tool_main(int argc, char **argv, void (*run)(struct cli *c, struct op
         t.exit_code = 1;
     text_deinit(&t.cli.out);
     text_deinit(&t.cli.err);
-    return t.exit_code;
+    return t.signal != 0 ? 128 + t.signal : t.exit_code; /* as a shell says it, and a JVM */
 }
 
 int storage_main(int argc, char **argv)
 {
-    return tool_main(argc, argv, storage_run);
+    return tool_main(argc, argv, storage_run, false);
 }
 
 int log_dump_main(int argc, char **argv)
 {
-    return tool_main(argc, argv, log_dump_run);
+    return tool_main(argc, argv, log_dump_run, false);
 }
 
 int cluster_tool_main(int argc, char **argv, const char *name)
 {
     argv[0] = (char *)(uintptr_t)name; /* nobody writes to it */
-    return tool_main(argc, argv, cluster_tool_run);
+    return tool_main(argc, argv, cluster_tool_run, cluster_tool_streams(name));
 }
 
 int completion_main(void)
@@ -113,7 +137,7 @@ int log_main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "dump") == 0)
         return log_dump_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "verify") == 0)
-        return tool_main(argc - 1, argv + 1, log_verify_run);
+        return tool_main(argc - 1, argv + 1, log_verify_run, false);
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         fputs(log_usage, stdout);
         return 0;
