@@ -61,8 +61,9 @@ static inline uint8_t *frame_end(struct frame f, uint8_t *end)
     return end;
 }
 
-static inline uint8_t *put_front(uint8_t *p, uint64_t time, uint64_t offset, struct bytes key, struct bytes value,
-                                 int32_t header_count)
+__attribute__((always_inline)) static inline uint8_t *put_front(uint8_t *p, uint64_t time, uint64_t offset,
+                                                                struct bytes key, struct bytes value,
+                                                                int32_t header_count)
 {
     *p++ = 0; /* attributes */
     p = put_small(p, time);
@@ -72,10 +73,11 @@ static inline uint8_t *put_front(uint8_t *p, uint64_t time, uint64_t offset, str
     return put_small(p, zigzag_32(header_count));
 }
 
-uint8_t *record_put(uint8_t *p, int32_t offset_delta, int64_t timestamp_delta_ms, struct bytes key, struct bytes value,
-                    const struct record_header *headers, int32_t header_count)
+/* Out of line: most records have none, and then nothing is kept for them. */
+__attribute__((noinline)) static uint8_t *put_with_headers(uint8_t *p, uint64_t time, uint64_t offset, struct bytes key,
+                                                           struct bytes value, const struct record_header *headers,
+                                                           int32_t header_count)
 {
-    uint64_t time = zigzag_64(timestamp_delta_ms), offset = zigzag_32(offset_delta);
     struct frame f;
     uint32_t n = 0;
 
@@ -88,6 +90,17 @@ uint8_t *record_put(uint8_t *p, int32_t offset_delta, int64_t timestamp_delta_ms
         p = put_nullable(p, headers[i].value);
     }
     return frame_end(f, p);
+}
+
+uint8_t *record_put(uint8_t *p, int32_t offset_delta, int64_t timestamp_delta_ms, struct bytes key, struct bytes value,
+                    const struct record_header *headers, int32_t header_count)
+{
+    uint64_t time = zigzag_64(timestamp_delta_ms), offset = zigzag_32(offset_delta);
+
+    if (header_count > 0)
+        return put_with_headers(p, time, offset, key, value, headers, header_count);
+    struct frame f = frame_begin(p, time, offset, key, value, 0, 0);
+    return frame_end(f, put_front(f.body, time, offset, key, value, 0));
 }
 
 uint8_t *record_put_raw(uint8_t *p, int32_t offset_delta, int64_t timestamp_delta_ms, struct bytes key,

@@ -54,105 +54,128 @@ void records_end(struct records *r)
     *r = (struct records){0};
 }
 
-/* Nearly all numbers of a record have one byte or two. */
-static inline bool is_short(const struct rd *r, uint32_t *value)
-{
-    if (UNLIKELY(r->p == r->end))
-        return false;
-    *value = r->p[0];
-    if (LIKELY(*value < 0x80))
-        return true;
-    if (UNLIKELY(r->end - r->p < 2 || r->p[1] >= 0x80))
-        return false;
-    *value = (*value & 0x7f) | (uint32_t)r->p[1] << 7;
-    return true;
-}
-
-static inline int32_t take_varint(struct rd *r)
+/* What follows says where it ends, or NULL when it is cut off by `end` or cannot be. Nearly all numbers of a record have
+ * one byte or two; the others are read out of line, where they take no registers from those. */
+__attribute__((noinline)) static const uint8_t *take_long_varint(const uint8_t *p, const uint8_t *end, int32_t *out)
 {
     uint32_t value;
 
-    if (UNLIKELY(!is_short(r, &value)))
-        return rd_varint(r);
-    r->p += value < 0x80 ? 1 : 2;
-    return unzigzag_32(value);
+    p = get_uvarint_32(p, end, &value);
+    if (p != NULL)
+        *out = unzigzag_32(value);
+    return p;
 }
 
-static inline int64_t take_varlong(struct rd *r)
+__attribute__((noinline)) static const uint8_t *take_long_varlong(const uint8_t *p, const uint8_t *end, int64_t *out)
 {
-    uint32_t value;
+    uint64_t value;
 
-    if (UNLIKELY(!is_short(r, &value)))
-        return rd_varlong(r);
-    r->p += value < 0x80 ? 1 : 2;
-    return unzigzag_64(value);
+    p = get_uvarint_64(p, end, &value);
+    if (p != NULL)
+        *out = unzigzag_64(value);
+    return p;
+}
+
+static inline bool is_short(const uint8_t *p, const uint8_t *end)
+{
+    return end - p >= 2 && p[1] < 0x80;
+}
+
+static inline const uint8_t *take_varint(const uint8_t *p, const uint8_t *end, int32_t *out)
+{
+    int32_t value;
+
+    if (LIKELY(p < end && *p < 0x80)) {
+        *out = unzigzag_32(*p);
+        return p + 1;
+    }
+    if (LIKELY(is_short(p, end))) {
+        *out = unzigzag_32((*p & 0x7fu) | (uint32_t)p[1] << 7);
+        return p + 2;
+    }
+    p = take_long_varint(p, end, &value);
+    if (p != NULL)
+        *out = value;
+    return p;
+}
+
+static inline const uint8_t *take_varlong(const uint8_t *p, const uint8_t *end, int64_t *out)
+{
+    int64_t value;
+
+    if (LIKELY(p < end && *p < 0x80)) {
+        *out = unzigzag_64(*p);
+        return p + 1;
+    }
+    if (LIKELY(is_short(p, end))) {
+        *out = unzigzag_64((*p & 0x7fu) | (uint32_t)p[1] << 7);
+        return p + 2;
+    }
+    p = take_long_varlong(p, end, &value);
+    if (p != NULL)
+        *out = value;
+    return p;
 }
 
 /* A length and that many bytes; null for a negative length. */
-static inline struct bytes take_nullable(struct rd *r)
+static inline const uint8_t *take_nullable(const uint8_t *p, const uint8_t *end, struct bytes *out)
 {
-    int32_t n = take_varint(r);
-    struct bytes b = BYTES_NULL;
+    int32_t n;
 
-    if (n >= 0) {
-        b.p = rd_take(r, (size_t)n);
-        b.n = n;
+    p = take_varint(p, end, &n);
+    if (UNLIKELY(p == NULL || n > end - p))
+        return NULL;
+    if (n < 0) {
+        *out = BYTES_NULL;
+        return p;
     }
-    return b;
+    *out = (struct bytes){p, n};
+    return p + n;
 }
 
-static void take_header(struct rd *r, struct record_header *out)
+static const uint8_t *take_header(const uint8_t *p, const uint8_t *end, struct record_header *out)
 {
-    struct bytes key = take_nullable(r);
+    struct bytes key;
 
-    out->value = take_nullable(r);
+    p = take_nullable(p, end, &key);
+    if (p == NULL || key.n < 0)
+        return NULL; /* a header must have a name, if an empty one */
     out->key = str_of_bytes(key);
-    if (key.n < 0)
-        r->failed = true; /* a header must have a name, if an empty one */
+    return take_nullable(p, end, &out->value);
 }
 
-/* Whether the rest of `body` is exactly `count` headers. */
-static bool headers_fill(struct rd body, int32_t count)
+/* Whether what is left is exactly `count` headers. */
+__attribute__((noinline)) static bool headers_fill(const uint8_t *p, const uint8_t *end, int32_t count)
 {
     struct record_header header;
 
-    if (count < 0)
-        return false;
-    while (count > 0 && !body.failed) {
-        take_header(&body, &header);
-        count--;
-    }
-    return !body.failed && body.p == body.end;
+    for (; count > 0 && p != NULL; count--)
+        p = take_header(p, end, &header);
+    return count == 0 && p == end;
 }
 
 int records_next(struct records *r, struct record *out)
 {
     const struct batch *batch = r->batch;
-    struct rd all = {r->p, r->end, false};
+    const uint8_t *p, *end;
     struct record record;
-    struct rd body;
     int32_t n;
 
     if (r->left == 0)
         return r->p == r->end ? 0 : ERR_CORRUPT;
-    n = take_varint(&all);
-    if (n < 0)
+    p = take_varint(r->p, r->end, &n);
+    if (UNLIKELY(p == NULL || n < 1 || n > r->end - p))
         return ERR_CORRUPT;
-    body.p = rd_take(&all, (size_t)n);
-    if (body.p == NULL)
+    end = p + n;
+    p++; /* attributes: none are defined, and all are ignored */
+    if (UNLIKELY((p = take_varlong(p, end, &record.timestamp_ms)) == NULL ||
+                 (p = take_varint(p, end, &record.offset_delta)) == NULL ||
+                 (p = take_nullable(p, end, &record.key)) == NULL ||
+                 (p = take_nullable(p, end, &record.value)) == NULL ||
+                 (p = take_varint(p, end, &record.header_count)) == NULL ||
+                 (record.header_count == 0 ? p != end : !headers_fill(p, end, record.header_count))))
         return ERR_CORRUPT;
-    body.end = body.p + n;
-    body.failed = false;
-
-    rd_take(&body, 1); /* attributes: none are defined, and all are ignored */
-    record.timestamp_ms = take_varlong(&body);
-    record.offset_delta = take_varint(&body);
-    record.key = take_nullable(&body);
-    record.value = take_nullable(&body);
-    record.header_count = take_varint(&body);
-    if (body.failed || !headers_fill(body, record.header_count))
-        return ERR_CORRUPT;
-    record.headers = (struct bytes){body.p, (int32_t)(body.end - body.p)};
+    record.headers = (struct bytes){p, (int32_t)(end - p)};
 
     /* Unsigned: hostile numbers may wrap, as they do in Java. */
     record.offset = (int64_t)((uint64_t)batch->base_offset + (uint64_t)record.offset_delta);
@@ -161,7 +184,7 @@ int records_next(struct records *r, struct record *out)
     else
         record.timestamp_ms =
             (int64_t)((uint64_t)batch->base_timestamp_ms + (uint64_t)record.timestamp_ms);
-    r->p = all.p;
+    r->p = end;
     r->left--;
     *out = record;
     return 1;
@@ -170,16 +193,15 @@ int records_next(struct records *r, struct record *out)
 int record_header_next(struct bytes *rest, struct record_header *out)
 {
     struct record_header header;
-    struct rd r;
+    const uint8_t *p;
 
     if (rest->n <= 0)
         return 0;
-    r = rd_of(rest->p, (size_t)rest->n);
-    take_header(&r, &header);
-    if (r.failed)
+    p = take_header(rest->p, rest->p + rest->n, &header);
+    if (p == NULL)
         return ERR_CORRUPT;
-    rest->n -= (int32_t)(r.p - rest->p);
-    rest->p = r.p;
+    rest->n -= (int32_t)(p - rest->p);
+    rest->p = p;
     *out = header;
     return 1;
 }
