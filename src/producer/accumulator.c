@@ -19,18 +19,18 @@ static uint64_t memory_of(uint64_t limit, uint64_t tags_bytes)
     return bytes / sizeof(uint64_t) * sizeof(uint64_t);
 }
 
-/* Of batch.size, and a tag for every 64 bytes of it. */
-static uint64_t block_bytes(uint64_t batch_size)
+/* Of batch.size; with tags one for every 64 bytes of it. */
+static uint64_t block_bytes(uint64_t batch_size, bool tagged)
 {
-    return memory_of(batch_size, batch_size / 8);
+    return memory_of(batch_size, tagged ? batch_size / 8 : 0);
 }
 
 /* Batches that would not fit into buffer.memory are smaller. */
 static uint32_t batch_size_of(const struct producer_settings *s)
 {
-    uint64_t overhead = block_bytes(0);
+    uint64_t overhead = block_bytes(0, true);
 
-    if (block_bytes(s->batch_size) <= s->buffer_memory)
+    if (block_bytes(s->batch_size, true) <= s->buffer_memory)
         return s->batch_size;
     return s->buffer_memory <= overhead ? 0 : (uint32_t)((s->buffer_memory - overhead) / 9 * 8);
 }
@@ -52,7 +52,7 @@ int accumulator_init(struct accumulator *a, const struct producer_settings *s, u
         return -ENOMEM;
     *a = (struct accumulator){.settings = *s, .timer_ms = INT64_MAX};
     a->settings.batch_size = batch_size_of(s);
-    block_init(&a->memory, s->buffer_memory, (uint32_t)block_bytes(a->settings.batch_size));
+    block_init(&a->memory, s->buffer_memory, (uint32_t)block_bytes(a->settings.batch_size, false));
     prng_init(&a->prng, seed);
     map_init(&a->topics_by_name, topic_equal);
     list_init(&a->topics);
@@ -158,6 +158,17 @@ static void wake_by(struct accumulator *a, int64_t at_ms)
         a->wake(a);
 }
 
+/* Likewise, about a batch of the partition. Where its node has as many requests as it may, the sender looks again by
+ * itself when one ends, and can do nothing before; but it may have to note how long the node makes it wait. */
+static void wake_for(const struct producer_partition *part, int64_t at_ms)
+{
+    struct accumulator *a = part->topic->accumulator;
+
+    if (part->node != NULL && part->node->calls >= a->settings.max_in_flight && a->settings.availability_timeout_ms == 0)
+        return;
+    wake_by(a, at_ms);
+}
+
 struct producer_batch *accumulator_batch(struct producer_topic *t, uint32_t bytes, int64_t now_ms, bool beyond,
                                          struct flush_group *group)
 {
@@ -192,6 +203,12 @@ void accumulator_free(struct accumulator *a, struct producer_batch *b)
     b->group->batches--;
     free(b->detail);
     block_give(&a->memory, b, b->memory_bytes);
+}
+
+void accumulator_close_full(struct producer_partition *part)
+{
+    part->open = batch_cut(part->open, &part->topic->accumulator->memory);
+    accumulator_close_open(part);
 }
 
 void accumulator_close_open(struct producer_partition *part)
@@ -275,26 +292,24 @@ static struct producer_batch *batch_for(struct producer_topic *t, int64_t n, int
     return b;
 }
 
-/* Before the partitions are known: the record keeps the partition that it asked for as its offset delta. */
-static int append_waiting(struct producer_topic *t, const struct producer_record *r, int64_t n, int64_t now_ms,
-                          int64_t wall_ms)
+/* Before the partitions are known: a batch of those that wait; NULL with `*error`. */
+static struct producer_batch *waiting_batch(struct producer_topic *t, const struct producer_record *r, int64_t n,
+                                            int64_t now_ms, int *error)
 {
     struct accumulator *a = t->accumulator;
     struct producer_batch *b = LIST_LAST(&t->waiting, struct producer_batch, node);
-    int error = 0;
 
-    if (b == NULL || b->alone || !batch_has_room(b, (uint64_t)n, r->tag != 0)) {
-        b = batch_for(t, n, now_ms, &error);
-        if (b == NULL)
-            return error;
-        if (list_empty(&t->waiting))
-            list_add_tail(&a->waiting, &t->waits);
-        list_add_tail(&t->waiting, &b->node);
-        b->wanted = r->partition;
-        wake_by(a, now_ms + a->settings.delivery_timeout_ms);
-    }
-    write_record(b, r, b->alone ? 0 : r->partition, wall_ms);
-    return 0;
+    if (b != NULL && !b->alone && batch_has_room(b, (uint64_t)n, r->tag != 0))
+        return b;
+    b = batch_for(t, n, now_ms, error);
+    if (b == NULL)
+        return NULL;
+    if (list_empty(&t->waiting))
+        list_add_tail(&a->waiting, &t->waits);
+    list_add_tail(&t->waiting, &b->node);
+    b->wanted = r->partition;
+    wake_by(a, now_ms + a->settings.delivery_timeout_ms);
+    return b;
 }
 
 /* The partition's batch with room for the record; NULL with `*error`. A sticky partition whose batch is full is left
@@ -307,8 +322,8 @@ static struct producer_batch *open_batch(struct producer_partition **part, const
     struct producer_batch *b;
 
     if ((*part)->open != NULL) {
-        accumulator_close_open(*part);
-        wake_by(a, now_ms);
+        accumulator_close_full(*part);
+        wake_for(*part, now_ms);
         if (*part == t->sticky) {
             t->sticky = NULL;
             *part = partitioner_choose(t, r->partition, r->key, now_ms);
@@ -324,16 +339,45 @@ static struct producer_batch *open_batch(struct producer_partition **part, const
     (*part)->open = b;
     if (!list_linked(&(*part)->active))
         list_add_tail(&a->active, &(*part)->active);
-    wake_by(a, now_ms + a->settings.linger_ms);
+    wake_for(*part, now_ms + a->settings.linger_ms);
     return b;
+}
+
+/* The first record with a tag: from now on batches have room for them. */
+static void begin_tags(struct accumulator *a)
+{
+    a->tagged = true;
+    block_resize(&a->memory, (uint32_t)block_bytes(a->settings.batch_size, true));
+}
+
+static void want(struct producer_topic *t, int64_t now_ms)
+{
+    if (list_linked(&t->attention))
+        return;
+    list_add_tail(&t->accumulator->unwanted, &t->attention);
+    wake_by(t->accumulator, now_ms);
+}
+
+/* One that waits keeps the partition that it asked for as its offset delta. */
+static int32_t delta_waiting(const struct producer_batch *b, const struct producer_record *r)
+{
+    return b->alone ? 0 : r->partition;
+}
+
+static int no_partition(struct accumulator *a, int64_t now_ms)
+{
+    a->doubtful = true;
+    wake_by(a, now_ms);
+    return -ERANGE;
 }
 
 int accumulator_append(struct accumulator *a, const struct producer_record *r, int64_t now_ms, int64_t wall_ms)
 {
     struct producer_topic *t = r->topic;
-    struct producer_partition *part;
+    struct producer_partition *part = NULL;
     struct producer_batch *b;
     int64_t n = record_bound(a, r);
+    bool waits = t->partition_count == 0;
     uint32_t before;
     int error = 0;
 
@@ -342,33 +386,32 @@ int accumulator_append(struct accumulator *a, const struct producer_record *r, i
     if (UNLIKELY(n < 0))
         return (int)n;
     t->appended_ms = now_ms;
-    if (UNLIKELY(!t->wanted && !list_linked(&t->attention))) {
-        list_add_tail(&a->unwanted, &t->attention);
-        wake_by(a, now_ms);
-    }
-#ifdef MUTANT_PRODUCER_OVERTAKES_WAITING
-    if (t->partition_count == 0)
-#else
-    if (UNLIKELY(t->partition_count == 0 || !list_empty(&t->waiting)))
+    if (UNLIKELY(r->tag != 0 && !a->tagged))
+        begin_tags(a);
+    if (UNLIKELY(!t->wanted))
+        want(t, now_ms);
+#ifndef MUTANT_PRODUCER_OVERTAKES_WAITING
+    waits = waits || !list_empty(&t->waiting);
 #endif
-        return append_waiting(t, r, n, now_ms, wall_ms);
-    part = partitioner_choose(t, r->partition, r->key, now_ms);
-    if (UNLIKELY(part == NULL)) {
-        a->doubtful = true;
-        wake_by(a, now_ms);
-        return -ERANGE;
+    if (UNLIKELY(waits)) {
+        b = waiting_batch(t, r, n, now_ms, &error);
+    } else {
+        part = partitioner_choose(t, r->partition, r->key, now_ms);
+        if (UNLIKELY(part == NULL))
+            return no_partition(a, now_ms);
+        b = part->open;
+        if (UNLIKELY(b == NULL || !batch_has_room(b, (uint64_t)n, r->tag != 0)))
+            b = open_batch(&part, r, n, now_ms, &error);
     }
-    b = part->open;
-    if (b == NULL || !batch_has_room(b, (uint64_t)n, r->tag != 0)) {
-        b = open_batch(&part, r, n, now_ms, &error);
-        if (b == NULL)
-            return error;
-    }
+    if (UNLIKELY(b == NULL))
+        return error;
     before = b->n;
-    write_record(b, r, b->count, wall_ms);
+    write_record(b, r, LIKELY(part != NULL) ? b->count : delta_waiting(b, r), wall_ms);
+    if (UNLIKELY(part == NULL))
+        return 0;
     if (UNLIKELY(b->n + RECORD_OVERHEAD_MAX > b->limit)) { /* no other record can fit */
         accumulator_close_open(part);
-        wake_by(a, now_ms);
+        wake_for(part, now_ms);
     }
     partitioner_added(t, part, b->n - before, part->open == NULL);
     return 0;

@@ -30,6 +30,10 @@ void block_deinit(struct memory *m); /* nothing is in use any more */
 /* NULL beyond the limit, or without memory. `beyond`: the limit may be passed. */
 void *block_take(struct memory *m, uint64_t bytes, bool beyond);
 void block_give(struct memory *m, void *block, uint64_t bytes);
+/* The block of `from` bytes, maybe at another place, with its first `to` bytes only: so many are given back. */
+void *block_cut(struct memory *m, void *block, uint64_t from, uint64_t to);
+/* Batches of batch.size take so much from now on. */
+void block_resize(struct memory *m, uint32_t block_bytes);
 
 /* ---- batches (batch.c) ------------------------------------------------------------------------ */
 
@@ -116,6 +120,10 @@ static inline void batch_added(struct producer_batch *b, uint8_t *end, int64_t t
     b->count++;
 }
 
+/* No record is added any more: the batch, maybe at another place, without the memory that it has no use for, if that is
+ * more than an eighth. With records of which but a few fit, half of buffer.memory would hold nothing. */
+struct producer_batch *batch_cut(struct producer_batch *b, struct memory *m);
+
 /* Make it what is sent: compressed where that makes it smaller, header, checksum. `scratch` is emptied. */
 void batch_seal(struct producer_batch *b, int level, struct text *scratch);
 
@@ -188,6 +196,7 @@ struct accumulator {
     uint64_t batches;            /* alive */
     bool refuses;                /* fatal, or closing */
     bool doubtful;               /* an append asked for a partition that is not known: there may be more by now */
+    bool tagged;                 /* some record has had a tag: batches have room for them */
     bool full;                   /* an append was refused: batches go without linger.ms, and room is to be told */
     uint64_t missed_bytes;       /* full: the most that one of those appends needed */
     int64_t timer_ms;            /* when the sender looks again by itself; INT64_MAX never */
@@ -218,6 +227,8 @@ struct producer_batch *accumulator_batch(struct producer_topic *t, uint32_t byte
 void accumulator_free(struct accumulator *a, struct producer_batch *b);
 /* Close the open batch; accepts a partition without one. */
 void accumulator_close_open(struct producer_partition *part);
+/* Likewise because a record had no room in it: it keeps the memory that it needs. There is one. */
+void accumulator_close_full(struct producer_partition *part);
 /* Two batches of half its records each, in its place in the list; the batch is freed. -ENOMEM: nothing has changed. */
 MUST int accumulator_split(struct accumulator *a, struct producer_batch *b);
 
@@ -231,9 +242,16 @@ bool accumulator_is_due(const struct accumulator *a, const struct producer_batch
 
 /* ---- where records go (partitioner.c) ------------------------------------------------------------ */
 
-/* NULL: the topic has no partition `r->partition`. Partitions are known. */
-struct producer_partition *partitioner_choose(struct producer_topic *t, int32_t partition, struct bytes key,
-                                              int64_t now_ms);
+struct producer_partition *partitioner_choose_anew(struct producer_topic *t, int32_t partition, struct bytes key,
+                                                   int64_t now_ms);
+/* NULL: the topic has no partition `partition`. Partitions are known. */
+static inline struct producer_partition *partitioner_choose(struct producer_topic *t, int32_t partition, struct bytes key,
+                                                            int64_t now_ms)
+{
+    if (LIKELY(partition < 0 && key.n < 0 && t->sticky != NULL))
+        return t->sticky;
+    return partitioner_choose_anew(t, partition, key, now_ms);
+}
 /* So many bytes went to `part`; `closed`: it has no open batch now. */
 static inline void partitioner_added(struct producer_topic *t, struct producer_partition *part, uint64_t bytes,
                                      bool closed)

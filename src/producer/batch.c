@@ -10,6 +10,20 @@ void batch_tags_begin(struct producer_batch *b)
         end[-1 - i] = 0;
 }
 
+struct producer_batch *batch_cut(struct producer_batch *b, struct memory *m)
+{
+    size_t tags = b->has_tags ? (size_t)b->count * sizeof(uint64_t) : 0;
+    size_t bytes = (sizeof *b + b->n + tags + sizeof(uint64_t) - 1) / sizeof(uint64_t) * sizeof(uint64_t);
+
+    if (bytes > b->memory_bytes - b->memory_bytes / 8)
+        return b;
+    memmove((uint8_t *)b + bytes - tags, (uint8_t *)batch_tags_end(b) - tags, tags);
+    b = block_cut(m, b, b->memory_bytes, bytes);
+    b->limit = b->n;
+    b->memory_bytes = (uint32_t)bytes;
+    return b;
+}
+
 /* Compress the records in their place; what does not get smaller stays as it is. */
 static void pack(struct producer_batch *b, int level, struct text *scratch)
 {

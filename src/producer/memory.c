@@ -23,6 +23,13 @@ void block_deinit(struct memory *m)
         drop_one(m);
 }
 
+void block_resize(struct memory *m, uint32_t block_bytes)
+{
+    while (!list_empty(&m->free))
+        drop_one(m);
+    m->block_bytes = block_bytes;
+}
+
 void *block_take(struct memory *m, uint64_t bytes, bool beyond)
 {
     void *block = NULL;
@@ -54,4 +61,13 @@ void block_give(struct memory *m, void *block, uint64_t bytes)
     }
     m->held_bytes -= bytes;
     free(block);
+}
+
+void *block_cut(struct memory *m, void *block, uint64_t from, uint64_t to)
+{
+    void *cut = realloc(block, to);
+
+    m->used_bytes -= from - to;
+    m->held_bytes -= from - to;
+    return cut != NULL ? cut : block; /* less in any case: what is larger than it says is freed like any other */
 }

@@ -115,8 +115,8 @@ static struct producer_partition *choose_sticky(struct producer_topic *t, int64_
     return t->sticky;
 }
 
-struct producer_partition *partitioner_choose(struct producer_topic *t, int32_t partition, struct bytes key,
-                                              int64_t now_ms)
+struct producer_partition *partitioner_choose_anew(struct producer_topic *t, int32_t partition, struct bytes key,
+                                                   int64_t now_ms)
 {
     if (partition >= 0)
         return partition < t->partition_count ? t->parts[partition] : NULL;

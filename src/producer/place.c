@@ -136,7 +136,7 @@ static bool place_record(struct placing *pl, const struct record *r)
         return fail_record(pl, r, wanted);
     b = part->open;
     if (b != NULL && !batch_has_room(b, bytes, tag != 0)) {
-        accumulator_close_open(part);
+        accumulator_close_full(part);
         b = NULL;
     }
     if (b == NULL) {

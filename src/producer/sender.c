@@ -98,6 +98,8 @@ static void tell_done(struct producer *p)
 {
     struct list told;
 
+    if (list_empty(&p->done))
+        return;
     list_init(&told);
     LIST_EACH(it, &p->done) {
         struct producer_batch *b = container_of(it, struct producer_batch, node);
@@ -220,34 +222,22 @@ static void decide(struct producer *p, int64_t now_ms, struct list *ready)
 }
 
 /* There is room for what was refused, and half of all is free, so that those who are told do not come back for one
- * record each. */
-static void tell_room(struct producer *p)
+ * record each. With the lock held. */
+static bool take_room(struct accumulator *a)
 {
-    struct accumulator *a = &p->accumulator;
     uint64_t half = a->memory.limit_bytes / 2;
-    bool room;
 
-    producer_lock(p);
-    room = a->full && a->memory.used_bytes + (a->missed_bytes > half ? a->missed_bytes : half) <= a->memory.limit_bytes;
-    if (room) {
-        a->full = false;
-        a->missed_bytes = 0;
-    }
-    producer_unlock(p);
-    if (room && p->hooks.room != NULL)
-        p->hooks.room(p->ctx);
+    if (!a->full || a->memory.used_bytes + (a->missed_bytes > half ? a->missed_bytes : half) > a->memory.limit_bytes)
+        return false;
+    a->full = false;
+    a->missed_bytes = 0;
+    return true;
 }
 
-static bool is_at_end(struct producer *p)
+/* With the lock held. */
+static bool is_at_end(const struct producer *p)
 {
-    bool empty;
-
-    if (p->closing == NULL || !list_empty(&p->calls) || p->identity.asking)
-        return false;
-    producer_lock(p);
-    empty = p->accumulator.batches == 0;
-    producer_unlock(p);
-    return empty;
+    return p->closing != NULL && list_empty(&p->calls) && !p->identity.asking && p->accumulator.batches == 0;
 }
 
 static void end(struct producer *p)
@@ -268,24 +258,29 @@ static void flushed(struct producer *p)
 {
     struct list ops;
 
+    if (p->flushes == 0)
+        return;
     list_init(&ops);
     producer_lock(p);
     accumulator_flushed(&p->accumulator, &ops);
     producer_unlock(p);
     LIST_EACH(it, &ops) {
         list_remove(it);
+        p->flushes--;
         io_complete(p->io, container_of(it, struct op, node), 0);
     }
 }
 
-/* The timer for the next run. Records that came meanwhile have asked for one by `wake`; and where memory has come back,
- * those that wait for their partitions may go on. */
-static void sleep_on(struct producer *p, bool told)
+/* A run is over: the timer for the next one, or the end. Records that came meanwhile have asked for a run by `wake`; and
+ * where memory has come back, those that wait for their partitions may go on. */
+static void rest(struct producer *p, bool told)
 {
     struct accumulator *a = &p->accumulator;
-    bool at_once;
+    bool at_once, at_end, room;
 
     producer_lock(p);
+    room = take_room(a);
+    at_end = is_at_end(p);
     a->timer_ms = p->next_ms;
     at_once = a->woken || (told && !list_empty(&a->waiting));
     producer_unlock(p);
@@ -293,6 +288,10 @@ static void sleep_on(struct producer *p, bool told)
         producer_soon(p);
     else if (p->next_ms < INT64_MAX)
         io_timer_set(p->io, &p->timer, p->next_ms * 1000000, timer_fired);
+    if (room && p->hooks.room != NULL)
+        p->hooks.room(p->ctx); /* it may append, and so ask for the next run sooner */
+    if (at_end)
+        end(p);
 }
 
 void producer_run(struct producer *p)
@@ -321,13 +320,8 @@ void producer_run(struct producer *p)
     tell_fatal(p);
     tell_done(p);
     flushed(p);
-    tell_room(p);
     p->running = false;
-    if (is_at_end(p)) {
-        end(p);
-        return;
-    }
-    sleep_on(p, told);
+    rest(p, told);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
@@ -417,10 +411,12 @@ void producer_flush(struct producer *p, struct op *op)
     producer_lock(p);
     error = accumulator_flush(&p->accumulator, op);
     producer_unlock(p);
-    if (error < 0)
+    if (error < 0) {
         io_complete(p->io, op, error);
-    else
-        producer_soon(p);
+        return;
+    }
+    p->flushes++;
+    producer_soon(p);
 }
 
 void producer_stats(struct producer *p, struct producer_stats *out)

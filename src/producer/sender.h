@@ -57,6 +57,7 @@ struct producer {
     struct list failed;               /* those that have waited for their partitions: told of behind what has one */
     int64_t next_ms;                  /* when the next run is due, while one is made */
     int64_t idle_check_ms;            /* INT64_MAX = no topic is wanted */
+    uint64_t flushes;                 /* under way */
     bool metadata_changed;
     bool running;
 

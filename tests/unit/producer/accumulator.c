@@ -177,6 +177,64 @@ TEST(accumulator, it_says_that_it_is_full)
     lab_close(&l);
 }
 
+/* What is taken of buffer.memory is little more than what goes over the wire, whatever the size of records. */
+TEST(accumulator, memory_is_little_more_than_what_is_sent)
+{
+    static const int sizes[] = {100, 1000, 5500, 6000, 9000, 15000, 40000};
+    static char value[40001];
+
+    for (size_t i = 0; i < array_count(sizes); i++) {
+        for (int tagged = 0; tagged < 2; tagged++) {
+            struct producer_settings s;
+            uint64_t sent = 0, tag = 0;
+            struct lab l;
+            producer_settings_init(&s);
+            lab_open(&l, &s);
+            struct producer_topic *topic = lab_topic(&l, "t", 1);
+            memset(value, 'x', sizeof value);
+            value[sizes[i]] = '\0';
+            for (uint64_t n = 1; l.a.memory.used_bytes < 2 << 20; n++)
+                CHECK_EQ(lab_append(&l, topic, 0, NULL, value, tagged == 0 ? 0 : n), 0);
+            accumulator_close_open(topic->parts[0]);
+            LIST_EACH(it, &topic->parts[0]->queue) {
+                struct producer_batch *b = container_of(it, struct producer_batch, node);
+                for (int32_t k = 0; tagged != 0 && k < b->count; k++)
+                    CHECK_EQ(batch_tags_end(b)[-1 - k], ++tag);
+                CHECK_EQ(lab_seal(&l, b).n, b->n);
+                sent += b->n;
+            }
+            CHECK(l.a.memory.used_bytes * 4 <= sent * 5);
+            CHECK_EQ(l.a.memory.held_bytes, l.a.memory.used_bytes);
+            lab_drop(&l, topic);
+            lab_close(&l);
+        }
+    }
+}
+
+/* A node that has as many requests as it may is no reason to look: the sender does when one of them ends. */
+TEST(accumulator, nobody_is_woken_for_a_node_that_takes_no_request)
+{
+    static char large[600];
+    struct producer_node node = {.id = 1};
+    struct producer_settings s;
+    struct lab l;
+
+    lab_settings(&s);
+    lab_open(&l, &s);
+    struct producer_topic *topic = lab_topic(&l, "t", 1);
+    topic->wanted = true;
+    lab_lead(topic, &node);
+    memset(large, 'x', sizeof large - 1);
+    for (uint32_t calls = s.max_in_flight; calls >= s.max_in_flight - 1; calls--) {
+        node.calls = calls;
+        l.a.woken = false;
+        CHECK_EQ(lab_append(&l, topic, 0, NULL, large, 0), 0);
+        CHECK_EQ(l.a.woken, calls < s.max_in_flight);
+    }
+    lab_drop(&l, topic);
+    lab_close(&l);
+}
+
 /* A record of another size takes the place of free blocks; nothing is held beyond the limit. */
 TEST(accumulator, free_blocks_make_room_for_large_records)
 {
