@@ -122,7 +122,7 @@ void mr_chunk_release(struct mr_chunk *k, int64_t done_to)
 /* Somebody who polls, or waits to poll, has something to look at. */
 static void tell(struct mr_consumer *c)
 {
-    pthread_cond_broadcast(&c->handle.changed);
+    changed_tell(&c->handle.changed);
 }
 
 static void refill(struct mr_consumer *c)
@@ -130,7 +130,7 @@ static void refill(struct mr_consumer *c)
     struct consumer_chunk *chunk;
     bool was_empty, some = false;
 
-    pthread_mutex_lock(&c->handle.lock);
+    lock_take(&c->handle.lock);
     was_empty = list_empty(&c->ready);
     while (c->ready_count < READY_MAX && (chunk = consumer_take(c->consumer)) != NULL) {
         list_add_tail(&c->ready, &chunk_new(c, chunk)->node);
@@ -139,7 +139,7 @@ static void refill(struct mr_consumer *c)
     }
     if (some)
         tell(c);
-    pthread_mutex_unlock(&c->handle.lock);
+    lock_leave(&c->handle.lock);
     if (some && was_empty && c->hooks.ready != NULL)
         c->hooks.ready(c->hooks.ctx);
 }
@@ -169,7 +169,7 @@ void consumer_purge(struct mr_consumer *c, struct consumer_partition p)
 {
     struct list purged = LIST_INIT(purged);
 
-    pthread_mutex_lock(&c->handle.lock);
+    lock_take(&c->handle.lock);
     LIST_EACH(it, &c->ready) {
         struct mr_chunk *k = container_of(it, struct mr_chunk, node);
         if (!is_of(k, p))
@@ -178,7 +178,7 @@ void consumer_purge(struct mr_consumer *c, struct consumer_partition p)
         list_add_tail(&purged, &k->node);
         c->ready_count--;
     }
-    pthread_mutex_unlock(&c->handle.lock);
+    lock_leave(&c->handle.lock);
     for (struct list *node; (node = list_take_head(&purged)) != NULL;) {
         struct mr_chunk *k = container_of(node, struct mr_chunk, node);
         consumer_chunk_release(k->chunk, k->chunk->first);
@@ -229,10 +229,10 @@ static void told_event(void *ctx, const struct consumer_event *e)
         for (uint32_t i = 0; i < e->count; i++)
             consumer_purge(c, e->partitions[i]);
     }
-    pthread_mutex_lock(&c->handle.lock);
+    lock_take(&c->handle.lock);
     list_add_tail(&c->events, &queued_new(e)->node);
     tell(c);
-    pthread_mutex_unlock(&c->handle.lock);
+    lock_leave(&c->handle.lock);
     if (c->hooks.ready != NULL)
         c->hooks.ready(c->hooks.ctx);
 }
@@ -241,9 +241,9 @@ static void polled_arrived(struct io *io, struct io_message *m)
 {
     struct mr_consumer *c = container_of(m, struct mr_consumer, polled);
 
-    pthread_mutex_lock(&c->handle.lock);
+    lock_take(&c->handle.lock);
     c->polled_posted = false;
-    pthread_mutex_unlock(&c->handle.lock);
+    lock_leave(&c->handle.lock);
     consumer_polled(c->consumer);
 }
 
@@ -320,12 +320,12 @@ static bool wait_more(struct mr_consumer *c, int64_t until_ms)
     if (until_ms >= 0 && left_ms <= 0)
         return false;
     if (c->handle.loop->is_own) {
-        (void)wait_until(&c->handle.changed, &c->handle.lock, until_ms);
+        (void)changed_wait(&c->handle.changed, &c->handle.lock, until_ms);
         return true;
     }
-    pthread_mutex_unlock(&c->handle.lock);
+    lock_leave(&c->handle.lock);
     mr_loop_run(c->handle.loop, left_ms, NULL);
-    pthread_mutex_lock(&c->handle.lock);
+    lock_take(&c->handle.lock);
     return true;
 }
 
@@ -337,17 +337,17 @@ int mr_poll(struct mr_consumer *c, int64_t timeout_ms, struct mr_chunk **out, st
     int rc = 0;
 
     TRY(handle_check_wait(&c->handle, timeout_ms, e));
-    pthread_mutex_lock(&c->handle.lock);
+    lock_take(&c->handle.lock);
     do {
         say_polled(c);
         event = list_take_head(&c->events);
         if (event != NULL) {
-            pthread_mutex_unlock(&c->handle.lock);
+            lock_leave(&c->handle.lock);
             rc = tell_event(c, container_of(event, struct queued, node), e);
-            pthread_mutex_lock(&c->handle.lock);
+            lock_take(&c->handle.lock);
         }
     } while (rc == 0 && (event != NULL || ((k = take_chunk(c)) == NULL && wait_more(c, until_ms))));
-    pthread_mutex_unlock(&c->handle.lock);
+    lock_leave(&c->handle.lock);
     if (rc < 0 || k == NULL)
         return rc;
     *out = k;

@@ -10,33 +10,23 @@ int handle_init(struct handle *h, struct mr_loop *given, struct mr_error *e)
     int rc = loop_enter(given, &h->loop);
     if (rc < 0)
         return error_of_trouble(e, rc, "cannot begin to do I/O");
-    pthread_mutex_init(&h->lock, NULL);
-    condition_init(&h->changed);
     return 0;
 }
 
 void handle_deinit(struct handle *h)
 {
-    pthread_cond_destroy(&h->changed);
-    pthread_mutex_destroy(&h->lock);
     loop_leave(h->loop);
 }
 
-int handle_check(const struct handle *h, struct mr_error *e)
+int handle_is_forked(struct mr_error *e)
 {
-    if (UNLIKELY(loop_is_forked(h->loop)))
-        return error_set(e, MR_FORKED, MR_CLOSE, true,
-                         "this handle belongs to the parent process: open one in the child");
-    return 0;
+    return error_set(e, MR_FORKED, MR_CLOSE, true, "this handle belongs to the parent process: open one in the child");
 }
 
-int handle_check_wait(const struct handle *h, int64_t timeout_ms, struct mr_error *e)
+int handle_may_not_wait(struct mr_error *e)
 {
-    TRY(handle_check(h, e));
-    if (timeout_ms != 0 && loop_is_here(h->loop))
-        return error_set(e, MR_INVALID, MR_REPAIR, true,
-                         "a hook must not wait: it runs on the thread that would do what it waits for");
-    return 0;
+    return error_set(e, MR_INVALID, MR_REPAIR, true,
+                     "a hook must not wait: it runs on the thread that would do what it waits for");
 }
 
 void health_of(const struct client_health *h, int64_t now_ns, struct mr_health *out)

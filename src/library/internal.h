@@ -2,9 +2,11 @@
 #pragma once
 
 #include <pthread.h>
+#include <time.h>
 
 #include "client/client.h"
 #include "io_epoll/io_epoll.h"
+#include "library/lock.h"
 #include <millrace/client.h>
 #include "telemetry/telemetry.h"
 
@@ -33,8 +35,8 @@ struct mr_loop {
     struct telemetry *telemetry;
     pthread_t thread;           /* that does the I/O; with a loop of the caller the one that is inside it */
     bool is_own;                /* the process's I/O thread */
-    pthread_mutex_t lock;       /* of all below, and of jobs */
-    pthread_cond_t changed;     /* a job is done; for all who wait */
+    struct lock lock;           /* of all below, and of jobs */
+    struct changed changed;     /* a job is done; for all who wait */
     uint32_t handles;
     uint32_t forks;             /* of the process, when it was made */
 };
@@ -44,8 +46,15 @@ MUST int loop_enter(struct mr_loop *given, struct mr_loop **out);
 /* One handle less; the process's own ends with its last. By the caller's thread. */
 void loop_leave(struct mr_loop *l);
 /* The calling thread is the one that does the I/O: it must not wait for itself. */
-bool loop_is_here(const struct mr_loop *l);
-bool loop_is_forked(const struct mr_loop *l);
+static inline bool loop_is_here(const struct mr_loop *l)
+{
+    return l->is_own && pthread_equal(pthread_self(), l->thread);
+}
+extern atomic_uint process_forks; /* in this process and its forefathers, once somebody has asked */
+static inline bool loop_is_forked(const struct mr_loop *l)
+{
+    return l->forks != atomic_load_explicit(&process_forks, memory_order_relaxed);
+}
 
 /* Something that is done on the loop's thread for a thread that waits. Embedded first in what it needs. Made with
  * job_new, ended by job_run. */
@@ -67,23 +76,49 @@ int job_run(struct job *j, int64_t timeout_ms);
 /* Run it; nobody waits, and it frees itself. */
 void job_start(struct job *j);
 
-int64_t clock_ms(void);      /* as io_now_ms */
-int64_t wall_clock_ms(void); /* since 1970 */
-/* Wait on `changed` with `lock` held, up to the time of clock_ms; -1 = as long as it takes. False: it is over. */
-bool wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until_ms);
-void condition_init(pthread_cond_t *c);
+static inline int64_t clock_read_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+int64_t clock_ms(void); /* as io_now_ms */
+/* Two clocks for the price of one: the second is looked at when one of them counts on. Zeroed at first. */
+struct clocks {
+    int64_t now_ms;   /* as clock_ms */
+    int64_t wall_ms;  /* since 1970 */
+    int64_t until_ns; /* both hold until then */
+};
+void clocks_renew(struct clocks *c, int64_t now_ns);
+static inline void clocks_read(struct clocks *c)
+{
+    int64_t now_ns = clock_read_ns(CLOCK_MONOTONIC);
+
+    if (UNLIKELY(now_ns >= c->until_ns))
+        clocks_renew(c, now_ns);
+}
 
 /* What every handle begins with. */
 struct handle {
     struct mr_loop *loop;
     struct client *client;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
+    struct lock lock;
+    struct changed changed;
 };
 MUST int handle_init(struct handle *h, struct mr_loop *given, struct mr_error *e);
 void handle_deinit(struct handle *h);
+int handle_is_forked(struct mr_error *e);
+int handle_may_not_wait(struct mr_error *e);
 /* MR_FORKED, or 0. */
-int handle_check(const struct handle *h, struct mr_error *e);
+static inline int handle_check(const struct handle *h, struct mr_error *e)
+{
+    return LIKELY(!loop_is_forked(h->loop)) ? 0 : handle_is_forked(e);
+}
 /* Likewise, and the call may wait. */
-int handle_check_wait(const struct handle *h, int64_t timeout_ms, struct mr_error *e);
+static inline int handle_check_wait(const struct handle *h, int64_t timeout_ms, struct mr_error *e)
+{
+    TRY(handle_check(h, e));
+    return LIKELY(timeout_ms == 0 || !loop_is_here(h->loop)) ? 0 : handle_may_not_wait(e);
+}
 void health_of(const struct client_health *h, int64_t now_ns, struct mr_health *out);

@@ -1,25 +1,25 @@
 /* Who does the I/O: one thread of the process, or the caller in a loop of his own; and how other threads reach it. */
 #define _GNU_SOURCE
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "library/internal.h"
 
+#define NS_PER_MS 1000000
+
 /* The process's I/O thread, while there are handles that need it. */
 static struct {
-    pthread_mutex_t lock;
+    struct lock lock;
     struct mr_loop *loop;
-} process = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} process;
 
-static atomic_uint forks; /* in this process and its forefathers, once somebody has asked */
+atomic_uint process_forks;
 static pthread_once_t watched = PTHREAD_ONCE_INIT;
 
 static void child_begins(void)
 {
-    atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
-    pthread_mutex_init(&process.lock, NULL); /* whoever held it is not here */
+    atomic_fetch_add_explicit(&process_forks, 1, memory_order_relaxed);
+    process.lock = (struct lock){0}; /* whoever held it is not here */
     process.loop = NULL;
 }
 
@@ -32,38 +32,17 @@ static void watch_forks(void)
 
 int64_t clock_ms(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+    return clock_read_ns(CLOCK_MONOTONIC) / NS_PER_MS;
 }
 
-int64_t wall_clock_ms(void)
+void clocks_renew(struct clocks *c, int64_t now_ns)
 {
-    struct timespec now;
+    int64_t wall_ns = clock_read_ns(CLOCK_REALTIME);
+    int64_t gone_ns = now_ns % NS_PER_MS > wall_ns % NS_PER_MS ? now_ns % NS_PER_MS : wall_ns % NS_PER_MS;
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
-void condition_init(pthread_cond_t *c)
-{
-    pthread_condattr_t monotonic;
-
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
-bool wait_until(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t until_ms)
-{
-    if (until_ms < 0) {
-        pthread_cond_wait(changed, lock);
-        return true;
-    }
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-    return pthread_cond_timedwait(changed, lock, &until) == 0;
+    c->now_ms = now_ns / NS_PER_MS;
+    c->wall_ms = wall_ns / NS_PER_MS;
+    c->until_ns = now_ns + NS_PER_MS - gone_ns;
 }
 
 /* ---- life ------------------------------------------------------------------------------------- */
@@ -84,9 +63,7 @@ static int loop_make(struct mr_loop **out)
     }
     l->io = io_epoll_shard(l->world, 0);
     l->telemetry = telemetry_new(NULL); /* what there is to say is in errors and in the handles' health */
-    l->forks = atomic_load_explicit(&forks, memory_order_relaxed);
-    pthread_mutex_init(&l->lock, NULL);
-    condition_init(&l->changed);
+    l->forks = atomic_load_explicit(&process_forks, memory_order_relaxed);
     *out = l;
     return 0;
 }
@@ -95,8 +72,6 @@ static void loop_free(struct mr_loop *l)
 {
     io_epoll_free(l->world);
     telemetry_free(l->telemetry);
-    pthread_cond_destroy(&l->changed);
-    pthread_mutex_destroy(&l->lock);
     free(l);
 }
 
@@ -143,38 +118,28 @@ static int process_loop(struct mr_loop **out)
 
 int loop_enter(struct mr_loop *given, struct mr_loop **out)
 {
-    pthread_mutex_lock(&process.lock);
+    lock_take(&process.lock);
     int rc = 0;
     if (given == NULL)
         rc = process_loop(out);
     else
         (*out = given)->handles++;
-    pthread_mutex_unlock(&process.lock);
+    lock_leave(&process.lock);
     return rc;
 }
 
 void loop_leave(struct mr_loop *l)
 {
-    pthread_mutex_lock(&process.lock);
+    lock_take(&process.lock);
     bool last = --l->handles == 0 && l->is_own;
     if (last)
         process.loop = NULL;
-    pthread_mutex_unlock(&process.lock);
+    lock_leave(&process.lock);
     if (!last)
         return;
     io_epoll_stop(l->world);
     pthread_join(l->thread, NULL);
     loop_free(l);
-}
-
-bool loop_is_here(const struct mr_loop *l)
-{
-    return l->is_own && pthread_equal(pthread_self(), l->thread);
-}
-
-bool loop_is_forked(const struct mr_loop *l)
-{
-    return l->forks != atomic_load_explicit(&forks, memory_order_relaxed);
 }
 
 /* ---- the caller's ----------------------------------------------------------------------------- */
@@ -262,12 +227,12 @@ void job_done(struct job *j, int64_t result)
 {
     struct mr_loop *l = j->loop;
 
-    pthread_mutex_lock(&l->lock);
+    lock_take(&l->lock);
     bool left = j->left;
     j->result = result;
     j->done = true;
-    pthread_cond_broadcast(&l->changed);
-    pthread_mutex_unlock(&l->lock);
+    changed_tell(&l->changed);
+    lock_leave(&l->lock);
     if (left)
         free(j);
 }
@@ -285,7 +250,7 @@ static void wait_inside(struct job *j, int64_t until_ms)
 
 static void wait_outside(struct job *j, int64_t until_ms)
 {
-    while (!j->done && wait_until(&j->loop->changed, &j->loop->lock, until_ms)) {
+    while (!j->done && changed_wait(&j->loop->changed, &j->loop->lock, until_ms)) {
     }
 }
 
@@ -297,12 +262,12 @@ int job_run(struct job *j, int64_t timeout_ms)
     io_epoll_post(l->world, 0, &j->message);
     if (!l->is_own)
         wait_inside(j, until_ms);
-    pthread_mutex_lock(&l->lock);
+    lock_take(&l->lock);
     if (l->is_own)
         wait_outside(j, until_ms);
     bool done = j->done;
     j->left = !done;
-    pthread_mutex_unlock(&l->lock);
+    lock_leave(&l->lock);
     return done ? 0 : -ETIMEDOUT;
 }
 

@@ -5,24 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "library/internal.h"
-#include "producer/producer.h"
-
-#define HEADERS_ON_STACK 16
-
-struct mr_producer {
-    struct handle handle;
-    struct producer *producer;
-    struct mr_producer_hooks hooks;
-    struct io_message wake;
-    bool waking;                /* it is on its way; under the lock */
-    uint32_t waiting_for_room;  /* threads in mr_produce */
-};
-
-static struct producer_topic *topic_of(struct mr_topic *t)
-{
-    return (struct producer_topic *)t;
-}
+#include "library/producer.h"
 
 /* ---- errors ----------------------------------------------------------------------------------- */
 
@@ -78,9 +61,9 @@ static void told_room(void *ctx)
 {
     struct mr_producer *p = ctx;
 
-    pthread_mutex_lock(&p->handle.lock);
-    pthread_cond_broadcast(&p->handle.changed);
-    pthread_mutex_unlock(&p->handle.lock);
+    lock_take(&p->handle.lock);
+    changed_tell(&p->handle.changed);
+    lock_leave(&p->handle.lock);
     if (p->hooks.room != NULL)
         p->hooks.room(p->hooks.ctx);
 }
@@ -91,9 +74,9 @@ static void told_fatal(void *ctx, const struct producer_error *error)
     struct mr_error e;
 
     error_of(error, &e);
-    pthread_mutex_lock(&p->handle.lock); /* who waits for room finds that there will be none */
-    pthread_cond_broadcast(&p->handle.changed);
-    pthread_mutex_unlock(&p->handle.lock);
+    lock_take(&p->handle.lock); /* who waits for room finds that there will be none */
+    changed_tell(&p->handle.changed);
+    lock_leave(&p->handle.lock);
     if (p->hooks.fatal != NULL)
         p->hooks.fatal(p->hooks.ctx, &e);
 }
@@ -102,9 +85,7 @@ static void woken(struct io *io, struct io_message *m)
 {
     struct mr_producer *p = container_of(m, struct mr_producer, wake);
 
-    pthread_mutex_lock(&p->handle.lock);
-    p->waking = false;
-    pthread_mutex_unlock(&p->handle.lock);
+    atomic_store_explicit(&p->waking, false, memory_order_release);
     producer_run(p->producer);
 }
 
@@ -112,20 +93,19 @@ static void told_wake(void *ctx)
 {
     struct mr_producer *p = ctx;
 
-    if (p->waking) /* it may have run by a timer meanwhile, and ask anew */
-        return;
-    p->waking = true;
+    if (atomic_exchange_explicit(&p->waking, true, memory_order_acquire))
+        return; /* it may have run by a timer meanwhile, and ask anew */
     io_epoll_post(p->handle.loop->world, 0, &p->wake);
 }
 
 static void told_lock(void *ctx)
 {
-    pthread_mutex_lock(&((struct mr_producer *)ctx)->handle.lock);
+    lock_take(&((struct mr_producer *)ctx)->handle.lock);
 }
 
 static void told_unlock(void *ctx)
 {
-    pthread_mutex_unlock(&((struct mr_producer *)ctx)->handle.lock);
+    lock_leave(&((struct mr_producer *)ctx)->handle.lock);
 }
 
 static void ignore_acked(void *ctx, const struct mr_ack *ack) {}
@@ -274,151 +254,4 @@ int mr_producer_close(struct mr_producer *p, int64_t timeout_ms, struct mr_error
         return error_set(e, MR_TIMED_OUT, MR_RETRY, false,
                          "records were not acknowledged in time: their acknowledgements say which");
     return result < 0 ? error_of_trouble(e, (int)result, "mr_producer_close") : 0;
-}
-
-/* ---- records ------------------------------------------------------------------------------------ */
-
-struct mr_topic *mr_producer_topic(struct mr_producer *p, const char *name)
-{
-    if (name == NULL || handle_check(&p->handle, NULL) < 0)
-        return NULL;
-    pthread_mutex_lock(&p->handle.lock);
-    struct producer_topic *t = producer_topic(p->producer, str_of(name));
-    pthread_mutex_unlock(&p->handle.lock);
-    return (struct mr_topic *)t;
-}
-
-static inline struct bytes bytes_of(struct mr_bytes b)
-{
-    return (struct bytes){b.p, b.n};
-}
-
-static int refused(int rc, const struct mr_record *r, struct mr_error *e)
-{
-    switch (rc) {
-    case -EAGAIN:
-        return error_set(e, MR_FULL, MR_RETRY, true, "buffer.memory is taken by records that are not acknowledged yet");
-    case ERR_LIMIT:
-        return error_set(e, MR_TOO_LARGE, MR_REPAIR, true,
-                         "a record of %d bytes is larger than max.request.size or buffer.memory allow",
-                         (r->key.n > 0 ? r->key.n : 0) + (r->value.n > 0 ? r->value.n : 0));
-    case -ERANGE:
-        return error_set(e, MR_INVALID, MR_REPAIR, true, "the topic has no partition %d", r->partition);
-    case -EINVAL:
-        return error_set(e, MR_INVALID, MR_REPAIR, true, "a timestamp below 0, or a header without a key");
-    default:
-        return error_of_trouble(e, rc, "mr_produce");
-    }
-}
-
-/* With the lock held. */
-static int append(struct mr_producer *p, const struct producer_record *r, int64_t timeout_ms)
-{
-    int64_t now_ms = clock_ms(), until_ms = timeout_ms < 0 ? -1 : now_ms + timeout_ms;
-    int rc = producer_append(p->producer, r, now_ms, wall_clock_ms());
-
-    while (UNLIKELY(rc == -EAGAIN) && timeout_ms != 0) {
-        if (p->handle.loop->is_own) {
-            if (!wait_until(&p->handle.changed, &p->handle.lock, until_ms))
-                break;
-        } else {
-            int64_t left_ms = until_ms < 0 ? -1 : until_ms - clock_ms();
-            if (until_ms >= 0 && left_ms <= 0)
-                break;
-            pthread_mutex_unlock(&p->handle.lock);
-            mr_loop_run(p->handle.loop, left_ms, NULL);
-            pthread_mutex_lock(&p->handle.lock);
-        }
-        rc = producer_append(p->producer, r, clock_ms(), wall_clock_ms());
-    }
-    return rc;
-}
-
-int mr_produce(struct mr_producer *p, const struct mr_record *r, int64_t timeout_ms, struct mr_error *e)
-{
-    struct record_header on_stack[HEADERS_ON_STACK], *headers = on_stack;
-
-    TRY(handle_check_wait(&p->handle, timeout_ms, e));
-    if (UNLIKELY(r->topic == NULL || r->header_count < 0))
-        return error_set(e, MR_INVALID, MR_REPAIR, true, "a record needs a topic, and no less than 0 headers");
-    if (UNLIKELY(r->header_count > HEADERS_ON_STACK)) {
-        headers = malloc((size_t)r->header_count * sizeof *headers);
-        if (headers == NULL)
-            return error_of_trouble(e, -ENOMEM, "mr_produce");
-    }
-    for (int32_t i = 0; i < r->header_count; i++) {
-        headers[i].key = str_of_bytes(bytes_of(r->headers[i].key));
-        headers[i].value = bytes_of(r->headers[i].value);
-    }
-    struct producer_record record = {
-        .topic = topic_of(r->topic),
-        .partition = r->partition,
-        .header_count = r->header_count,
-        .key = bytes_of(r->key),
-        .value = bytes_of(r->value),
-        .headers = headers,
-        .timestamp_ms = r->timestamp_ms,
-        .tag = r->tag,
-    };
-    pthread_mutex_lock(&p->handle.lock);
-    int rc = append(p, &record, timeout_ms);
-    pthread_mutex_unlock(&p->handle.lock);
-    if (headers != on_stack)
-        free(headers);
-    return LIKELY(rc == 0) ? 0 : refused(rc, r, e);
-}
-
-/* ---- flush and health ---------------------------------------------------------------------------- */
-
-struct flush_job {
-    struct job job;
-    struct mr_producer *p;
-    struct mr_health *health;
-};
-
-static void flush_begin(struct job *j)
-{
-    producer_flush(container_of(j, struct flush_job, job)->p->producer, &j->op);
-}
-
-int mr_producer_flush(struct mr_producer *p, int64_t timeout_ms, struct mr_error *e)
-{
-    TRY(handle_check_wait(&p->handle, timeout_ms, e));
-    struct flush_job *f = job_new(p->handle.loop, sizeof *f, flush_begin);
-
-    if (f == NULL)
-        return error_of_trouble(e, -ENOMEM, "mr_producer_flush");
-    f->p = p;
-    if (job_run(&f->job, timeout_ms) < 0)
-        return error_set(e, MR_TIMED_OUT, MR_RETRY, false, "records are still under way");
-    int64_t result = f->job.result;
-    free(f);
-    return result < 0 ? error_of_trouble(e, (int)result, "mr_producer_flush") : 0;
-}
-
-static void health_begin(struct job *j)
-{
-    struct flush_job *f = container_of(j, struct flush_job, job);
-    struct client_health h;
-
-    client_health(f->p->handle.client, &h);
-    health_of(&h, io_now_ns(f->p->handle.loop->io), f->health);
-    job_done(j, 0);
-}
-
-void mr_producer_health(struct mr_producer *p, struct mr_health *out)
-{
-    *out = (struct mr_health){.state = MR_FAILED};
-    if (handle_check(&p->handle, NULL) < 0)
-        return;
-    struct flush_job *f = job_new(p->handle.loop, sizeof *f, health_begin);
-    if (f == NULL)
-        return;
-    f->p = p;
-    f->health = out;
-    if (loop_is_here(p->handle.loop))
-        health_begin(&f->job);
-    else
-        job_run(&f->job, -1);
-    free(f);
 }

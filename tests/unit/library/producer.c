@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "lab.h"
 
+#include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -112,6 +113,46 @@ TEST(library_producer, several_threads_write_and_every_record_is_told_of_once)
     mr_producer_health(p, &health);
     CHECK_EQ(health.state, MR_UP);
     CHECK_OK(&lab, mr_producer_close(p, 10000, &lab.e));
+    mr_settings_free(s);
+    lab_deinit(&lab);
+}
+
+static int threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    int n = 0;
+
+    CHECK(tasks != NULL);
+    for (struct dirent *task; (task = readdir(tasks)) != NULL;)
+        n += task->d_name[0] != '.';
+    closedir(tasks);
+    return n;
+}
+
+#define MANY 50
+
+TEST(library_producer, many_producers_have_one_thread)
+{
+    struct heard heard = {0};
+    struct mr_producer_hooks hooks = {.ctx = &heard, .acked = heard_acked};
+    struct mr_producer *p[MANY];
+    struct lab lab;
+
+    lab_init(&lab);
+    struct mr_settings *s = lab_settings(&lab, NULL);
+    int before = threads();
+    for (int i = 0; i < MANY; i++) {
+        p[i] = mr_producer_open(s, &hooks, NULL, &lab.e);
+        CHECK(p[i] != NULL);
+        struct mr_record r = record_for(mr_producer_topic(p[i], "t"), "v");
+        CHECK_OK(&lab, mr_produce(p[i], &r, 10000, &lab.e));
+    }
+    for (int i = 0; i < MANY; i++)
+        CHECK_OK(&lab, mr_producer_flush(p[i], 30000, &lab.e));
+    CHECK_EQ(threads(), before + 1);
+    CHECK_EQ(heard.acked, MANY);
+    for (int i = 0; i < MANY; i++)
+        CHECK_OK(&lab, mr_producer_close(p[i], 10000, &lab.e));
     mr_settings_free(s);
     lab_deinit(&lab);
 }
