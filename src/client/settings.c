@@ -82,11 +82,14 @@ int client_settings_read(const struct config *c, struct client_settings *out, st
         .frame_bytes_max = FRAME_BYTES_MAX,
         .in_flight_max = (uint32_t)number(c, "max.in.flight.requests.per.connection", IN_FLIGHT_MAX),
     };
-    struct str protocol = word(c, "security.protocol");
+    struct str protocol = word(c, "security.protocol"), lookup = word(c, "client.dns.lookup");
 
     if (!str_equal_nocase(protocol, STR("PLAINTEXT")))
         return fail_set(f, -EINVAL, "security.protocol=%.*s: TLS and SASL are not built yet for clients; PLAINTEXT is",
                         STR_ARG(protocol));
+    if (!str_equal(lookup, STR("use_all_dns_ips")))
+        return fail_set(f, -EINVAL, "client.dns.lookup=%.*s: it is for Kerberos, which is not built; use_all_dns_ips is",
+                        STR_ARG(lookup));
     TRY(read_bootstrap(c, &s, f));
     *out = s;
     return 0;

@@ -200,6 +200,7 @@ void io_space(struct io *io, const char *path, struct io_space *out, struct op *
 struct io_address {
     char host[IO_HOST_MAX]; /* numeric, or a name where a call says that it resolves */
     uint16_t port;
+    uint16_t first;         /* io_connect: which of a name's addresses is tried first, modulo their number */
 };
 
 /* How to listen; zeroed = as the system would have it. Sizes are what is asked for (SO_SNDBUF, SO_RCVBUF of the
@@ -224,7 +225,8 @@ void io_accept(struct io_listener *l, struct io_socket **out, struct io_address 
                struct op *op);
 void io_listener_close(struct io_listener *l, struct op *op); /* an accept in flight: -ECANCELED */
 
-/* Resolve (all addresses, in turn) and connect. Completes with 0. -ECONNREFUSED, -EHOSTUNREACH
+/* Resolve (all addresses, in turn, from `first` on) and connect. One that does not answer holds up the others: who
+ * cancels the attempt by a timer begins the next one with another. Completes with 0. -ECONNREFUSED, -EHOSTUNREACH
  * (also: nobody knows the name), ... No time limit of its own: cancel it by a timer. */
 void io_connect(struct io *io, const struct io_address *address, struct io_socket **out,
                 struct op *op);

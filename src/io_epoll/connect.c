@@ -20,6 +20,7 @@ struct connecting {
     struct op *op; /* the caller's; NULL when it was cancelled while the name is resolved */
     struct io_address address;
     struct addrinfo *list, *next;
+    uint32_t left;     /* addresses that were not tried yet, from `next` on, around the list */
     int error;         /* of the last address */
     struct op resolve; /* ours */
 };
@@ -91,9 +92,10 @@ static int connect_start(struct connecting *c, const struct addrinfo *to)
 
 static void connect_next(struct connecting *c)
 {
-    while (c->next != NULL) {
+    while (c->left > 0) {
         const struct addrinfo *to = c->next;
-        c->next = to->ai_next;
+        c->next = to->ai_next != NULL ? to->ai_next : c->list;
+        c->left--;
 
         int result = connect_start(c, to);
         if (result == 1)
@@ -106,6 +108,19 @@ static void connect_next(struct connecting *c)
         c->error = result;
     }
     connect_failed(c, c->error);
+}
+
+static void connect_first(struct connecting *c)
+{
+    uint32_t skipped;
+
+    c->left = 0;
+    for (const struct addrinfo *to = c->list; to != NULL; to = to->ai_next)
+        c->left++;
+    c->next = c->list;
+    for (skipped = c->left == 0 ? 0 : c->address.first % c->left; skipped > 0; skipped--)
+        c->next = c->next->ai_next;
+    connect_next(c);
 }
 
 void connect_ready(struct connecting *c, uint32_t events)
@@ -143,8 +158,7 @@ static void resolve_done(struct op *op, int64_t result)
     } else if (result < 0) {
         connect_failed(c, (int)result);
     } else {
-        c->next = c->list;
-        connect_next(c);
+        connect_first(c);
     }
 }
 
@@ -198,8 +212,7 @@ void epoll_connect(struct io *io, const struct io_address *address, struct io_so
 
     int error = address_resolve(address, true, false, &c->list);
     if (error == 0) {
-        c->next = c->list;
-        connect_next(c);
+        connect_first(c);
     } else if (error == -EHOSTUNREACH) {
         resolve_start(c);
     } else {

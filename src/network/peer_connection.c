@@ -75,6 +75,7 @@ static void connect_failed(struct peer *p, int error)
         say(p->telemetry, LOG_WARN, "network", "cannot connect to %s:%u: %s; trying again in about %" PRId64 " ms",
             p->settings.address.host, p->settings.address.port, error_text(error), p->backoff_ms);
     p->trouble = error;
+    p->settings.address.first++; /* the next address of its name, should this one be silent (client.dns.lookup) */
     connection_ended(p);
 }
 

@@ -28,7 +28,9 @@ struct producer_topic; /* lives as long as its producer */
 
 /* ---- settings ------------------------------------------------------------------------------- */
 
-/* What a topic whose name fits `topic` (* = any letters, ? = one) is compressed with. */
+/* What a topic whose name fits `topic` (* = any letters, ? = one) is compressed with: millrace.topic.compression.type.
+ * Every new topic is held against all of them. */
+#define PRODUCER_COMPRESSIONS_MAX 64
 struct producer_compression {
     struct str topic;
     enum codec codec;
@@ -50,7 +52,7 @@ struct producer_settings {
     int64_t metadata_max_idle_ms;        /* a topic without appends for so long is not kept fresh */
     enum codec codec;                    /* compression.type */
     int level;                           /* compression.TYPE.level */
-    const struct producer_compression *compressions; /* before `codec`; the first that fits counts */
+    struct producer_compression compressions[PRODUCER_COMPRESSIONS_MAX]; /* before `codec`; the first that fits counts */
     uint32_t compression_count;
     bool adaptive_partitioning;          /* partitioner.adaptive.partitioning.enable (KIP-794) */
     int64_t availability_timeout_ms;     /* partitioner.availability.timeout.ms; 0 = off */
@@ -59,7 +61,7 @@ struct producer_settings {
 
 /* What Kafka's producer has when nothing is set. */
 void producer_settings_init(struct producer_settings *s);
-/* Read them from a config over config's producer_settings. What was not set gives way to what was, as in Kafka: acks=1
+/* Read them from a config over config's producer_settings; text is borrowed from `c`, and copied by producer_new. What was not set gives way to what was, as in Kafka: acks=1
  * alone turns idempotence off, a long linger.ms raises delivery.timeout.ms. -EINVAL, and `f` says what is wrong. */
 MUST int producer_settings_read(const struct config *c, struct producer_settings *out, struct fail *f);
 

@@ -57,23 +57,50 @@ static int16_t read_acks(const struct config *c)
     return str_equal(acks, STR("1")) ? 1 : -1;
 }
 
-static int read_compression(const struct config *c, struct producer_settings *s, struct fail *f)
+static int level_of(const struct config *c, enum codec codec)
 {
-    static const int level_ids[CODEC_COUNT] = {
+    static const int ids[CODEC_COUNT] = {
         [CODEC_NONE] = -1,
         [CODEC_GZIP] = PRODUCER_COMPRESSION_GZIP_LEVEL,
         [CODEC_SNAPPY] = -1,
         [CODEC_LZ4] = PRODUCER_COMPRESSION_LZ4_LEVEL,
         [CODEC_ZSTD] = PRODUCER_COMPRESSION_ZSTD_LEVEL,
     };
+
+    return ids[codec] < 0 ? codec_level_default(codec) : (int)config_i64(c, (uint32_t)ids[codec]);
+}
+
+/* TOPIC:TYPE,... */
+static int read_topic_compressions(const struct config *c, struct producer_settings *s, struct fail *f)
+{
+    struct str rest = config_str(c, PRODUCER_MILLRACE_TOPIC_COMPRESSION_TYPE), part, topic;
+
+    while (str_cut(&rest, ',', &part)) {
+        struct producer_compression *to = &s->compressions[s->compression_count];
+        struct str type = part;
+        if (s->compression_count == PRODUCER_COMPRESSIONS_MAX)
+            return fail_set(f, -EINVAL, "millrace.topic.compression.type names more than %d patterns",
+                            PRODUCER_COMPRESSIONS_MAX);
+        if (!str_cut(&type, ':', &topic) || str_trim(topic).n == 0 || codec_find(str_trim(type), &to->codec) < 0)
+            return fail_set(f, -EINVAL,
+                            "millrace.topic.compression.type: \"%.*s\" is not TOPIC:TYPE; in TOPIC, * stands for any "
+                            "letters and ? for one; TYPE is none, gzip, snappy, lz4 or zstd",
+                            STR_ARG(part));
+        to->topic = str_trim(topic);
+        to->level = level_of(c, to->codec);
+        s->compression_count++;
+    }
+    return 0;
+}
+
+static int read_compression(const struct config *c, struct producer_settings *s, struct fail *f)
+{
     struct str name = config_str(c, PRODUCER_COMPRESSION_TYPE);
-    int id;
 
     if (codec_find(name, &s->codec) < 0)
         return fail_set(f, -EINVAL, "compression.type=%.*s: no such codec", STR_ARG(name));
-    id = level_ids[s->codec];
-    s->level = id < 0 ? codec_level_default(s->codec) : (int)config_i64(c, (uint32_t)id);
-    return 0;
+    s->level = level_of(c, s->codec);
+    return read_topic_compressions(c, s, f);
 }
 
 /* What was not asked for gives way to what was, as in Kafka. */

@@ -32,8 +32,8 @@ static bool is_loopback(const char *host)
            strcmp(host, "::1") == 0;
 }
 
-/* The node that `from` reaches by `host`; NULL = unknown. */
-static struct sim_node *resolve(struct sim_node *from, const char *host)
+/* The node that `from` reaches by `host`; NULL = unknown. `first`: of a name with several addresses. */
+static struct sim_node *resolve(struct sim_node *from, const char *host, uint16_t first)
 {
     struct sim *sim = from->sim;
 
@@ -43,7 +43,14 @@ static struct sim_node *resolve(struct sim_node *from, const char *host)
         if (strcmp(sim->nodes[i]->name, host) == 0 || strcmp(sim->nodes[i]->host, host) == 0)
             return sim->nodes[i];
     }
+    if (sim->shared_name != NULL && strcmp(sim->shared_name, host) == 0)
+        return sim->nodes[first % sim->node_count];
     return NULL;
+}
+
+void sim_share_name(struct sim *sim, const char *name)
+{
+    sim->shared_name = name;
 }
 
 static void address_set(struct io_address *a, const char *host, uint16_t port)
@@ -83,7 +90,7 @@ static int listen_bind(struct request *r)
 {
     struct shard *shard = r->event.shard;
     struct sim_node *node = shard->life->node;
-    struct sim_node *named = resolve(node, r->address.host);
+    struct sim_node *named = resolve(node, r->address.host, 0);
     struct listener *l;
 
     if (named == NULL)
@@ -302,7 +309,7 @@ static void connect_reach(struct request *r, struct listener *l)
 static void connect_try(struct request *r)
 {
     struct sim_node *from = r->event.shard->life->node;
-    struct sim_node *to = resolve(from, r->address.host);
+    struct sim_node *to = resolve(from, r->address.host, r->address.first);
     struct listener *l;
 
     if (to == NULL) {

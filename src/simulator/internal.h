@@ -236,6 +236,7 @@ struct sim {
     struct heap timers;    /* struct io_timer, by the world's time */
     struct sim_node *nodes[SIM_NODES_MAX];
     uint32_t node_count;
+    const char *shared_name; /* NULL; else its addresses are those of all nodes */
     struct request *free_requests;
     struct list connections;
     struct list stuck;     /* struct pipe */

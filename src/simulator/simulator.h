@@ -119,6 +119,10 @@ void sim_calm(struct sim *sim);
  * address of its own. It is down until sim_node_start. */
 struct sim_node *sim_node_new(struct sim *sim, const char *name);
 
+/* From now on `name` (borrowed) has the addresses of all nodes, in the order in which they were made. An attempt to
+ * connect goes to one of them alone. */
+void sim_share_name(struct sim *sim, const char *name);
+
 /* Start a process with `shard_count` (1..SIM_SHARDS_MAX) new doors. The node must be down. */
 void sim_node_start(struct sim_node *node, uint32_t shard_count);
 struct io *sim_node_io(struct sim_node *node, uint32_t shard); /* of the newest process */

@@ -367,3 +367,23 @@ TEST(client_link, controllers_are_found_by_describe_cluster)
     client_call_release(&a.call);
     bench_end(&b);
 }
+
+/* ---- names with several addresses ------------------------------------------------------------------------ */
+
+/* The name's first address is this machine's own, where nobody listens; the second one is silent. */
+TEST(client_link, silent_address_of_a_name_is_followed_by_the_next)
+{
+    struct bench b;
+
+    bench_open(&b, 2);
+    sim_share_name(script_sim(b.script), "all");
+    sim_net_cut(script_machine(b.script), script_node(b.script, 1));
+    b.settings.bootstrap_servers = STR("all:9092");
+    b.settings.connection_setup_timeout_ms = b.settings.connection_setup_timeout_max_ms = 3000;
+    script_hide(b.script, 1, true);
+    bench_start(&b);
+    CHECK_EQ(ask_any(&b), 0);
+    CHECK_EQ(script_connections(b.script, 1), 0);
+    CHECK(script_connections(b.script, 2) > 0);
+    bench_end(&b);
+}

@@ -367,7 +367,7 @@ TEST(accumulator, batches_are_compressed_where_that_makes_them_smaller)
     lab_settings(&s);
     s.codec = CODEC_LZ4;
     s.level = codec_level_default(CODEC_LZ4);
-    s.compressions = compressions;
+    memcpy(s.compressions, compressions, sizeof compressions);
     s.compression_count = array_count(compressions);
     lab_open(&l, &s);
     for (size_t i = 0; i < array_count(cases); i++) {

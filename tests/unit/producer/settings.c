@@ -2,6 +2,8 @@
 #include "check.h"
 #include "producer/producer.h"
 
+#include <stdio.h>
+
 static int read_settings(const char *lines, struct producer_settings *out, struct fail *f)
 {
     struct config *c = config_new(&producer_settings);
@@ -79,4 +81,29 @@ TEST(producer_settings, what_was_asked_for_must_fit)
         CHECK_EQ(read_settings(cases[i].lines, &s, &f), -EINVAL);
         CHECK_TEXT(f.text, cases[i].words);
     }
+}
+
+TEST(producer_settings, topics_may_be_compressed_each_in_its_way)
+{
+    struct producer_settings s;
+    char many[70 * 8] = "millrace.topic.compression.type=";
+    struct fail f;
+
+    CHECK_EQ(read_settings("compression.type=lz4\ncompression.zstd.level=7\n"
+                           "millrace.topic.compression.type=logs-*:zstd, metrics-?:none",
+                           &s, &f),
+             0);
+    CHECK_EQ(s.codec, CODEC_LZ4);
+    CHECK_EQ(s.compression_count, 2);
+    CHECK_EQ(s.compressions[0].codec, CODEC_ZSTD);
+    CHECK_EQ(s.compressions[0].level, 7);
+    CHECK_EQ(s.compressions[1].codec, CODEC_NONE);
+    CHECK_EQ(read_settings("millrace.topic.compression.type=logs", &s, &f), -EINVAL);
+    CHECK(strstr(f.text, "\"logs\" is not TOPIC:TYPE") != NULL);
+    CHECK_EQ(read_settings("millrace.topic.compression.type=logs:zip", &s, &f), -EINVAL);
+    CHECK_EQ(read_settings("millrace.topic.compression.type=:zstd", &s, &f), -EINVAL);
+    for (int i = 0; i <= PRODUCER_COMPRESSIONS_MAX; i++)
+        snprintf(many + strlen(many), sizeof many - strlen(many), "%st%d:lz4", i == 0 ? "" : ",", i);
+    CHECK_EQ(read_settings(many, &s, &f), -EINVAL);
+    CHECK(strstr(f.text, "more than 64") != NULL);
 }
