@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The binary interface of libmillrace: what the shared library exports, and how the public structs lie in memory.
+"""The binary interface of libmillrace: what the shared library exports, and how public structs lie in memory.
 
     tests/abi_check.py CC LIBRARY          compare with lib/abi.txt
     tests/abi_check.py CC LIBRARY --write  take what is there as the new truth (a change of MAJOR, or an addition)
@@ -14,12 +14,12 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADER = ROOT / "include" / "millrace" / "client.h"
+HEADERS = [ROOT / "include" / "millrace" / name for name in ("client.h", "admin.h")]
 TRUTH = ROOT / "lib" / "abi.txt"
 
 
 def header_text():
-    return re.sub(r"/\*.*?\*/", "", HEADER.read_text(encoding="utf-8"), flags=re.S)
+    return re.sub(r"/\*.*?\*/", "", "".join(header.read_text(encoding="utf-8") for header in HEADERS), flags=re.S)
 
 
 def declared(text):
@@ -44,7 +44,7 @@ def fields(body):
 def layout(cc, text):
     structs = re.findall(r"^struct (\w+) \{(.*?)^\};", text, re.M | re.S)
     enums = re.findall(r"^enum \w+ \{(.*?)\};", text, re.M | re.S)
-    lines = ['#include <stdio.h>', '#include "millrace/client.h"', "int main(void) {"]
+    lines = ['#include <stdio.h>', '#include "millrace/admin.h"', "int main(void) {"]
     for name, body in structs:
         lines.append(f'printf("struct {name} %zu\\n", sizeof(struct {name}));')
         lines += [f'printf("struct {name}.{field} %zu\\n", offsetof(struct {name}, {field}));' for field in fields(body)]

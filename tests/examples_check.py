@@ -40,6 +40,8 @@ def check(build, cc, flags, folder, address):
     got = run([lib / "example_consume", address, "g", "t", "3"])
     expect("consume", len(got.stdout.splitlines()), count)
     expect("the first line", got.stdout.splitlines()[0], "t-0@0 line 0")
+    expect("admin", run([lib / "example_admin", address, "made"]).stdout,
+           "made has 3 partitions\n" + "".join(f"{i}: 1 of 1 replicas in sync\n" for i in range(3)) + "retention.ms=7200000\n")
     expect("consume again", run([lib / "example_consume", address, "g", "t", "3"]).stdout, "")
 
 

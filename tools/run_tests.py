@@ -123,7 +123,7 @@ def part_interop(total):
     """Real clients against the real executable, restarts and kill -9 included."""
     build("release")
     build("asan", "tests/assignor_groups", "tests/bench/producer_load", "tests/witness",
-          "tests/interop/c/our_consumer")
+          "tests/interop/c/our_consumer", "lib/admin_calls")
     total.run("interop set-up", ["tests/interop/setup.sh"], timeout=2400)
     total.run("interop", [sys.executable, "tests/interop/run.py", "--server", "millrace", "--binary",
                           "build/release/bin/millrace"], quiet=False, timeout=2400)

@@ -114,10 +114,11 @@ struct mr_settings;
 MR_API struct mr_settings *mr_settings_new(void);     /* NULL without memory */
 MR_API void mr_settings_free(struct mr_settings *s);  /* accepts NULL */
 
-/* One of Kafka's producer, consumer or admin settings, by name. Handles take from it what they know. MR_INVALID: a
- * name that none of them has (`text` gives the nearest), or a value that it cannot have. */
+/* One of Kafka's producer, consumer or admin settings, by name. Handles take from it what they know. 1: it is taken, and
+ * has no effect here (yet). MR_INVALID: a name that none of them has (`text` gives the nearest), or a value that it
+ * cannot have. */
 MR_API int mr_set(struct mr_settings *s, const char *name, const char *value, struct mr_error *e);
-/* All of a file of Java properties, as --command-config and --producer.config take them. */
+/* All of a file of Java properties, as --command-config and --producer.config take them. -> how many have no effect. */
 MR_API int mr_settings_read(struct mr_settings *s, const char *path, struct mr_error *e);
 
 /* ---- a loop of the caller's ------------------------------------------------------------------ */

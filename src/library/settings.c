@@ -41,11 +41,11 @@ void mr_settings_free(struct mr_settings *s)
     free(s);
 }
 
-/* At least one table has it, and each that has it accepts the value. */
+/* At least one table has it, and each that has it accepts the value. 1: but none acts by it. */
 static int check(struct str name, struct str value, struct mr_error *e)
 {
     const char *near = NULL;
-    bool known = false;
+    bool known = false, acts = false;
 
     for (size_t i = 0; i < TABLES; i++) {
         struct fail f = {0};
@@ -53,25 +53,29 @@ static int check(struct str name, struct str value, struct mr_error *e)
         if (id >= 0 && setting_check(&tables[i]->settings[id], value, &f) < 0)
             return error_fail(e, &f);
         known = known || id >= 0;
+        acts = acts || (id >= 0 && tables[i]->settings[id].acts);
         if (near == NULL)
             near = setting_nearest(tables[i], name);
     }
     if (known)
-        return 0;
+        return acts ? 0 : 1;
     return error_set(e, MR_INVALID, MR_REPAIR, true, "there is no setting %.*s%s%s%s", STR_ARG(name),
                      near == NULL ? "" : "; did you mean ", near == NULL ? "" : near, near == NULL ? "" : "?");
 }
 
 static int add(struct mr_settings *s, struct str name, struct str value, struct mr_error *e)
 {
-    TRY(check(name, value, e));
+    int rc = check(name, value, e);
+
+    if (rc < 0)
+        return rc;
     struct pair *p = malloc(sizeof *p);
     if (p == NULL)
         return error_of_trouble(e, -ENOMEM, "mr_set");
     p->name = str_dup(name);
     p->value = str_dup(value);
     list_add_tail(&s->pairs, &p->node);
-    return 0;
+    return rc;
 }
 
 int mr_set(struct mr_settings *s, const char *name, const char *value, struct mr_error *e)
@@ -107,12 +111,14 @@ int mr_settings_read(struct mr_settings *s, const char *path, struct mr_error *e
     struct properties p;
     struct str name, value;
     struct fail f = {0};
-    int rc = read_file(path, &content, e);
+    int rc = read_file(path, &content, e), idle = 0;
 
     if (rc == 0) {
         properties_begin(&p, text_str(&content));
-        while (rc == 0 && (rc = properties_next(&p, &name, &value, &f)) == 1)
+        while (rc >= 0 && (rc = properties_next(&p, &name, &value, &f)) == 1) {
             rc = add(s, name, value, e);
+            idle += rc == 1;
+        }
         properties_end(&p);
         if (f.error < 0) {
             fail_wrap(&f, "%s", path);
@@ -120,7 +126,7 @@ int mr_settings_read(struct mr_settings *s, const char *path, struct mr_error *e
         }
     }
     text_deinit(&content);
-    return rc;
+    return rc < 0 ? rc : idle;
 }
 
 struct config *settings_config(const struct mr_settings *s, const struct config_table *table, struct mr_error *e)

@@ -41,7 +41,12 @@ TEST(library_producer, settings_that_cannot_be_are_refused)
     CHECK_EQ(mr_set(s, "acks", "1", &e), 0);
     CHECK(mr_producer_open(s, NULL, NULL, &e) == NULL);
     CHECK(strstr(e.text, "acks") != NULL);
-    CHECK_EQ(mr_set(s, "max.poll.records", "10", &e), 0); /* of consumers: no mistake */
+    CHECK_EQ(mr_set(s, "fetch.min.bytes", "10", &e), 0); /* of consumers: no mistake */
+    CHECK_EQ(mr_set(s, "key.serializer", "x.Y", &e), 1); /* taken, and without effect */
+    CHECK_EQ(mr_set(s, "client.dns.lookup", "resolve_canonical_bootstrap_servers_only", &e), 0);
+    CHECK_EQ(mr_set(s, "acks", "all", &e), 0);
+    CHECK(mr_producer_open(s, NULL, NULL, &e) == NULL);
+    CHECK(strstr(e.text, "client.dns.lookup") != NULL);
     mr_settings_free(s);
 }
 
@@ -55,6 +60,8 @@ TEST(library_producer, settings_come_from_a_file)
     CHECK(fd >= 0);
     CHECK(dprintf(fd, "# mine\nbootstrap.servers=127.0.0.1:1\nlinger.ms = 7\n") > 0);
     CHECK_EQ(mr_settings_read(s, path, &e), 0);
+    CHECK(dprintf(fd, "key.serializer=x.Y\nvalue.serializer=x.Y\n") > 0);
+    CHECK_EQ(mr_settings_read(s, path, &e), 2);
     CHECK(dprintf(fd, "lingr.ms=7\n") > 0);
     CHECK_EQ(mr_settings_read(s, path, &e), MR_INVALID);
     CHECK(strstr(e.text, "linger.ms") != NULL);
