@@ -45,7 +45,7 @@ MR_API void mr_admin_health(struct mr_admin *a, struct mr_health *out);
 
 /* How something is asked. Zeroed, and NULL, is how most want it. */
 struct mr_how {
-    int64_t timeout_ms;     /* until the answer; 0 = default.api.timeout.ms */
+    int64_t timeout_ms;     /* until the answer; 0 = default.api.timeout.ms; -1 = as long as it takes */
     int32_t validate_only;  /* 1: say how it would go, and change nothing: topics, partitions, settings, quotas */
     int32_t unused;         /* 0 */
     void (*done)(void *ctx, struct mr_answer *r); /* it has ended: once, later (L5). It may be freed in here. Not after

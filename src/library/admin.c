@@ -267,8 +267,10 @@ struct mr_answer *answer_new(struct mr_admin *a, const struct answer_verb *verb,
     r->leave.run = leave_arrived;
     if (how != NULL)
         r->how = *how;
-    if (r->how.timeout_ms <= 0)
+    if (r->how.timeout_ms == 0)
         r->how.timeout_ms = a->api_timeout_ms;
+    else if (r->how.timeout_ms < 0)
+        r->how.timeout_ms = INT32_MAX; /* 24 days */
     r->deadline_ms = clock_ms() + r->how.timeout_ms;
     arena_init(&r->arena, 0);
     answer_renew(r, verb);
