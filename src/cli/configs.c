@@ -72,7 +72,7 @@ static int check_alter(struct configs *x)
             t, "At least one of --add-config, --add-config-file, or --delete-config must be specified with --alter");
     if (given(t, CONFIGS_ADD) && given(t, CONFIGS_ADD_FILE))
         return wrong_words(t, "Only one of --add-config or --add-config-file must be specified.");
-    if (str_is_null(x->named[0].name))
+    if (str_is_null(x->named[0].name) || (x->named_count == 2 && str_is_null(x->named[1].name)))
         return wrong_words(t, "An entity-name or default entity must be specified with --alter of %s",
                            x->named[0].type->plural);
     return configs_changes(x);
@@ -119,20 +119,26 @@ static void make_alter(struct configs *x)
     }
 }
 
+void configs_say_altered(struct configs *x)
+{
+    const struct entity *e = &x->named[0];
+
+    if (e->name.n == 0)
+        text_printf(&x->tool.cli->out, "Completed updating default config for %s in the cluster.\n", e->type->plural);
+    else
+        text_printf(&x->tool.cli->out, "Completed updating config for %s %.*s.\n", e->type->singular, STR_ARG(e->name));
+}
+
 static int alter_answer(struct configs *x)
 {
     struct tool *t = &x->tool;
     const struct incremental_alter_configs_response *r = admin_incremental_alter_configs_answer(&t->call, 0);
-    const struct entity *e = &x->named[0];
 
     for (int32_t i = 0; i < r->responses_count; i++) {
         if (r->responses[i].error_code != KERR_NONE)
             return answer_fails(t, r->responses[i].error_code, r->responses[i].error_message);
     }
-    if (e->name.n == 0)
-        text_printf(&t->cli->out, "Completed updating default config for %s in the cluster.\n", e->type->plural);
-    else
-        text_printf(&t->cli->out, "Completed updating config for %s %.*s.\n", e->type->singular, STR_ARG(e->name));
+    configs_say_altered(x);
     return 0;
 }
 
@@ -152,6 +158,12 @@ void configs_alter_run(struct flow *f)
         if (x->file.n > 0 && (f->result = configs_changes(x)) < 0)
             goto failed;
     }
+    if (x->named[0].type->resource == RESOURCE_QUOTA) {
+        f->line = 0;
+        f->run = configs_quotas_alter_run;
+        f->run(f);
+        return;
+    }
     make_alter(x);
     FLOW_WAIT(f, "alter", admin_incremental_alter_configs(x->tool.admin, &x->tool.call, &x->alter, &f->op));
     f->result = f->result < 0 ? call_trouble(&x->tool, &x->tool.call) : alter_answer(x);
@@ -166,7 +178,10 @@ static void configs_run(struct flow *f)
 {
     struct configs *x = container_of(f, struct configs, tool.work);
 
-    f->run = x->action == CONFIGS_ALTER ? configs_alter_run : configs_describe_run;
+    if (x->action == CONFIGS_ALTER)
+        f->run = configs_alter_run;
+    else
+        f->run = x->named[0].type->resource == RESOURCE_QUOTA ? configs_quotas_describe_run : configs_describe_run;
     f->run(f);
 }
 

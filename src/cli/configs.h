@@ -62,6 +62,18 @@ struct change {
     struct str name, value; /* value null = remove */
 };
 
+/* What is asked about users, clients and addresses. */
+struct quotas {
+    struct describe_client_quotas_request ask;
+    struct describe_client_quotas_request_components components[2];
+    struct alter_client_quotas_request alter;
+    struct alter_client_quotas_request_entries entry;
+    struct alter_client_quotas_request_entries_entity entities[2];
+    struct describe_user_scram_credentials_request ask_users;
+    struct describe_user_scram_credentials_request_users user;
+    struct alter_user_scram_credentials_request alter_users;
+};
+
 struct configs {
     struct tool tool;
     int action;
@@ -84,6 +96,7 @@ struct configs {
     struct describe_configs_request_resources ask_one;
     struct incremental_alter_configs_request alter;
     struct incremental_alter_configs_request_resources alter_one;
+    struct quotas quotas;
     struct table table;
 };
 
@@ -92,5 +105,16 @@ MUST int configs_entities(struct configs *x);
 MUST int configs_changes(struct configs *x); /* with x->file, where one is named */
 extern const struct entity_type entity_types[];
 
+/* configs_describe.c */
 void configs_describe_run(struct flow *f);
+bool configs_in_table(const struct configs *x);
+void configs_table_begin(struct configs *x);
+void configs_table_print(struct configs *x);
+
+/* configs.c */
 void configs_alter_run(struct flow *f);
+void configs_say_altered(struct configs *x);
+
+/* configs_quotas.c: of users, clients and addresses. */
+void configs_quotas_describe_run(struct flow *f);
+void configs_quotas_alter_run(struct flow *f);

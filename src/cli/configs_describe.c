@@ -196,7 +196,7 @@ static int print_answer(struct configs *x)
 {
     const struct describe_configs_response *r = admin_describe_configs_answer(&x->tool.call, 0);
     const struct entity *e = &x->entities[x->at];
-    bool in_table = x->tool.native || given(&x->tool, CONFIGS_JSON);
+    bool in_table = configs_in_table(x);
 
     if (!in_table)
         print_title(x, e);
@@ -227,7 +227,17 @@ static const struct column columns[] = {
     {"SOURCE", .least = 0, .grows = false, .key = "source"},
 };
 
-static void print_table(struct configs *x)
+bool configs_in_table(const struct configs *x)
+{
+    return x->tool.native || given(&x->tool, CONFIGS_JSON);
+}
+
+void configs_table_begin(struct configs *x)
+{
+    table_begin(&x->table, &x->tool.arena, columns, array_count(columns));
+}
+
+void configs_table_print(struct configs *x)
 {
     if (given(&x->tool, CONFIGS_JSON))
         table_json(&x->table, &x->tool.cli->out);
@@ -240,7 +250,7 @@ void configs_describe_run(struct flow *f)
     struct configs *x = container_of(f, struct configs, tool.work);
 
     FLOW_BEGIN(f);
-    table_begin(&x->table, &x->tool.arena, columns, array_count(columns));
+    configs_table_begin(x);
     metadata_request_init(&x->ask_topics);
     x->ask_topics.topics_count = x->named[0].type->resource == RESOURCE_TOPIC ? -1 : 0;
     x->ask_topics.allow_auto_topic_creation = false;
@@ -280,7 +290,7 @@ void configs_describe_run(struct flow *f)
         admin_call_release(&x->tool.call);
     }
     if (f->result == 0)
-        print_table(x);
+        configs_table_print(x);
     FLOW_END(f);
     flow_done(f, f->result < 0 ? f->result : x->tool.status);
     return;

@@ -87,9 +87,6 @@ int configs_entities(struct configs *x)
     }
     if (x->named_count == 0)
         return wrong_words(t, "At least one entity type must be specified");
-    if (x->named[0].type->resource == RESOURCE_QUOTA)
-        return fail_set(&t->fail, -ENOTSUP,
-                        "quotas of users, clients and addresses cannot be asked for yet: millrace's brokers have none");
     if (x->named[0].name.n == 0 && x->named[0].type->default_option < 0)
         return wrong_words(t, "%s have no default entity", x->named[0].type->plural);
     return check_id(x);

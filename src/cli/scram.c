@@ -7,8 +7,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#define KEY_BYTES_MAX 64
-#define SALT_BYTES 20
+#define KEY_BYTES_MAX SCRAM_KEY_BYTES_MAX
+#define SALT_BYTES SCRAM_SALT_BYTES
 #define ITERATIONS_MIN 4096
 #define ITERATIONS_MAX 16384
 
@@ -187,5 +187,34 @@ int scram_record(struct io *io, struct str argument, struct text *framed, struct
     m.server_key = (struct bytes){server, key_bytes};
     m.iterations = iterations;
     quorum_frame(&user_scram_credential_record_message, 0, &m, framed);
+    return 0;
+}
+
+int scram_secret(struct io *io, struct str mechanism, struct str value, struct scram_secret *out, struct fail *f)
+{
+    struct scram s = {.salt = STR_NULL, .salted_password = STR_NULL};
+    struct str rest = value, part;
+    int64_t iterations = ITERATIONS_MIN;
+
+    TRY(take_mechanism(mechanism, &s, f));
+    if (str_starts(rest, STR("iterations=")) && str_cut(&rest, ',', &part)) {
+        part = (struct str){part.p + 11, part.n - 11};
+        if (str_to_i64(part, INT32_MIN, INT32_MAX, &iterations) < 0)
+            return fail_set(f, -EINVAL, "Failed to parse iterations count: %.*s", STR_ARG(part));
+        iterations = iterations == -1 ? ITERATIONS_MIN : iterations;
+    }
+    if (!str_starts(rest, STR("password=")))
+        return fail_set(f, -EINVAL, "Invalid credential property %.*s: it is [iterations=N,]password=...",
+                        STR_ARG(mechanism)); /* without its value, which may have a password */
+    if (iterations < ITERATIONS_MIN)
+        return fail_set(f, -EINVAL, "Iterations %d is less than the minimum %d required for %.*s.", (int)iterations,
+                        ITERATIONS_MIN, STR_ARG(mechanism));
+    s.password = (struct str){rest.p + 9, rest.n - 9};
+    io_random_bytes(io, out->salt, SALT_BYTES);
+    int n = salted_password(&s, out->salt, SALT_BYTES, (int)iterations, out->salted, f);
+    TRY(n);
+    out->mechanism = s.mechanism;
+    out->iterations = (int)iterations;
+    out->salted_bytes = n;
     return 0;
 }

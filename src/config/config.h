@@ -114,6 +114,9 @@ enum config_source config_source(const struct config *c, uint32_t id);
 int64_t config_i64(const struct config *c, uint32_t id);
 bool config_bool(const struct config *c, uint32_t id);
 double config_f64(const struct config *c, uint32_t id);
+/* A number as Java's Double.toString writes it; read one as Double.parseDouble does, -EINVAL. */
+void double_print(double d, struct text *out);
+MUST int double_parse(struct str s, double *out);
 struct str config_str(const struct config *c, uint32_t id);
 /* Parts of a list: call with *rest = config_str(...) and str_cut(rest, ',', &part). */
 

@@ -22,10 +22,6 @@ MUST int rules_check(const struct setting *s, struct str canonical, union settin
 void config_put(struct config *c, enum config_source source, uint32_t id, struct str canonical,
                 union setting_number number);
 
-/* A number as Java's Double.toString writes it; read one as Double.parseDouble does, -EINVAL. */
-void double_print(double d, struct text *out);
-MUST int double_parse(struct str s, double *out);
-
 /* Start a message about a value, in the words that Kafka's ConfigException begins with: scripts look
  * for them. "Invalid value VALUE for configuration NAME: FORMAT". Long values are cut, passwords
  * hidden. */

@@ -6,7 +6,7 @@ import subprocess
 
 from checks import check, equal, wait_for
 from scenario import TOOL_TIMEOUT_S, Skip, scenario
-from server import CLUSTER_ID, JAVA, MillraceServer
+from server import CLUSTER_ID, JAVA, KafkaServer, MillraceServer
 
 CLASSES = {
     "topics": "org.apache.kafka.tools.TopicCommand",
@@ -339,6 +339,42 @@ def own_words(ctx):
     run("group", "delete", "crew")
     run("topic", "delete", "t")
     equal("nothing", run("topic", "list", "--json", "--exclude-internal"), [])
+
+
+@scenario
+def quotas(ctx):
+    """kafka-configs.sh: quotas of users, clients and addresses, and users' credentials, which our broker does not have: of Kafka."""
+    pair = Pair(ctx.server(server_class=KafkaServer))
+    boot = ["--bootstrap-server", pair.server.bootstrap]
+
+    def alter(what, *args):
+        equal(what, ours("kafka-configs.sh", *boot, "--alter", *args), (0, f"Completed updating {what}.\n", ""))
+
+    def told(words, *args):
+        wait_for(f"{words} is told", lambda: words in ours("kafka-configs.sh", *boot, "--describe", *args)[1])
+
+    alter("config for user alice", "--user", "alice", "--add-config", "producer_byte_rate=1000,consumer_byte_rate=2.5E7")
+    alter("config for client c", "--user", "alice", "--client", "c", "--add-config", "request_percentage=12.5")
+    alter("default config for clients in the cluster", "--entity-type", "clients", "--entity-default", "--add-config",
+          "controller_mutation_rate=3")
+    alter("config for ip 127.0.0.1", "--ip", "127.0.0.1", "--add-config", "connection_creation_rate=50")
+    alter("config for user bob", "--user", "bob", "--add-config", "SCRAM-SHA-256=[iterations=8192,password=secret]")
+    alter("config for user bob", "--user", "bob", "--add-config", "SCRAM-SHA-512=[password=secret]")
+    told("SCRAM-SHA-512", "--user", "bob")
+    for words in ["--user alice", "--user alice --client c", "--user bob", "--user nosuch", "--client-defaults", "--ip 127.0.0.1",
+                  "--entity-type users", "--entity-type clients", "--entity-type ips", "--entity-type users --entity-type clients",
+                  "--entity-type users --entity-name alice --entity-type clients", "--user-defaults"]:
+        pair.run("configs", "--describe", *words.split(), ordered=False)
+    for words in ["--user alice --add-config beauty=1", "--user alice --add-config producer_byte_rate=much",
+                  "--user alice --delete-config controller_mutation_rate", "--client c --add-config SCRAM-SHA-256=[password=x]",
+                  "--user bob --add-config SCRAM-SHA-256=[iterations=1,password=x]", "--ip 127.0.0.1 --add-config producer_byte_rate=1",
+                  "--user bob --delete-config SCRAM-SHA-256,producer_byte_rate"]:
+        pair.run("configs", "--alter", *words.split(), words=False)
+    alter("config for user alice", "--user", "alice", "--delete-config", "producer_byte_rate")
+    alter("config for user bob", "--user", "bob", "--delete-config", "SCRAM-SHA-256")
+    wait_for("they are gone", lambda: ours("kafka-configs.sh", *boot, "--describe", "--entity-type", "users")[1].splitlines() == [
+        "Quota configs for user-principal 'alice' are consumer_byte_rate=2.5E7",
+        "SCRAM credential configs for user-principal 'bob' are SCRAM-SHA-512=iterations=4096"])
 
 
 @scenario

@@ -2,9 +2,13 @@
 #include "script.h"
 
 #include "cli/cli.h"
+#include "protocol/alter_client_quotas.h"
+#include "protocol/alter_user_scram_credentials.h"
 #include "protocol/create_topics.h"
+#include "protocol/describe_client_quotas.h"
 #include "protocol/describe_configs.h"
 #include "protocol/describe_topic_partitions.h"
+#include "protocol/describe_user_scram_credentials.h"
 #include "protocol/list_groups.h"
 
 #include <stdio.h>
@@ -246,5 +250,135 @@ TEST(cli_tools, topic_that_exists_is_a_mistake_or_not)
     run(&r, "kafka-topics.sh --bootstrap-server b1:9092 --create --topic x --config retention.ms=5 --if-not-exists");
     CHECK_EQ(r.status, 0);
     CHECK_TEXT(text_str(&r.cli.out), "");
+    run_end(&r);
+}
+
+/* ---- quotas, and users' credentials ------------------------------------------------------------------ */
+
+/* Alice has one of her own, and with any client; the answer is the same whoever is asked for. */
+static void answer_quotas(struct script_request *r, void *ctx)
+{
+    const struct describe_client_quotas_request *q = r->message;
+    struct describe_client_quotas_response *a = r->response;
+
+    CHECK(q->strict);
+    a->entries = arena_take_array(&r->arena, 2, sizeof *a->entries);
+    a->entries_count = 2;
+    for (int32_t i = 0; i < 2; i++) {
+        struct describe_client_quotas_response_entries *e = &a->entries[i];
+        describe_client_quotas_response_entries_init(e);
+        e->entity = arena_take_array(&r->arena, 2, sizeof *e->entity);
+        e->entity_count = 1 + i;
+        describe_client_quotas_response_entries_entity_init(&e->entity[0]);
+        describe_client_quotas_response_entries_entity_init(&e->entity[1]);
+        e->entity[i].entity_type = STR("user");
+        e->entity[i].entity_name = STR("alice");
+        if (i == 1) {
+            e->entity[0].entity_type = STR("client-id");
+            e->entity[0].entity_name = STR_NULL;
+        }
+        e->values = arena_take_array(&r->arena, 1, sizeof *e->values);
+        e->values_count = 1;
+        describe_client_quotas_response_entries_values_init(e->values);
+        e->values->key = STR("producer_byte_rate");
+        e->values->value = 1e7;
+    }
+}
+
+static void answer_one_quota(struct script_request *r, void *ctx)
+{
+    answer_quotas(r, ctx);
+    ((struct describe_client_quotas_response *)r->response)->entries_count = 1;
+}
+
+static void answer_users(struct script_request *r, void *ctx)
+{
+    const struct describe_user_scram_credentials_request *q = r->message;
+    struct describe_user_scram_credentials_response *a = r->response;
+
+    CHECK_EQ(q->users_count, 1);
+    a->results = arena_take_array(&r->arena, 1, sizeof *a->results);
+    a->results_count = 1;
+    describe_user_scram_credentials_response_results_init(a->results);
+    a->results->user = q->users[0].name;
+    a->results->credential_infos = arena_take_array(&r->arena, 1, sizeof *a->results->credential_infos);
+    a->results->credential_infos_count = 1;
+    describe_user_scram_credentials_response_results_credential_infos_init(a->results->credential_infos);
+    a->results->credential_infos->mechanism = 2;
+    a->results->credential_infos->iterations = 8192;
+}
+
+TEST(cli_tools, quotas_and_credentials_are_told_as_kafka_tells_them)
+{
+    struct run r;
+
+    run_begin(&r, 1);
+    script_on(r.script, 0, API_DESCRIBE_CLIENT_QUOTAS, answer_quotas, NULL);
+    script_on(r.script, 0, API_DESCRIBE_USER_SCRAM_CREDENTIALS, answer_users, NULL);
+    run(&r, "kafka-configs.sh --bootstrap-server b1:9092 --describe --entity-type users --entity-name alice");
+    CHECK_EQ(r.status, 0);
+    CHECK_TEXT(text_str(&r.cli.out),
+               "Quota configs for user-principal 'alice' are producer_byte_rate=1.0E7\n"
+               "Quota configs for user-principal 'alice', the default client-id are producer_byte_rate=1.0E7\n"
+               "SCRAM credential configs for user-principal 'alice' are SCRAM-SHA-512=iterations=8192\n");
+    run(&r, "kafka-configs.sh --bootstrap-server b1:9092 --describe --user alice --client-defaults"); /* no credentials */
+    CHECK_EQ(r.status, 0);
+    CHECK_EQ(script_count(r.script, 0, API_DESCRIBE_USER_SCRAM_CREDENTIALS), 1);
+    run_end(&r);
+}
+
+static void take_quotas(struct script_request *r, void *ctx)
+{
+    const struct alter_client_quotas_request *q = r->message;
+
+    CHECK_EQ(q->entries_count, 1);
+    CHECK_TEXT(q->entries[0].entity[0].entity_name, "alice");
+    CHECK_EQ(q->entries[0].ops_count, 2);
+    CHECK_TEXT(q->entries[0].ops[0].key, "request_percentage");
+    CHECK(q->entries[0].ops[0].value == 12.5);
+    CHECK(q->entries[0].ops[1].remove);
+}
+
+static void take_user(struct script_request *r, void *ctx)
+{
+    const struct alter_user_scram_credentials_request *q = r->message;
+
+    CHECK_EQ(q->upsertions_count, 1);
+    CHECK_TEXT(q->upsertions[0].name, "bob");
+    CHECK_EQ(q->upsertions[0].mechanism, 1);
+    CHECK_EQ(q->upsertions[0].iterations, 4096);
+    CHECK_EQ(q->upsertions[0].salt.n, 20);
+    CHECK_EQ(q->upsertions[0].salted_password.n, 32);
+}
+
+TEST(cli_tools, quotas_and_credentials_are_changed)
+{
+    static const char *const refused[] = {
+        "kafka-configs.sh --bootstrap-server b1:9092 --alter --user alice --add-config beauty=1",
+        "kafka-configs.sh --bootstrap-server b1:9092 --alter --user alice --add-config producer_byte_rate=much",
+        "kafka-configs.sh --bootstrap-server b1:9092 --alter --client c --add-config SCRAM-SHA-256=[password=x]",
+        "kafka-configs.sh --bootstrap-server b1:9092 --alter --user alice --delete-config consumer_byte_rate",
+        "kafka-configs.sh --bootstrap-server b1:9092 --alter --user b --add-config SCRAM-SHA-256=[iterations=1,password=x]",
+        "kafka-configs.sh --bootstrap-server b1:9092 --alter --ip 10.0.0.1 --add-config producer_byte_rate=1",
+    };
+    struct run r;
+
+    run_begin(&r, 1);
+    script_on(r.script, 0, API_DESCRIBE_CLIENT_QUOTAS, answer_one_quota, NULL);
+    script_on(r.script, 0, API_ALTER_CLIENT_QUOTAS, take_quotas, NULL);
+    script_on(r.script, 0, API_ALTER_USER_SCRAM_CREDENTIALS, take_user, NULL);
+    run(&r, "kafka-configs.sh --bootstrap-server b1:9092 --alter --user alice --add-config request_percentage=12.5 "
+            "--delete-config producer_byte_rate");
+    CHECK_EQ(r.status, 0);
+    CHECK_TEXT(text_str(&r.cli.out), "Completed updating config for user alice.\n");
+    run(&r, "kafka-configs.sh --bootstrap-server b1:9092 --alter --user bob --add-config SCRAM-SHA-256=[password=secret]");
+    CHECK_EQ(r.status, 0);
+    CHECK_TEXT(text_str(&r.cli.out), "Completed updating config for user bob.\n");
+    for (size_t i = 0; i < array_count(refused); i++) {
+        run(&r, refused[i]);
+        CHECK_EQ(r.status, 1);
+    }
+    CHECK_EQ(script_count(r.script, 0, API_ALTER_CLIENT_QUOTAS), 1);
+    CHECK_EQ(script_count(r.script, 0, API_ALTER_USER_SCRAM_CREDENTIALS), 1);
     run_end(&r);
 }

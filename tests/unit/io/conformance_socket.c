@@ -107,23 +107,26 @@ TEST(io_connect, is_refused_where_nobody_listens)
     trial_close(&w);
 }
 
+/* Whichever of its addresses is tried first, one that listens is found. */
 TEST(io_connect, a_name_is_resolved)
 {
     struct trial w;
     struct io_address address;
     struct io_socket *client, *server;
-    struct probe accept = {.times = 0};
 
     trial_open(&w, 1);
     struct io_listener *l = listener_new(&w, &address);
-    START(&w, &accept, io_accept(l, &server, NULL, &accept.op));
     snprintf(address.host, sizeof(address.host), "%s", w.world->host_name);
-    CHECK_EQ(RUN(&w, io_connect(w.io, &address, &client, op)), 0);
-    CHECK_EQ(probe_wait(&accept), 0);
-    send_text(&w, server, "hello");
-    expect_text(&w, client, "hello");
-    socket_close(&w, client);
-    socket_close(&w, server);
+    for (address.first = 0; address.first < 3; address.first++) {
+        struct probe accept = {.times = 0};
+        START(&w, &accept, io_accept(l, &server, NULL, &accept.op));
+        CHECK_EQ(RUN(&w, io_connect(w.io, &address, &client, op)), 0);
+        CHECK_EQ(probe_wait(&accept), 0);
+        send_text(&w, server, "hello");
+        expect_text(&w, client, "hello");
+        socket_close(&w, client);
+        socket_close(&w, server);
+    }
     listener_close(&w, l);
     trial_close(&w);
 }
