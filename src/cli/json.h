@@ -1,4 +1,4 @@
-/* cli/json.h - read small JSON that a user wrote. */
+/* cli/json.h - read JSON that a user wrote. */
 #pragma once
 
 #include "base/base.h"
@@ -17,7 +17,12 @@ bool json_enter(struct json *j, char open);
 bool json_next(struct json *j, char close, bool *first);
 /* The name of a member, with its colon. Text has its escapes still: none of our names needs them. */
 struct str json_name(struct json *j);
-struct str json_string(struct json *j);
+struct str json_string(struct json *j); /* likewise with its escapes */
+/* What a string without its quotes says, in `a` where it has escapes. -EINVAL: one that is none, or half a pair. */
+MUST int json_text(struct arena *a, struct str raw, struct str *out);
+/* The next thing is this word ("null"): then it is taken. */
+bool json_word(struct json *j, const char *word);
+char json_look(struct json *j); /* the next letter that is no blank; 0 = the end, or a mistake */
 int64_t json_number(struct json *j);
 void json_skip(struct json *j); /* one value, whatever it is */
 /* Nothing but blanks is left, and all was right. */

@@ -23,6 +23,10 @@ static const struct {
     {"kafka-features.sh", &kafka_features, "org.apache.kafka.tools.FeatureCommand"},
     {"kafka-metadata-quorum.sh", &kafka_metadata_quorum, "org.apache.kafka.tools.MetadataQuorumCommand"},
     {"kafka-groups.sh", &kafka_groups, "org.apache.kafka.tools.GroupsCommand"},
+    {"kafka-console-producer.sh", &kafka_console_producer, "org.apache.kafka.tools.ConsoleProducer"},
+    {"produce", &millrace_produce, NULL},
+    {"kafka-console-consumer.sh", &kafka_console_consumer, "org.apache.kafka.tools.consumer.ConsoleConsumer"},
+    {"consume", &millrace_consume, NULL},
 };
 
 static const struct tool_info *find(const char *name)

@@ -29,6 +29,9 @@ static const char usage[] =
     "  log verify [--topic TOPIC] [--deep] DIR\n"
     "      Check a log directory whose server is down.\n"
     "\n"
+    "  produce TOPIC [--json]     write each line of standard input to a topic\n"
+    "  consume TOPIC [--from-beginning] [--group GROUP] [--json]     print records as they come\n"
+    "\n"
     "  topic | group | config ACTION [NAME]... [-b HOST:PORT] [--json]\n"
     "      Ask a running cluster, and change it. Kafka's names are there as well, with Kafka's flags and output:\n"
     "      kafka-topics.sh, kafka-consumer-groups.sh, kafka-configs.sh ...\n"
@@ -42,8 +45,8 @@ static const char usage[] =
     "\n"
     "First steps:\n"
     "  millrace server &\n"
-    "  echo hello | kcat -b 127.0.0.1:9092 -t greetings -P\n"
-    "  kcat -b 127.0.0.1:9092 -t greetings -C -e\n"
+    "  echo hello | millrace produce greetings\n"
+    "  millrace consume greetings --from-beginning\n"
     "\n"
     "`millrace COMMAND --help` says more.\n";
 
