@@ -111,42 +111,6 @@ void accumulator_deinit(struct accumulator *a)
     forget_patterns(a);
 }
 
-/* * = any letters, ? = one letter. */
-static bool name_fits(struct str name, struct str pattern)
-{
-    int32_t n = 0, p = 0, star = -1, star_n = 0;
-
-    while (n < name.n) {
-        if (p < pattern.n && (pattern.p[p] == '?' || (pattern.p[p] != '*' && pattern.p[p] == name.p[n]))) {
-            n++, p++;
-        } else if (p < pattern.n && pattern.p[p] == '*') {
-            star = p++;
-            star_n = n;
-        } else if (star >= 0) {
-            p = star + 1;
-            n = ++star_n;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.n && pattern.p[p] == '*')
-        p++;
-    return p == pattern.n;
-}
-
-static void choose_codec(struct producer_topic *t, const struct producer_settings *s)
-{
-    t->codec = s->codec;
-    t->level = s->level;
-    for (uint32_t i = 0; i < s->compression_count; i++) {
-        if (!name_fits(t->name, s->compressions[i].topic))
-            continue;
-        t->codec = s->compressions[i].codec;
-        t->level = s->compressions[i].level;
-        return;
-    }
-}
-
 struct producer_topic *accumulator_topic(struct accumulator *a, struct str name)
 {
     uint64_t hash = str_hash(name);
@@ -166,7 +130,7 @@ struct producer_topic *accumulator_topic(struct accumulator *a, struct str name)
     t->accumulator = a;
     t->loads_ms = -1;
     list_init(&t->waiting);
-    choose_codec(t, &a->settings);
+    producer_settings_codec(&a->settings, name, &t->codec, &t->level);
     map_add(&a->topics_by_name, &t->by_name, hash);
     list_add_tail(&a->topics, &t->node);
     return t;

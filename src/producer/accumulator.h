@@ -181,6 +181,9 @@ struct producer_topic {
     uint64_t call;               /* its number */
 };
 
+/* What the topic is compressed with (settings.c). */
+void producer_settings_codec(const struct producer_settings *s, struct str topic, enum codec *codec, int *level);
+
 /* ---- the accumulator --------------------------------------------------------------------------- */
 
 struct accumulator {

@@ -140,3 +140,41 @@ int producer_settings_read(const struct config *c, struct producer_settings *out
     *out = s;
     return 0;
 }
+
+/* ---- for a topic ---------------------------------------------------------------------------------------- */
+
+/* * = any letters, ? = one letter. */
+static bool name_fits(struct str name, struct str pattern)
+{
+    int32_t n = 0, p = 0, star = -1, star_n = 0;
+
+    while (n < name.n) {
+        if (p < pattern.n && (pattern.p[p] == '?' || (pattern.p[p] != '*' && pattern.p[p] == name.p[n]))) {
+            n++, p++;
+        } else if (p < pattern.n && pattern.p[p] == '*') {
+            star = p++;
+            star_n = n;
+        } else if (star >= 0) {
+            p = star + 1;
+            n = ++star_n;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.n && pattern.p[p] == '*')
+        p++;
+    return p == pattern.n;
+}
+
+void producer_settings_codec(const struct producer_settings *s, struct str topic, enum codec *codec, int *level)
+{
+    *codec = s->codec;
+    *level = s->level;
+    for (uint32_t i = 0; i < s->compression_count; i++) {
+        if (!name_fits(topic, s->compressions[i].topic))
+            continue;
+        *codec = s->compressions[i].codec;
+        *level = s->compressions[i].level;
+        return;
+    }
+}
