@@ -269,15 +269,16 @@ static void advance(struct commit *m)
         consumer_wake_at(c, m->retry_ns);
         return;
     }
+    if (m->all && !m->begun && !commit_is_due(c)) { /* for nothing no generation is needed either */
+        commit_end(m, 0);
+        return;
+    }
     if (!may_go(m, &member_id))
         return;
-    if (!m->begun && m->all)
+    if (m->all && !m->begun)
         gather(m);
     m->begun = true;
-    if (m->count == 0)
-        commit_end(m, 0);
-    else
-        send(m, member_id);
+    send(m, member_id);
 }
 
 static void auto_commit(struct consumer *c)

@@ -209,6 +209,29 @@ TEST(consumer_group, second_member_gets_its_share_cooperatively)
     two_members("cooperative-sticky", "revoked orders-2 orders-3\n");
 }
 
+/* The commit at the revocation is under way, has ended, or the group is joined anew by then: all is committed in each case. */
+TEST(consumer_group, close_in_the_middle_of_a_revocation_has_nothing_to_complain_of)
+{
+    struct bed b;
+
+    bed_open(&b, 1);
+    b.s.enable_auto_commit = true;
+    b.s.auto_commit_interval_ms = 100000;
+    for (int32_t steps = 0; steps < 60; steps++) {
+        lab_produce(&b.lab, "orders", 0, steps, 1, CODEC_NONE);
+        join(&b, &b.a);
+        reader_read(&b.a, 1, &b.out);
+        join(&b, &b.b);
+        UNTIL(&b.lab, reader_has(&b.a, "revoked orders-0\n"));
+        for (int32_t i = 0; i < steps; i++)
+            CHECK(sim_step(b.lab.sim));
+        CHECK_EQ(reader_close(&b.a), 0);
+        CHECK_EQ(reader_committed(&b.b, "orders", 0), steps + 1);
+        CHECK_EQ(reader_close(&b.b), 0);
+    }
+    bed_end(&b);
+}
+
 TEST(consumer_group, member_that_does_not_poll_leaves_and_comes_back)
 {
     struct bed b;
