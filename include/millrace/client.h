@@ -93,7 +93,7 @@ enum mr_advice {
     MR_SEEK,     /* put the partition's position anew; it stands still until then */
     MR_REJOINED, /* the partitions have another owner: forget what was to be committed */
     MR_REPAIR,   /* change something first: rights, a setting, the topic, the record */
-    MR_CLOSE,    /* this handle will do no more: close it, and open another one */
+    MR_CLOSE,    /* this handle will do no more: close it (of a close: it is gone), and open another one */
 };
 
 struct mr_error {

@@ -243,13 +243,12 @@ static bool may_go(struct commit *m, struct str *member_id)
         commit_generation_gone(m, KERR_ILLEGAL_GENERATION);
         return false;
     }
-    if (!m->begun && generation >= 0 && generation == c->doubt_generation) {
-        if (m->ended != NULL)
-            fail_trouble(m, -EAGAIN); /* nobody waits for the consumer's own: it comes again */
-        return false;
-    }
     m->generation = generation;
-    return true;
+    if (m->begun || generation < 0 || generation != c->doubt_generation)
+        return true;
+    if (m->ended != NULL || (m->call != NULL && m->all)) /* who waits here does not poll, as the next one wants */
+        commit_generation_gone(m, KERR_REBALANCE_IN_PROGRESS);
+    return false;
 }
 
 static void advance(struct commit *m)

@@ -120,8 +120,8 @@ struct consumer *consumer_new(struct io *io, struct telemetry *t, const struct c
 
 /* Commit what is done (with enable.auto.commit), leave the group (a member with a group.instance.id does not), close
  * connections; by `timeout_ms` in any case. Chunks that are still held stay valid, and are to be released before
- * or after. Other calls end with ERR_CLOSED. No hook is called any more. Completes with 0, or with the trouble of the last commit; by then the
- * consumer is freed. */
+ * or after. Other calls end with ERR_CLOSED. No hook is called any more. Completes with 0, or with the trouble of the
+ * last commit; -EIO: it was refused, or left out because the group is joined anew. By then the consumer is freed. */
 void consumer_close(struct consumer *c, int64_t timeout_ms, struct op *op);
 
 /* ---- what is read ----------------------------------------------------------------------------- */
@@ -230,7 +230,8 @@ struct consumer_call {
 
 /* Commit these offsets for the group. With `count` 0: all that is done and not committed. Retried while
  * its generation stands; commits of this consumer take effect in the order of the calls. One whose generation has
- * ended says REJOINED, and is definite unless an answer to an earlier try was lost. */
+ * ended says REJOINED, and is definite unless an answer to an earlier try was lost. So does one of all that is done
+ * while a lost commit of this generation may take effect late, and the group is joined anew for that. */
 void consumer_commit(struct consumer *c, struct consumer_call *call);
 /* What the group has committed for these partitions. Waits for transactions that may still change it. */
 void consumer_committed(struct consumer *c, struct consumer_call *call);

@@ -453,5 +453,9 @@ int mr_consumer_close(struct mr_consumer *c, int64_t timeout_ms, struct mr_error
         queued_free(container_of(node, struct queued, node));
     handle_deinit(&c->handle);
     free(c);
-    return result < 0 ? error_of_trouble(e, (int)result, "mr_consumer_close") : 0;
+    if (result == -EIO)
+        return error_set(e, MR_BROKER, MR_CLOSE, false,
+                         "the last commit was refused, or left out because the group was joined anew in this moment: the "
+                         "group reads again what was done since the one before");
+    return result < 0 ? error_of_end(e, (int)result, "mr_consumer_close") : 0;
 }

@@ -77,6 +77,11 @@ int error_of_trouble(struct mr_error *e, int trouble, const char *what)
     return error_set(e, code, advice_of(code), true, "%s: %s", what, error_text(trouble));
 }
 
+int error_of_end(struct mr_error *e, int trouble, const char *what)
+{
+    return error_set(e, code_of_trouble(trouble), MR_CLOSE, true, "%s: %s", what, error_text(trouble));
+}
+
 int error_fail(struct mr_error *e, const struct fail *f)
 {
     enum mr_code code = code_of_trouble(f->error);

@@ -17,6 +17,8 @@ int error_set(struct mr_error *e, enum mr_code code, enum mr_advice advice, bool
     __attribute__((format(printf, 5, 6)));
 /* Trouble: negative, of base/error.h or errno. `what` was tried; nothing has happened. */
 int error_of_trouble(struct mr_error *e, int trouble, const char *what);
+/* Likewise of a close, after which there is no handle. */
+int error_of_end(struct mr_error *e, int trouble, const char *what);
 /* The words are `f`'s. */
 int error_fail(struct mr_error *e, const struct fail *f);
 enum mr_code code_of_trouble(int trouble);

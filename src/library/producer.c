@@ -251,7 +251,7 @@ int mr_producer_close(struct mr_producer *p, int64_t timeout_ms, struct mr_error
     handle_deinit(&p->handle);
     free(p);
     if (result == -ETIMEDOUT)
-        return error_set(e, MR_TIMED_OUT, MR_RETRY, false,
+        return error_set(e, MR_TIMED_OUT, MR_CLOSE, false,
                          "records were not acknowledged in time: their acknowledgements say which");
-    return result < 0 ? error_of_trouble(e, (int)result, "mr_producer_close") : 0;
+    return result < 0 ? error_of_end(e, (int)result, "mr_producer_close") : 0;
 }

@@ -397,6 +397,74 @@ TEST(consumer_group, commit_whose_answer_was_lost_ends_its_generation)
     bed_end(&b);
 }
 
+/* A commit of less than is done loses its connection after `us`, and is answered in the end: is its generation in doubt? */
+static bool comes_into_doubt(struct bed *b, int64_t us)
+{
+    struct asking lost = {0}, all = {0};
+    struct consumer_offset less = {.partition = {STR("orders"), 0}, .leader_epoch = -1, .metadata = STR_NULL};
+
+    lab_produce(&b->lab, "orders", 0, 0, 1, CODEC_NONE);
+    reader_read(&b->a, 1, &b->out);
+    less.offset = reader_place(&b->a, "orders", 0).done - 1;
+    lost.call.offsets = &less;
+    lost.call.count = 1;
+    op_init(&lost.call.op, asking_done);
+    consumer_commit(b->a.consumer, &lost.call);
+    lab_pass(&b->lab, us * 1000);
+    sim_net_reset(b->lab.machine, b->lab.node);
+    UNTIL(&b->lab, lost.done);
+    CHECK_EQ(lost.result, 0);
+    op_init(&all.call.op, asking_done);
+    consumer_commit(b->a.consumer, &all.call);
+    int64_t began_ns = sim_now_ns(b->lab.sim);
+    UNTIL(&b->lab, all.done);
+    if (all.result == 0)
+        return false;
+    CHECK_EQ(all.result, -EIO);
+    CHECK_EQ(all.call.error.advice, CONSUMER_REJOINED);
+    CHECK(all.call.error.definite);
+    CHECK(sim_now_ns(b->lab.sim) - began_ns < SEC); /* who waits here does not poll, and the next generation waits for that */
+    return true;
+}
+
+TEST(consumer_group, nobody_waits_for_a_commit_while_its_generation_is_in_doubt)
+{
+    uint32_t doubts = 0;
+    struct bed b;
+
+    bed_open(&b, 1);
+    join(&b, &b.a);
+    UNTIL(&b.lab, reader_has(&b.a, "assigned"));
+    for (int64_t us = 20; us < 2000; us += 60) {
+        doubts += comes_into_doubt(&b, us);
+        settle(&b, SEC);
+        CHECK_EQ(reader_commit(&b.a, NULL), 0);
+        CHECK_EQ(reader_committed(&b.a, "orders", 0), reader_place(&b.a, "orders", 0).done);
+    }
+    CHECK(doubts > 0);
+    bed_end(&b);
+}
+
+TEST(consumer_group, last_commit_is_left_out_while_its_generation_is_in_doubt)
+{
+    uint32_t left_out = 0;
+    struct bed b;
+
+    bed_open(&b, 1);
+    b.s.enable_auto_commit = true;
+    b.s.auto_commit_interval_ms = 60000;
+    for (int64_t us = 20; us < 2000 && left_out == 0; us += 60) {
+        join(&b, &b.a);
+        UNTIL(&b.lab, reader_has(&b.a, "assigned"));
+        bool in_doubt = comes_into_doubt(&b, us);
+        int64_t result = reader_close(&b.a);
+        CHECK_EQ(result, in_doubt ? -EIO : 0);
+        left_out += in_doubt;
+    }
+    CHECK(left_out > 0);
+    bed_end(&b);
+}
+
 TEST(consumer_group, member_that_has_left_may_assign_by_hand)
 {
     struct consumer_partition p = {STR("orders"), 0};
