@@ -21,7 +21,8 @@ END_S = 60
 LATE_MS = 1500 * SLACK  # beyond a limit, on a machine that does other things, too
 MEMORY_KB = 200_000     # with AddressSanitizer; without trouble it is 45,000
 # Short limits, so that a test sees their end; records live long enough for all troubles.
-SETTINGS = ["request.timeout.ms=2000", "delivery.timeout.ms=30000", "session.timeout.ms=6000", "heartbeat.interval.ms=500",
+REQUEST_TIMEOUT_S = 2
+SETTINGS = [f"request.timeout.ms={1000 * REQUEST_TIMEOUT_S}", "delivery.timeout.ms=30000", "session.timeout.ms=6000", "heartbeat.interval.ms=500",
             "metadata.max.age.ms=5000", "reconnect.backoff.max.ms=300", "linger.ms=2", "batch.size=4000"]
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR = 0, 1, 2, 3, 8, 9, 10
 JOIN_GROUP, HEARTBEAT, SYNC_GROUP, API_VERSIONS, INIT_PRODUCER_ID, ANY = 11, 12, 14, 18, 22, -1
@@ -130,7 +131,7 @@ def hostile_relay(ctx):
         relay.share = 0.15
         wait_for("each fault has struck twice", lambda: min(relay.done[f] for f in FAULTS) >= 2, timeout_s=60)
         relay.share = 0
-        time.sleep(0.5)
+        time.sleep(REQUEST_TIMEOUT_S + 0.5)  # what is silent now is noticed by then
         well_from = w.mark()
         time.sleep(1)
         judge(w.end(), well_from)
