@@ -154,9 +154,9 @@ static void refill_asked(struct io *io, struct io_message *m)
 {
     struct mr_consumer *c = container_of(m, struct mr_consumer, refill);
 
-    pthread_mutex_lock(&c->handle.lock);
+    lock_take(&c->handle.lock);
     c->refilling = false;
-    pthread_mutex_unlock(&c->handle.lock);
+    lock_leave(&c->handle.lock);
     refill(c);
 }
 
