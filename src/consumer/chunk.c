@@ -76,7 +76,7 @@ static void extend(struct chunk *k, struct part *p, const struct batch *b)
 {
     move_to(p, b);
     k->run.n += b->bytes.n;
-    k->public.next = k->covers = p->position;
+    k->public.next = k->counts = k->covers = p->position;
     k->public.leader_epoch = k->covers_epoch = b->leader_epoch;
     k->public.bytes = (uint32_t)k->run.n;
 }
@@ -233,7 +233,7 @@ void consumer_chunk_release(struct consumer_chunk *public, int64_t done_to)
         list_remove(&k->all);
     k->consumer = NULL;
     if (k->part != NULL && done_to > k->done)
-        k->done = done_to < public->next ? done_to : public->next;
+        k->done = done_to < k->counts ? done_to : k->counts;
     done_released(k);
     if (c != NULL)
         consumer_poke(c);

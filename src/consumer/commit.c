@@ -239,10 +239,12 @@ static bool may_go(struct commit *m, struct str *member_id)
             commit_generation_gone(m, KERR_REBALANCE_IN_PROGRESS);
         return false; /* a commit of offsets of the caller's waits for the next generation */
     }
+#ifndef MUTANT_CONSUMER_ANY_GENERATION
     if (m->begun && generation != m->generation) {
         commit_generation_gone(m, KERR_ILLEGAL_GENERATION);
         return false;
     }
+#endif
     m->generation = generation;
     if (m->begun || generation < 0 || generation != c->doubt_generation)
         return true;
@@ -305,6 +307,10 @@ void commit_pump(struct consumer *c)
         if (!m->in_flight && (m->end < 0 || io_now_ns(c->io) >= m->deadline_ns))
             fail_trouble(m, m->end < 0 ? m->end : -ETIMEDOUT);
     }
+#ifdef MUTANT_CONSUMER_COMMITS_OVERTAKE
+    LIST_EACH(it, &c->commits)
+        advance(container_of(it, struct commit, node));
+#endif
     m = LIST_FIRST(&c->commits, struct commit, node);
     if (m != NULL)
         advance(m);

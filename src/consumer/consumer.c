@@ -23,7 +23,14 @@ void consumer_poke(struct consumer *c)
 
 int64_t consumer_after(struct consumer *c, uint32_t attempt)
 {
-    return io_now_ns(c->io) + client_backoff_ms(c->client, attempt) * NS_PER_MS;
+    int64_t now_ns = io_now_ns(c->io);
+
+    if (c->drawn_ns != now_ns || c->drawn_attempt != attempt) {
+        c->drawn_ns = now_ns;
+        c->drawn_attempt = attempt;
+        c->drawn_at_ns = now_ns + client_backoff_ms(c->client, attempt) * NS_PER_MS;
+    }
+    return c->drawn_at_ns;
 }
 
 void consumer_tell(struct consumer *c, struct consumer_event *e)
@@ -75,6 +82,7 @@ static void take_metadata(struct consumer *c)
         return;
     c->metadata_changed = false;
     position_metadata(c);
+    query_metadata(c);
     membership_metadata(c);
 }
 

@@ -8,12 +8,13 @@
  *   D1  `done` moves over the first chunk as far as that is done, and on to the next one only when all of it is.
  *   D2  Two chunks that are done, one behind the other, become one: so there are at most twice as many as are held.
  *   D3  What was released undone stays so: then nothing behind it counts, and nothing is kept for it.
- *   D4  Where nothing is to be handed out (control batches, aborted transactions), done moves by itself. */
+ *   D4  Where nothing is to be handed out (control batches, aborted transactions), done moves by itself.
+ *   D5  Where the log is cut, what was handed out below counts as before: nobody will hand it out again. */
 #include "consumer/internal.h"
 
 static bool is_whole(const struct chunk *k)
 {
-    return k->done >= k->public.next;
+    return k->done >= k->counts;
 }
 
 /* It does not count any more. */
@@ -23,44 +24,6 @@ static void let_go(struct chunk *k)
     k->part = NULL;
     if (k->released)
         chunk_free(k);
-}
-
-void done_detach(struct part *p)
-{
-    LIST_EACH(n, &p->outstanding)
-        let_go(container_of(n, struct chunk, by_part));
-}
-
-void done_begin(struct part *p, int64_t position, int32_t epoch)
-{
-    done_detach(p);
-    p->done = position;
-    p->done_epoch = epoch;
-    p->hole = false;
-    p->put_back = true;
-}
-
-void done_handed_out(struct part *p, struct chunk *k)
-{
-    if (p->hole)
-        return;
-    k->part = p;
-    list_add_tail(&p->outstanding, &k->by_part);
-}
-
-void done_skipped(struct part *p, int64_t position, int32_t epoch)
-{
-    struct chunk *last = LIST_LAST(&p->outstanding, struct chunk, by_part);
-
-    if (p->hole)
-        return;
-    if (last != NULL) {
-        last->covers = position;
-        last->covers_epoch = epoch;
-        return;
-    }
-    p->done = position;
-    p->done_epoch = epoch;
 }
 
 static void advance(struct part *p)
@@ -89,6 +52,70 @@ static void advance(struct part *p)
     }
 }
 
+void done_detach(struct part *p)
+{
+    LIST_EACH(n, &p->outstanding)
+        let_go(container_of(n, struct chunk, by_part));
+}
+
+void done_begin(struct part *p, int64_t position, int32_t epoch)
+{
+    done_detach(p);
+    p->done = position;
+    p->done_epoch = epoch;
+    p->hole = false;
+    p->put_back = true;
+}
+
+void done_cut(struct part *p, int64_t end, int32_t epoch)
+{
+    LIST_EACH(n, &p->outstanding) {
+        struct chunk *k = container_of(n, struct chunk, by_part);
+        if (k->public.first >= end) {
+            let_go(k);
+            continue;
+        }
+        if (k->counts > end)
+            k->counts = end;
+        if (k->done > k->counts)
+            k->done = k->counts;
+        if (k->covers > end) {
+            k->covers = end;
+            k->covers_epoch = epoch;
+        }
+    }
+    if (p->done >= end) {
+        p->done = end;
+        p->done_epoch = epoch;
+        p->hole = false;
+    }
+    p->put_back = true;
+    advance(p);
+}
+
+void done_handed_out(struct part *p, struct chunk *k)
+{
+    if (p->hole)
+        return;
+    k->part = p;
+    list_add_tail(&p->outstanding, &k->by_part);
+}
+
+void done_skipped(struct part *p, int64_t position, int32_t epoch)
+{
+    struct chunk *last = LIST_LAST(&p->outstanding, struct chunk, by_part);
+
+    if (p->hole)
+        return;
+    if (last != NULL) {
+        last->covers = position;
+        last->covers_epoch = epoch;
+        return;
+    }
+    p->done = position;
+    p->done_epoch = epoch;
+}
+
 /* D2 */
 static void join(struct part *p, struct chunk *first, struct chunk *second)
 {
@@ -113,8 +140,8 @@ static void settle(struct chunk *k)
 
 void done_up_to(struct chunk *k, int64_t offset)
 {
-    if (offset > k->public.next)
-        offset = k->public.next;
+    if (offset > k->counts)
+        offset = k->counts;
     if (k->part == NULL || offset <= k->done)
         return;
     k->done = offset;

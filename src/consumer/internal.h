@@ -89,6 +89,8 @@ void part_hang(struct part *p);
 void part_begin(struct part *p, enum part_state state);
 /* Its position is `offset`: read on from there, after a look at the epoch where one is known. */
 void part_place(struct part *p, int64_t offset, int32_t epoch);
+/* The leader's log has what was read up to `offset` only: read on from there. */
+void part_cut(struct part *p, int64_t offset, int32_t epoch);
 /* Its position is lost (`why`, for people): auto.offset.reset. */
 void part_reset(struct part *p, const char *why);
 void part_stop(struct part *p, int64_t offset, const struct consumer_error *error);
@@ -178,6 +180,7 @@ struct chunk {
     struct part *part;         /* NULL: does not count */
     struct fetch *from;        /* NULL when it was released */
     int64_t done;              /* records below it are done */
+    int64_t counts;            /* records from here on do not count: public.next, or where the log was cut since */
     int64_t covers;            /* when it is done, all below this is: also what was skipped behind it */
     int32_t covers_epoch;
     bool released;
@@ -199,6 +202,8 @@ void done_skipped(struct part *p, int64_t position, int32_t epoch); /* up to her
 void done_up_to(struct chunk *k, int64_t offset);
 void done_released(struct chunk *k);
 void done_begin(struct part *p, int64_t position, int32_t epoch);
+/* The log ends at `end`, in `epoch`: what was handed out below still counts. */
+void done_cut(struct part *p, int64_t end, int32_t epoch);
 void done_detach(struct part *p); /* what was handed out does not count any more */
 
 /* ---- questions ------------------------------------------------------------------------------------ */
@@ -213,6 +218,7 @@ struct query_item {
     int64_t what;          /* timestamp, or leader epoch */
     int64_t retry_ns;
     uint32_t attempt;
+    bool leaderless;       /* that is why it waits */
     uint32_t place;        /* in the caller's array */
     struct query_send *send; /* ASKED: by this one */
 
@@ -246,6 +252,7 @@ struct query *query_new(struct consumer *c, enum query_kind kind, uint32_t count
 void query_begin(struct query *q); /* items are set */
 void query_stop(struct query *q, int trouble);
 void query_pump(struct consumer *c);
+void query_metadata(struct consumer *c); /* it has changed: who waits for a leader is looked at again at once */
 void query_item_end(struct query *q, struct query_item *i); /* its outcome is set */
 void query_item_again(struct query *q, struct query_item *i);
 /* The item that this send has asked for; NULL for what nobody wanted to know. */
@@ -335,6 +342,8 @@ struct consumer {
 
     struct list nodes, fetches, chunks;
     int64_t buffered_bytes;
+    int64_t drawn_ns, drawn_at_ns; /* consumer_after: when it was asked last, and what it said */
+    uint32_t drawn_attempt;        /* 0 = never */
 
     struct list queries, commits;
     int64_t auto_commit_ns;
@@ -354,7 +363,8 @@ struct consumer {
 
 void consumer_poke(struct consumer *c);
 void consumer_wake_at(struct consumer *c, int64_t at_ns);
-int64_t consumer_after(struct consumer *c, uint32_t attempt); /* now and the back-off */
+/* Now and the back-off. Partitions that met the same trouble in one turn have the same: they are asked for together. */
+int64_t consumer_after(struct consumer *c, uint32_t attempt);
 /* Make these the assigned partitions: those that stay go on. */
 void consumer_set_assigned(struct consumer *c, struct tp_set *set);
 void consumer_tell(struct consumer *c, struct consumer_event *e);

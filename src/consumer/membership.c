@@ -36,6 +36,9 @@ static void ask_caller(struct membership *g, enum member_act act, const struct m
     if (act == MEMBER_REVOKE) {
         for (uint32_t i = 0; i < g->asked_parts.count; i++) {
             struct part *p = part_find(g->consumer, g->asked_parts.items[i]);
+#ifdef MUTANT_CONSUMER_READS_REVOKED
+            p = NULL;
+#endif
             if (p != NULL)
                 pieces_drop(p);
             if (p != NULL)

@@ -68,7 +68,7 @@ void part_free(struct part *p)
 
 /* ---- states --------------------------------------------------------------------------------- */
 
-void part_begin(struct part *p, enum part_state state)
+static void put(struct part *p, enum part_state state, int64_t position, int32_t epoch)
 {
     p->state = state;
     p->run = ++p->consumer->runs;
@@ -76,20 +76,34 @@ void part_begin(struct part *p, enum part_state state)
     p->retry_ns = 0;
     p->attempt = 0;
     p->tell_error = false;
-    p->position = p->fetch_from = -1;
-    p->position_epoch = p->fetch_epoch = -1;
-    pieces_drop(p);
-    done_begin(p, -1, -1);
+    p->position = position;
+    p->position_epoch = epoch;
+    pieces_drop(p); /* and what is fetched next is the position */
     consumer_poke(p->consumer);
+}
+
+void part_begin(struct part *p, enum part_state state)
+{
+    put(p, state, -1, -1);
+    done_begin(p, -1, -1);
 }
 
 void part_place(struct part *p, int64_t offset, int32_t epoch)
 {
-    part_begin(p, epoch >= 0 ? PART_CHECK : PART_READ);
-    p->position = p->fetch_from = offset;
-    p->position_epoch = p->fetch_epoch = epoch;
+    put(p, epoch >= 0 ? PART_CHECK : PART_READ, offset, epoch);
     p->checked_epoch = epoch >= 0 ? -1 : p->leader_epoch;
     done_begin(p, offset, epoch);
+}
+
+void part_cut(struct part *p, int64_t offset, int32_t epoch)
+{
+    put(p, PART_READ, offset, epoch); /* that is what the leader said just now */
+    p->checked_epoch = p->asking_epoch;
+#ifdef MUTANT_CONSUMER_CUT_IS_DONE
+    done_begin(p, offset, epoch);
+#else
+    done_cut(p, offset, epoch);
+#endif
 }
 
 void part_reset(struct part *p, const char *why)
@@ -158,8 +172,18 @@ static void made_anew(struct part *p)
 {
     p->leader_epoch = p->checked_epoch = -1;
     p->committed = -1;
-    if (p->state == PART_READ || p->state == PART_CHECK)
+    switch (p->state) {
+    case PART_READ:
+    case PART_CHECK:
         part_reset(p, "the topic was deleted and made again");
+        return;
+    case PART_COMMITTED: /* an answer that is on its way is about the other one */
+    case PART_RESET:
+        part_begin(p, p->state);
+        return;
+    case PART_STOPPED:
+        return;
+    }
 }
 
 void part_look(struct part *p)
@@ -176,6 +200,9 @@ void part_look(struct part *p)
     is_new = !uuid_is_zero(p->topic_id) && !uuid_is_zero(t->id) && !uuid_equal(p->topic_id, t->id);
     if (!uuid_is_zero(t->id))
         p->topic_id = t->id;
+#ifdef MUTANT_CONSUMER_SAME_NAME
+    is_new = false;
+#endif
     if (is_new)
         made_anew(p);
     now = &t->partitions[p->id.partition];

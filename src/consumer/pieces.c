@@ -140,6 +140,9 @@ static void take_marker(struct piece *piece, const struct batch *b)
     struct record one;
     int16_t type;
 
+#ifdef MUTANT_CONSUMER_ABORTED_STAYS
+    return;
+#endif
     if (n == NULL || records_begin(&r, b, (size_t)b->bytes.n) < 0)
         return;
     if (records_next(&r, &one) == 1 && control_type_read(one.key, &type) == 0 && type == CONTROL_ABORT)

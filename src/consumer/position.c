@@ -120,9 +120,7 @@ static void diverged(struct part *p, int64_t end, int32_t epoch)
     }
     say(c->telemetry, LOG_WARN, "consumer", "%.*s-%d: the log was truncated: read up to %" PRId64
         ", goes on at %" PRId64, STR_ARG(p->id.topic), p->id.partition, position, end);
-    part_place(p, end, epoch);
-    p->state = PART_READ; /* that is what the leader said just now */
-    p->checked_epoch = p->asking_epoch;
+    part_cut(p, end, epoch);
 }
 
 static void epoch_found(struct part *p, const struct query_item *i)
@@ -132,7 +130,9 @@ static void epoch_found(struct part *p, const struct query_item *i)
     p->asked = false;
     if (has_all) {
         p->checked_epoch = p->asking_epoch;
+#ifndef MUTANT_CONSUMER_CHECKS_ONCE
         if (p->checked_epoch == p->leader_epoch) /* else there is another leader already */
+#endif
             p->state = PART_READ;
         consumer_poke(p->consumer);
     } else if (p->fetch_from != p->position) {

@@ -236,7 +236,7 @@ static void advance(struct query *q)
             continue;
         }
         if (whom_to_ask(q, item) == NO_LEADER) {
-            leaderless = true;
+            leaderless = item->leaderless = true;
             query_item_again(q, item);
         } else {
             send_begin(q, whom_to_ask(q, item));
@@ -244,6 +244,18 @@ static void advance(struct query *q)
     }
     if (leaderless)
         client_refresh(c->client);
+}
+
+void query_metadata(struct consumer *c)
+{
+    LIST_EACH(it, &c->queries) {
+        struct query *q = container_of(it, struct query, node);
+        for (uint32_t i = 0; i < q->count; i++) {
+            if (q->items[i].leaderless)
+                q->items[i].retry_ns = 0;
+            q->items[i].leaderless = false;
+        }
+    }
 }
 
 /* The caller's completion is last: text of the answers lives until it returns. */

@@ -118,18 +118,20 @@ static void answer_partition(struct cluster *c, struct script_request *r,
     a->responses = t;
     a->responses_count = 1;
     t->topic = STR("t");
-    t->topic_id = script_topic_find(r->script, STR("t"))->id;
+    t->topic_id = ((const struct fetch_request *)r->message)->topics->topic_id;
     t->partitions = p;
     t->partitions_count = 1;
     p->partition_index = q->partition;
     p->high_watermark = p->last_stable_offset = c->end;
-    p->log_start_offset = 0;
+    p->log_start_offset = c->start;
     p->error_code = c->fetch_error;
     if (c->fetch_error != KERR_NONE && c->hint_leader >= 0) {
         p->current_leader.leader_id = c->hint_leader;
         p->current_leader.leader_epoch = c->hint_epoch;
     }
-    if (c->fetch_error == KERR_NONE && q->fetch_offset > c->end)
+    if (c->fetch_error == KERR_NONE && c->judge != NULL)
+        p->error_code = c->judge(c, r);
+    if (p->error_code == KERR_NONE && (q->fetch_offset > c->end || q->fetch_offset < c->start))
         p->error_code = KERR_OFFSET_OUT_OF_RANGE;
     c->fetch_error = KERR_NONE;
     if (r->broker == 1 && c->prefer >= 0) {
@@ -143,7 +145,8 @@ static void answer_partition(struct cluster *c, struct script_request *r,
         p->aborted_transactions->first_offset = c->aborted_first;
         p->aborted_transactions_count = 1;
     }
-    memcpy(copy, records.p, (size_t)records.n);
+    if (records.n > 0)
+        memcpy(copy, records.p, (size_t)records.n);
     if (p->error_code == KERR_NONE)
         p->records = (struct bytes){copy, records.n};
 }
@@ -169,7 +172,7 @@ static void wait_a_little(struct cluster *c, struct script_request *r)
 {
     struct io *io = script_io(c->script);
 
-    if (c->empty[r->broker].request != NULL)
+    if (c->ending || c->empty[r->broker].request != NULL)
         return; /* the consumer has hung up on that one */
     r->parked = true;
     c->empty[r->broker].request = r;
@@ -217,7 +220,7 @@ static void list_offsets(struct script_request *r, void *ctx)
     t->name = STR("t");
     t->partitions = p;
     t->partitions_count = 1;
-    p->offset = q->topics->partitions->timestamp == CONSUMER_END ? c->end : 0;
+    p->offset = q->topics->partitions->timestamp == CONSUMER_END ? c->end : c->start;
     p->leader_epoch = 0;
 }
 
@@ -299,7 +302,12 @@ static void on_ready(void *ctx) {}
 
 void cluster_open(struct cluster *c, uint32_t brokers)
 {
-    *c = (struct cluster){.script = script_new(1, brokers), .aborted_first = -1, .prefer = -1, .committed = -1,
+    cluster_open_in(c, script_new(1, brokers));
+}
+
+void cluster_open_in(struct cluster *c, struct script *script)
+{
+    *c = (struct cluster){.script = script, .aborted_first = -1, .prefer = -1, .committed = -1,
                           .hint_leader = -1};
     script_topic(c->script, "t", 1);
     script_on(c->script, 0, API_FETCH, fetch, c);
@@ -353,17 +361,20 @@ void cluster_begin(struct cluster *c)
 
 void cluster_end(struct cluster *c)
 {
+    int64_t until_ms = io_now_ms(script_io(c->script)) + 5000 + 3100; /* as much as a world that delays adds */
     struct script_wait w;
 
     consumer_close(c->consumer, 5000, script_wait_begin(&w));
     script_wait_end(c->script, &w);
+    CHECK(io_now_ms(script_io(c->script)) < until_ms);
+    c->ending = true;
     for (uint32_t i = 0; i < array_count(c->empty); i++)
         io_timer_clear(&c->empty[i].timer);
+    script_free(c->script);
     text_deinit(&c->events);
     text_deinit(&c->read);
     text_deinit(&c->log);
     text_deinit(&c->fetches);
-    script_free(c->script);
 }
 
 void cluster_take(struct cluster *c)

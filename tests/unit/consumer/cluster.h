@@ -16,8 +16,9 @@ struct cluster {
     struct text events, read;      /* read: values, joined by blanks */
 
     struct text log;               /* of t-0: batches */
-    int64_t end;
+    int64_t start, end;
     int32_t epoch;                 /* of the next batch */
+    int16_t (*judge)(struct cluster *c, const struct script_request *r); /* an error of a Fetch; NULL */
     int64_t aborted_producer, aborted_first; /* -1 none */
     int64_t epoch_end;             /* OffsetForLeaderEpoch's answer: end, and the epoch */
     int32_t epoch_found;
@@ -29,6 +30,7 @@ struct cluster {
     bool park;                     /* the next Fetch is held */
     struct script_request *parked;
     struct late empty[3];          /* by broker: an answer without records, which comes late */
+    bool ending;
     int16_t offsets_error;         /* of the next OffsetFetch only */
     int64_t committed;
     int16_t commit_error;          /* of the next OffsetCommit only */
@@ -36,6 +38,7 @@ struct cluster {
 };
 
 void cluster_open(struct cluster *c, uint32_t brokers);
+void cluster_open_in(struct cluster *c, struct script *script); /* in that world, which cluster_end frees */
 void cluster_begin(struct cluster *c); /* the consumer, assigned t-0 */
 void cluster_end(struct cluster *c);
 

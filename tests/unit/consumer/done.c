@@ -40,7 +40,7 @@ static void hand_out(struct world *w)
     k->public.first = w->next;
     k->public.next = w->next + n;
     k->done = w->next;
-    k->covers = w->next + n;
+    k->counts = k->covers = w->next + n;
     k->covers_epoch = 3;
     for (int64_t i = 0; i < n; i++)
         w->state[w->next + i] = OPEN;
@@ -56,13 +56,27 @@ static void skip(struct world *w)
 
     if (w->next + n >= RECORDS_MAX)
         return;
+    for (int64_t i = 0; i < n; i++)
+        w->state[w->next + i] = DONE; /* another record may have been there before a cut */
     w->next += n;
     done_skipped(&w->part, w->next, 4);
 }
 
+/* Nothing below `end` goes, all from there on; and that is handed out anew. */
+static void cut(struct world *w)
+{
+    int64_t end = w->next - (int64_t)prng_below(&w->g, 12);
+
+    if (end < 0)
+        return;
+    w->next = end;
+    done_cut(&w->part, end, 5);
+}
+
+/* What was cut off counts for nobody. */
 static void mark(struct world *w, struct chunk *k, int64_t to)
 {
-    for (int64_t i = k->public.first; i < to; i++)
+    for (int64_t i = k->public.first; k->part != NULL && i < to && i < k->counts; i++)
         w->state[i] = DONE;
 }
 
@@ -84,12 +98,12 @@ static void release(struct world *w, bool undone)
     w->held[i] = w->held[--w->held_count];
     if (!undone) {
         mark(w, k, k->public.next);
-        k->done = k->public.next;
+        k->done = k->counts;
     }
     done_released(k);
 }
 
-static void history(uint64_t seed, uint32_t undone_ppm)
+static void history(uint64_t seed, uint32_t undone_ppm, bool cuts)
 {
     struct world w = {0};
     int64_t before = 0;
@@ -99,6 +113,10 @@ static void history(uint64_t seed, uint32_t undone_ppm)
     list_init(&w.part.outstanding);
     done_begin(&w.part, 0, -1);
     for (int step = 0; step < 1500; step++) {
+        if (cuts && prng_below(&w.g, 50) == 0) {
+            cut(&w);
+            before = 0;
+        }
         switch (prng_below(&w.g, 4)) {
         case 0:
             hand_out(&w);
@@ -135,11 +153,11 @@ static void history(uint64_t seed, uint32_t undone_ppm)
 TEST(consumer_done, is_the_first_record_that_is_not_done_whatever_the_order)
 {
     for (uint64_t seed = 1; seed <= 200; seed++)
-        history(seed, 0);
+        history(seed, 0, seed % 2 == 0);
 }
 
 TEST(consumer_done, never_passes_what_was_released_undone)
 {
     for (uint64_t seed = 1; seed <= 200; seed++)
-        history(seed, 20000);
+        history(seed, 20000, false);
 }
