@@ -53,8 +53,10 @@ static void decide(struct claims *c, int32_t *latest, int32_t member, int32_t pa
 
     if (other == member) /* said twice */
         return;
+#ifndef MUTANT_ASSIGNOR_OLD_CLAIMS
     if (other != NOBODY && c->lists[member].generation < its)
         return;
+#endif
     c->disputed[partition] = alike;
     c->holder[partition] = alike ? NOBODY : member;
     latest[partition] = member;

@@ -68,9 +68,11 @@ static void look_for_errors(struct client_call *call, const struct message *resp
     case CLIENT_GROUP:
     case CLIENT_TRANSACTION:
     case CLIENT_SHARE:
+#ifndef MUTANT_CLIENT_KEEPS_COORDINATOR
         if (message_has_error(response, call->version, call->response, KERR_NOT_COORDINATOR) ||
             message_has_error(response, call->version, call->response, KERR_COORDINATOR_NOT_AVAILABLE))
             coordinator_forget(c, &call->target);
+#endif
         return;
     }
 }
@@ -96,6 +98,10 @@ static int take_answer(struct client_call *call)
 /* Nothing has left, and nobody has ended it: the next connection may take it. */
 static bool may_wait_again(const struct client_call *call, int64_t result)
 {
+#ifdef MUTANT_CLIENT_SENDS_TWICE
+    if (result == -ECONNRESET && call->client->closed == NULL && io_now_ns(call->client->io) < call->deadline_ns)
+        return true;
+#endif
     return result < 0 && !call->sent && result != -ECANCELED && call->client->closed == NULL &&
            io_now_ns(call->client->io) < call->deadline_ns;
 }

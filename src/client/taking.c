@@ -94,8 +94,10 @@ static bool take_partition(struct topic *t, struct client_partition *drafts, ans
 {
     int32_t i = a->partition_index;
 
+#ifndef MUTANT_CLIENT_STALE_EPOCH
     if (a->leader_epoch >= 0 && a->leader_epoch < t->epochs[i])
         return drafts[i].leader >= 0;
+#endif
     if (a->leader_epoch >= 0)
         t->epochs[i] = a->leader_epoch;
     drafts[i] = draft_of(a);
@@ -221,9 +223,12 @@ void client_hint(struct client *c, struct str topic, int32_t partition, int32_t 
 {
     struct topic *t = topic_find(c, topic);
 
-    if (t == NULL || partition < 0 || partition >= t->shown.partition_count || leader < 0 ||
-        leader_epoch <= t->epochs[partition])
+    if (t == NULL || partition < 0 || partition >= t->shown.partition_count || leader < 0)
         return;
+#ifndef MUTANT_CLIENT_OLD_HINT
+    if (leader_epoch <= t->epochs[partition])
+        return;
+#endif
     const struct client_broker *b = client_broker(c, leader);
     bool placed = host.n > 0 && host.n < IO_HOST_MAX && port > 0 && port <= UINT16_MAX;
     if (placed && (b == NULL || b->port != port || !str_equal(b->host, host)))

@@ -29,6 +29,7 @@ CONSUMER = "tests/unit_consumer"
 JOURNAL = "tests/unit_log journal*"  # the tests of that name
 LANE = "tests/unit_producer lane*"
 SENDER = "tests/unit_producer sender*"
+METADATA = "tests/unit_client client_metadata*"
 POINTS = "tests/unit_log log_points*"
 
 DRAINS = "tests/unit_log log_crash*"
@@ -94,6 +95,11 @@ MUTANTS = {
     "PRODUCER_GAP_STAYS": ("a batch that fails leaves its sequence to nobody", SENDER),
     "PRODUCER_SIX_UNKNOWN": ("more batches are on their way than a broker remembers", LANE),
     "PRODUCER_FORGETS_PLACED": ("what waits in vain is told of before older records that are being sent", SENDER),
+    "CLIENT_STALE_EPOCH": ("metadata of a broker that lags is believed", METADATA),
+    "CLIENT_OLD_HINT": ("an older leader that an answer names is believed", METADATA),
+    "CLIENT_KEEPS_COORDINATOR": ("one that says that it coordinates no more is asked again", "tests/unit_client"),
+    "CLIENT_SENDS_TWICE": ("what may have been carried out is sent again", "tests/unit_client"),
+    "ASSIGNOR_OLD_CLAIMS": ("what a member owned generations ago is believed", "tests/unit_assignor"),
     "CONSUMER_CHECKS_ONCE": ("a leader that was asked is believed when it leads no more", CONSUMER),
     "CONSUMER_ANY_GENERATION": ("a commit that was refused goes again in the next generation", CONSUMER),
     "CONSUMER_COMMITS_OVERTAKE": ("a commit is sent before the one before it is known", CONSUMER),
