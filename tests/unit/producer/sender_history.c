@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SEEDS 150
+#define SEEDS 300
 #define BROKERS 3
 #define TOPICS 2
 #define PARTITIONS_MAX 4
@@ -176,10 +176,11 @@ static void answer_badly(struct history *h)
 {
     static const int64_t arguments[] = {-1, 0, 3, 50, 800};
     static const int16_t keys[] = {API_PRODUCE, API_PRODUCE, API_PRODUCE, API_INIT_PRODUCER_ID, -1};
+    static const int16_t lied[] = {API_PRODUCE, API_PRODUCE, API_METADATA, API_INIT_PRODUCER_ID};
 
     if (h->lies) {
         for (int i = 0; i < 8; i++)
-            script_fault(h->shop.script, 0, -1, below(h, 4) == 0 ? SCRIPT_NONE : SCRIPT_FLIP, between(h, 1, 4));
+            script_fault(h->shop.script, 0, lied[below(h, array_count(lied))], SCRIPT_FLIP, between(h, 1, 4));
         return;
     }
     script_fault(h->shop.script, (int32_t)below(h, BROKERS + 1), keys[below(h, array_count(keys))],
