@@ -44,7 +44,15 @@ MUST int record_json_read(struct str line, struct arena *arena, struct console_r
 
 /* ---- formatter.c: as Kafka's formatters --------------------------------------------------------- */
 
-enum format_kind { FORMAT_DEFAULT, FORMAT_LOGGING, FORMAT_NOTHING, FORMAT_JSON };
+enum format_kind {
+    FORMAT_DEFAULT,
+    FORMAT_LOGGING,
+    FORMAT_NOTHING,
+    FORMAT_JSON,
+    FORMAT_OFFSETS, /* of __consumer_offsets: commits */
+    FORMAT_GROUPS,  /* and classic groups */
+    FORMAT_TRANSACTIONS,
+};
 /* How the bytes of a key, value or header become letters. */
 enum format_bytes { BYTES_AS_THEY_ARE, BYTES_SHORT, BYTES_INTEGER, BYTES_LONG, BYTES_UUID };
 
@@ -72,6 +80,10 @@ struct format_place {
  * does not take; then `out` is as it was. */
 MUST int format_record(const struct format *f, const struct format_place *where, const struct record *r,
                        struct text *out, struct text *log, struct fail *fail);
+
+/* formatter_coordinator.c: the last three kinds. Records of other types, and of types that nobody knows, print
+ * nothing. */
+MUST int format_coordinator(enum format_kind kind, const struct record *r, struct text *out, struct fail *fail);
 
 /* ---- console.c ----------------------------------------------------------------------------------- */
 

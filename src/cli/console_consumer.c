@@ -21,8 +21,8 @@ static const struct arg_option options[] = {
                                     "read_uncommitted."},
     [CC_FORMATTER] =
         {"formatter", .has_value = true, .value = "CLASS",
-         .help = "DefaultMessageFormatter (default), LoggingMessageFormatter, NoOpMessageFormatter; Kafka's names "
-                 "with their package as well."},
+         .help = "DefaultMessageFormatter (default), or the same with Logging or NoOp; of internal topics Offsets, "
+                 "GroupMetadata or TransactionLog. Kafka's names with their package as well."},
     [CC_FORMATTER_PROPERTY] =
         {"formatter-property", .has_value = true, .value = "NAME=VALUE",
          .help = "How records are printed: print.timestamp, print.partition, print.offset, "

@@ -1,7 +1,7 @@
 /* cli/console_producer.h - kafka-console-producer.sh and `millrace produce`.
  *
- *   standard input ─► produce.c: lines ─► line_reader.c or record_json.c ─► room producer ── acknowledgements ─► words,
- * status
+ *   standard input ─► produce.c: lines ─► line_reader.c or record_json.c ─► room producer
+ *   words, status  ◄──────────────────── acknowledgements ◄───────────────────────┘
  */
 #pragma once
 

@@ -21,6 +21,9 @@ int format_set_class(struct format *f, struct str name, struct fail *fail)
         {STR("DefaultMessageFormatter"), FORMAT_DEFAULT},
         {STR("LoggingMessageFormatter"), FORMAT_LOGGING},
         {STR("NoOpMessageFormatter"), FORMAT_NOTHING},
+        {STR("OffsetsMessageFormatter"), FORMAT_OFFSETS},
+        {STR("GroupMetadataMessageFormatter"), FORMAT_GROUPS},
+        {STR("TransactionLogMessageFormatter"), FORMAT_TRANSACTIONS},
     };
     struct str last = name, rest = name;
 
@@ -32,10 +35,11 @@ int format_set_class(struct format *f, struct str name, struct fail *fail)
             return 0;
         }
     }
-    return fail_set(fail, -EINVAL,
-                    "there is no formatter %.*s here; there are DefaultMessageFormatter, "
-                    "LoggingMessageFormatter and NoOpMessageFormatter",
-                    STR_ARG(name));
+    return fail_set(
+        fail, -EINVAL,
+        "there is no formatter %.*s here; there are those named Default, Logging, NoOp, Offsets, GroupMetadata "
+        "and TransactionLogMessageFormatter",
+        STR_ARG(name));
 }
 
 static int set_bytes(enum format_bytes *out, struct str name, struct fail *fail)
@@ -230,7 +234,8 @@ int format_record(const struct format *f, const struct format_place *where, cons
         text_add(out, "\n", 1);
         return 0;
     }
-    int rc = add_columns(f, where, r, out, fail);
+    int rc =
+        f->kind >= FORMAT_OFFSETS ? format_coordinator(f->kind, r, out, fail) : add_columns(f, where, r, out, fail);
     if (rc < 0)
         out->n = begin;
     else if (f->kind == FORMAT_LOGGING)

@@ -23,6 +23,16 @@ def theirs(main_class, *args, stdin=None):
     return done.returncode, NOTICE.sub("", done.stdout), done.stderr
 
 
+def objects(text):
+    """Kafka prints the JSON of internal topics without ends of lines."""
+    found, at = [], 0
+    while at < len(text):
+        value, at = json.JSONDecoder().raw_decode(text, at)
+        found.append(value)
+        at += len(text[at:]) - len(text[at:].lstrip())
+    return found
+
+
 def properties(option, *pairs):
     return [word for pair in pairs for word in (option, pair)]
 
@@ -76,6 +86,12 @@ def groups(ctx):
     equal("all, each once", sorted(map(int, seen)), list(range(20)))
     rows = ours("millrace", "group", "describe", "g", "-b", server.bootstrap, "--json")[1]
     equal("committed", sorted(r["lag"] for r in json.loads(rows)), [0, 0])
+    for formatter in ["OffsetsMessageFormatter", "GroupMetadataMessageFormatter"]:
+        words = ["--bootstrap-server", server.bootstrap, "--topic", "__consumer_offsets", "--from-beginning", "--timeout-ms", 4000,
+                 "--formatter", f"org.apache.kafka.tools.consumer.{formatter}"]
+        lines = [json.loads(line) for line in ours("kafka-console-consumer.sh", *words)[1].splitlines()]
+        check(f"{formatter}: some", len(lines) > 1)
+        equal(formatter, lines, objects(theirs(CONSUMER, *words)[1]))
     many = "".join(f"{i:0100}\n" for i in range(20_000))  # more than a pipe holds
     equal("many", ours("kafka-console-producer.sh", *at, stdin=many)[0], 0)
     done = subprocess.run(f"{tool_path('kafka-console-consumer.sh')} {' '.join(at)} --from-beginning | head -n 1", shell=True,

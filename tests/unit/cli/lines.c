@@ -187,6 +187,36 @@ TEST(cli_lines, formatter_prints_columns_in_kafkas_order)
     text_deinit(&logged);
 }
 
+TEST(cli_lines, commits_and_groups_are_json)
+{
+    static const uint8_t key[] = {0, 1, 0, 1, 'g', 0, 1, 't', 0, 0, 0, 2}, group[] = {0, 2, 0, 1, 'g'};
+    static const uint8_t value[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 1, 'm', 0, 0, 0, 0, 0, 0, 0, 9}, later[] = {0, 99};
+    struct record r = {.key = {key, sizeof(key)}, .value = {value, sizeof(value)}};
+    struct text out = {0};
+    struct fail f = {0};
+
+    CHECK_EQ(format_coordinator(FORMAT_OFFSETS, &r, &out, &f), 0);
+    CHECK_TEXT(text_str(&out),
+               "{\"key\":{\"type\":1,\"data\":{\"group\":\"g\",\"topic\":\"t\",\"partition\":2}},"
+               "\"value\":{\"version\":0,\"data\":{\"offset\":5,\"metadata\":\"m\",\"commitTimestamp\":9}}}\n");
+    text_clear(&out);
+    CHECK_EQ(format_coordinator(FORMAT_GROUPS, &r, &out, &f), 0);
+    CHECK_EQ(out.n, 0);
+    r.value.n = 4;
+    CHECK_EQ(format_coordinator(FORMAT_OFFSETS, &r, &out, &f), -EINVAL);
+    CHECK(strstr(f.text, "the record is none of") == f.text);
+    r.key = (struct bytes){group, sizeof(group)};
+    r.value = BYTES_NULL;
+    text_clear(&out);
+    CHECK_EQ(format_coordinator(FORMAT_GROUPS, &r, &out, &f), 0);
+    CHECK_TEXT(text_str(&out), "{\"key\":{\"type\":2,\"data\":{\"group\":\"g\"}},\"value\":null}\n");
+    text_clear(&out);
+    r.key = (struct bytes){later, sizeof(later)}; /* of a type that is not known */
+    CHECK_EQ(format_coordinator(FORMAT_OFFSETS, &r, &out, &f), 0);
+    CHECK_EQ(out.n, 0);
+    text_deinit(&out);
+}
+
 TEST(cli_lines, json_of_a_record_is_read_back)
 {
     static const uint8_t header[] = {4, 'h', '"', 4, 0xc3, 0x28};
