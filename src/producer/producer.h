@@ -152,7 +152,7 @@ struct producer_record {
  *        -EINVAL      a timestamp below -1, a header without a key
  *        ERR_CLOSED   fatal, closing
  *        -ENOMEM
- * Cost   some 350 instructions for 100 bytes, all in all; one in about batch.size / 100 opens a batch */
+ * Cost   some 300 instructions for 100 bytes, all in all; one in about batch.size / 100 opens a batch */
 MUST int producer_append(struct producer *p, const struct producer_record *r, int64_t now_ms, int64_t wall_ms);
 
 /* Do what is due; for `wake`. */
