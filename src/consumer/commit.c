@@ -109,10 +109,28 @@ static void fail_trouble(struct commit *m, int trouble)
     commit_fail(m, trouble, &e);
 }
 
+/* The last commit of a consumer that closes is made in the next generation, if that has begun: what it kept is its own there. */
+static bool next_generation(struct commit *m)
+{
+    struct consumer *c = m->consumer;
+    int32_t generation;
+    struct str member_id;
+
+    if (!c->closing || m->ended == NULL || !membership_generation(c, &generation, &member_id) ||
+        generation <= m->generation)
+        return false;
+    m->begun = false;
+    m->count = 0;
+    commit_again(m);
+    return true;
+}
+
 void commit_generation_gone(struct commit *m, int16_t code)
 {
     struct consumer_error e;
 
+    if (next_generation(m))
+        return;
     error_code(&e, code, CONSUMER_REJOINED,
                "commit for group %.*s in generation %d: the partitions are shared out anew",
                STR_ARG(m->consumer->settings.group_id), m->generation);

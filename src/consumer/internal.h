@@ -308,7 +308,8 @@ void membership_subscribe(struct membership *g, const struct str *topics, uint32
 void membership_subscribe_matching(struct membership *g, bool (*wants)(void *ctx, struct str topic), void *ctx);
 void membership_pump(struct consumer *c);
 void membership_metadata(struct consumer *c); /* it has changed */
-/* The generation in which commits are made; -1 = a group without members. false: there is none now, wait or give up. */
+/* The generation in which commits are made; -1 = a group without members. false: there is none now, wait or give up.
+ * While it closes: also the old one, while the group is joined anew. */
 bool membership_generation(const struct consumer *c, int32_t *generation, struct str *member_id);
 /* A commit was refused under this generation, or its fate is unknown. */
 void membership_commit_refused(struct consumer *c, int32_t generation, int16_t code);

@@ -251,14 +251,17 @@ void membership_free(struct membership *g)
 
 bool membership_generation(const struct consumer *c, int32_t *generation, struct str *member_id)
 {
+    const struct member *m = c->group == NULL ? NULL : &c->group->member;
+
     *generation = -1;
     *member_id = STR("");
-    if (c->group == NULL || c->manual)
+    if (m == NULL || c->manual)
         return true;
-    if (!member_is_in(&c->group->member))
+    /* Who closes does not wait for the next generation: until that begins the coordinator takes commits in this one. */
+    if (!member_is_in(m) && (!c->closing || m->generation < 0))
         return false;
-    *generation = c->group->member.generation;
-    *member_id = str_of(c->group->member.id);
+    *generation = m->generation;
+    *member_id = str_of(m->id);
     return true;
 }
 

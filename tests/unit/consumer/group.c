@@ -44,6 +44,14 @@ static uint32_t assigned(struct reader *r)
     return n;
 }
 
+static bool is_joining(struct reader *r)
+{
+    struct consumer_health h;
+
+    consumer_health(r->consumer, &h);
+    return h.state == CONSUMER_JOINING;
+}
+
 /* Both poll, so that nobody counts as asleep. */
 static void settle(struct bed *b, int64_t ns)
 {
@@ -217,16 +225,40 @@ TEST(consumer_group, close_in_the_middle_of_a_revocation_has_nothing_to_complain
     bed_open(&b, 1);
     b.s.enable_auto_commit = true;
     b.s.auto_commit_interval_ms = 100000;
-    for (int32_t steps = 0; steps < 60; steps++) {
-        lab_produce(&b.lab, "orders", 0, steps, 1, CODEC_NONE);
+    for (int32_t i = 0; i < 40; i++) {
+        lab_produce(&b.lab, "orders", 0, i, 1, CODEC_NONE);
         join(&b, &b.a);
         reader_read(&b.a, 1, &b.out);
         join(&b, &b.b);
         UNTIL(&b.lab, reader_has(&b.a, "revoked orders-0\n"));
-        for (int32_t i = 0; i < steps; i++)
+        for (int32_t k = 0; k < i; k++)
             CHECK(sim_step(b.lab.sim));
         CHECK_EQ(reader_close(&b.a), 0);
-        CHECK_EQ(reader_committed(&b.b, "orders", 0), steps + 1);
+        CHECK_EQ(reader_committed(&b.b, "orders", 0), i + 1);
+        CHECK_EQ(reader_close(&b.b), 0);
+    }
+    bed_end(&b);
+}
+
+/* Cooperative members read on while the group is joined anew: what is done by then is committed by the close, too. */
+TEST(consumer_group, close_in_the_middle_of_a_cooperative_rebalance_commits_what_is_done)
+{
+    struct bed b;
+
+    bed_open(&b, 2);
+    b.s.assignors[0] = STR("cooperative-sticky");
+    b.s.enable_auto_commit = true;
+    b.s.auto_commit_interval_ms = 100000;
+    for (int32_t i = 0; i < 40; i++) {
+        lab_produce(&b.lab, "orders", 0, i, 1, CODEC_NONE);
+        join(&b, &b.a);
+        reader_read(&b.a, 1, &b.out);
+        join(&b, &b.b);
+        UNTIL(&b.lab, is_joining(&b.a));
+        for (int32_t k = 0; k < 3 * i; k++)
+            CHECK(sim_step(b.lab.sim));
+        CHECK_EQ(reader_close(&b.a), 0);
+        CHECK_EQ(reader_committed(&b.b, "orders", 0), i + 1);
         CHECK_EQ(reader_close(&b.b), 0);
     }
     bed_end(&b);
