@@ -156,9 +156,15 @@ def as_java(ctx, server, topic, **config):
     return [{k: v for k, v in r.items() if k != "timestampType"} for r in ctx.java.read(server, topic, **config)]
 
 
+def sender(ctx, server, name, **config):
+    """A Java producer with one request at a time: of several, of which real Kafka refuses the first because a topic has just been
+    made, the second is taken, and then the first never is."""
+    return ctx.java.producer(server, name, max_in_flight_requests_per_connection=1, **config)
+
+
 def send(ctx, server, topic, records, **config):
-    """With a Java producer of its own, which does not know the topic from before."""
-    name = ctx.java.producer(server, f"{topic}-sender", **config)
+    """With a producer of its own, which does not know the topic from before."""
+    name = sender(ctx, server, f"{topic}-sender", **config)
     answers = ctx.java.send(topic, records, name=name)
     check(f"sent to {topic}", not any("error" in a for a in answers), str(answers))
     ctx.java("producer.close", name=name)

@@ -4,7 +4,7 @@ import time
 from checks import CODECS, check, equal
 from confluent import producer as confluent_producer
 from franz import franz
-from lines import OurConsumer, as_java, committed, in_order, numbered, send, T
+from lines import OurConsumer, as_java, committed, in_order, numbered, send, sender, T
 
 BEGINNING, END = -2, -1
 SEEK, NOT_ASSIGNED = 2, -5  # advice and code of client.h
@@ -109,9 +109,9 @@ def transactions(ctx, server):
     java = ctx.java
     java.create(server, "txns", partitions=2)
     for name in "ab":
-        java.producer(server, f"txns-{name}", transactional_id=f"txns-{name}")
+        sender(ctx, server, f"txns-{name}", transactional_id=f"txns-{name}")
         java("producer.init", name=f"txns-{name}")
-    java.producer(server, "txns-plain")
+    sender(ctx, server, "txns-plain")
 
     def write(name, *values):
         java.send("txns", [{"partition": p, "value": f"{v} {p}"} for v in values for p in range(2)], name=f"txns-{name}")
@@ -203,7 +203,7 @@ def sessions(ctx, server):
     sessions that bring only what has changed, each record comes once."""
     java = ctx.java
     java.create(server, "wide", partitions=30)
-    name = java.producer(server, "wide")
+    name = sender(ctx, server, "wide")
     c = OurConsumer(ctx, "wide", server)
     ends = [0] * 30
 
