@@ -82,6 +82,7 @@ struct tool {
 extern const struct tool_info kafka_topics, kafka_configs, kafka_consumer_groups, kafka_get_offsets, kafka_delete_records,
     kafka_cluster, kafka_broker_api_versions, kafka_log_dirs, kafka_features, kafka_metadata_quorum, kafka_groups,
     kafka_console_producer, kafka_console_consumer;
+extern const struct tool_info kafka_producer_perf_test, kafka_consumer_perf_test;
 extern const struct tool_info millrace_topic, millrace_config, millrace_group, millrace_offset, millrace_cluster,
     millrace_log_dirs, millrace_produce, millrace_consume;
 
@@ -129,6 +130,8 @@ void tool_complain(struct tool *t);
 
 /* The file of settings that the words name; null = none. */
 struct str tool_config_path(const struct tool *t);
+/* Set in `c` what the text of that file says. What `c` has not got is for another client. */
+MUST int tool_file_take(struct tool *t, struct config *c);
 /* Settings from the text of that file, NAME=VALUE words, and addresses: each over the one before. Negative: t->fail. */
 MUST int tool_settings_take(struct tool *t);
 /* An option stands for a setting: its value where it is given, else, where file and properties say nothing of the

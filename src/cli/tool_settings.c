@@ -10,7 +10,7 @@ struct str tool_config_path(const struct tool *t)
     return info->old_config >= 0 ? value_of(t, info->old_config) : STR_NULL;
 }
 
-static int take_file(struct tool *t)
+int tool_file_take(struct tool *t, struct config *c)
 {
     struct properties p;
     struct str name, value;
@@ -18,7 +18,7 @@ static int take_file(struct tool *t)
 
     properties_begin(&p, text_str(&t->file));
     while (error == 0 && (more = properties_next(&p, &name, &value, &t->fail)) != 0) {
-        error = more < 0 ? more : config_set(t->config, CONFIG_STATIC_BROKER, name, value, &t->fail);
+        error = more < 0 ? more : config_set(c, CONFIG_STATIC_BROKER, name, value, &t->fail);
         if (error == -ENOENT) { /* the file may be for other clients, too */
             t->fail = (struct fail){0};
             error = 0;
@@ -72,7 +72,7 @@ static int take_servers(struct tool *t, int option, struct str name)
 
 int tool_settings_take(struct tool *t)
 {
-    TRY(take_file(t));
+    TRY(tool_file_take(t, t->config));
     if (t->info->settings != NULL) {
         TRY(take_properties(t, t->info->old_property));
         TRY(take_properties(t, t->info->property));

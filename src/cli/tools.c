@@ -22,6 +22,8 @@ static const struct {
     {"log-dirs", &millrace_log_dirs, NULL},
     {"kafka-features.sh", &kafka_features, "org.apache.kafka.tools.FeatureCommand"},
     {"kafka-metadata-quorum.sh", &kafka_metadata_quorum, "org.apache.kafka.tools.MetadataQuorumCommand"},
+    {"kafka-producer-perf-test.sh", &kafka_producer_perf_test, "org.apache.kafka.tools.ProducerPerformance"},
+    {"kafka-consumer-perf-test.sh", &kafka_consumer_perf_test, "org.apache.kafka.tools.ConsumerPerformance"},
     {"kafka-groups.sh", &kafka_groups, "org.apache.kafka.tools.GroupsCommand"},
     {"kafka-console-producer.sh", &kafka_console_producer, "org.apache.kafka.tools.ConsoleProducer"},
     {"produce", &millrace_produce, NULL},
