@@ -24,6 +24,8 @@ static const struct {
     {"kafka-metadata-quorum.sh", &kafka_metadata_quorum, "org.apache.kafka.tools.MetadataQuorumCommand"},
     {"kafka-producer-perf-test.sh", &kafka_producer_perf_test, "org.apache.kafka.tools.ProducerPerformance"},
     {"kafka-consumer-perf-test.sh", &kafka_consumer_perf_test, "org.apache.kafka.tools.ConsumerPerformance"},
+    {"kafka-verifiable-producer.sh", &kafka_verifiable_producer, "org.apache.kafka.tools.VerifiableProducer"},
+    {"kafka-verifiable-consumer.sh", &kafka_verifiable_consumer, "org.apache.kafka.tools.VerifiableConsumer"},
     {"kafka-groups.sh", &kafka_groups, "org.apache.kafka.tools.GroupsCommand"},
     {"kafka-console-producer.sh", &kafka_console_producer, "org.apache.kafka.tools.ConsoleProducer"},
     {"produce", &millrace_produce, NULL},
