@@ -83,7 +83,7 @@ extern const struct tool_info kafka_topics, kafka_configs, kafka_consumer_groups
     kafka_cluster, kafka_broker_api_versions, kafka_log_dirs, kafka_features, kafka_metadata_quorum, kafka_groups,
     kafka_console_producer, kafka_console_consumer;
 extern const struct tool_info kafka_producer_perf_test, kafka_consumer_perf_test, kafka_verifiable_producer,
-    kafka_verifiable_consumer;
+    kafka_verifiable_consumer, millrace_bench;
 extern const struct tool_info millrace_topic, millrace_config, millrace_group, millrace_offset, millrace_cluster,
     millrace_log_dirs, millrace_produce, millrace_consume;
 

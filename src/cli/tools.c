@@ -26,6 +26,7 @@ static const struct {
     {"kafka-consumer-perf-test.sh", &kafka_consumer_perf_test, "org.apache.kafka.tools.ConsumerPerformance"},
     {"kafka-verifiable-producer.sh", &kafka_verifiable_producer, "org.apache.kafka.tools.VerifiableProducer"},
     {"kafka-verifiable-consumer.sh", &kafka_verifiable_consumer, "org.apache.kafka.tools.VerifiableConsumer"},
+    {"bench", &millrace_bench, NULL},
     {"kafka-groups.sh", &kafka_groups, "org.apache.kafka.tools.GroupsCommand"},
     {"kafka-console-producer.sh", &kafka_console_producer, "org.apache.kafka.tools.ConsoleProducer"},
     {"produce", &millrace_produce, NULL},
