@@ -18,6 +18,7 @@
 #define BYTES_MAX (1 << 20)
 
 struct load {
+    struct config *config; /* has the text of settings */
     struct io_epoll_world *world;
     struct client *client;
     struct producer *producer;
@@ -197,7 +198,7 @@ static void read_settings(struct load *l, int argc, char **argv, struct client_s
         die(f.text);
     client->bootstrap_servers = str_of(argv[1]);
     client->client_id = STR("producer_load");
-    config_free(c);
+    l->config = c;
 }
 
 static void produce(struct load *l)
@@ -257,5 +258,6 @@ int main(int argc, char **argv)
     wait_end(&l);
     io_epoll_free(l.world);
     telemetry_free(t);
+    config_free(l.config);
     return l.acked == (uint64_t)l.records * l.threads ? 0 : 1;
 }

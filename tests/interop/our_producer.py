@@ -61,6 +61,20 @@ def codecs(ctx):
 
 
 @scenario
+def codec_by_topic(ctx):
+    """millrace.topic.compression.type: the first pattern that fits a topic's name counts, others have compression.type."""
+    server = ctx.server()
+    expected = {"logs-web": "zstd", "logs-x": "none", "other": "lz4"}
+    for topic in expected:
+        ctx.java.create(server, topic)
+        end(begin(ctx, server, topic, 300, 80, "compression.type=lz4", "millrace.topic.compression.type=logs-?:none,logs-*:zstd"), 300)
+        equal(f"{topic} is read", len(ctx.java.read(server, topic)), 300)
+    server.stop()
+    for topic, codec in expected.items():
+        equal(f"codecs on disk of {topic}", {b.codec for b in batches(server, topic, 0)}, {codec})
+
+
+@scenario
 def classes_of_acknowledgement(ctx):
     """acks 0, 1 and all; small buffers; records larger than a batch."""
     server = ctx.server()
