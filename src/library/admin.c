@@ -263,6 +263,7 @@ struct mr_answer *answer_new(struct mr_admin *a, const struct answer_verb *verb,
         return NULL;
     r->admin = a;
     r->loop = a->handle.loop;
+    r->name = verb->name;
     r->begin.run = begun;
     r->leave.run = leave_arrived;
     if (how != NULL)
@@ -331,7 +332,7 @@ int mr_answer_wait(struct mr_answer *r, int64_t timeout_ms, struct mr_error *e)
             wait_for(r, timeout_ms < 0 ? -1 : clock_ms() + timeout_ms);
     }
     if (!has_ended(r))
-        return error_set(e, MR_TIMED_OUT, MR_RETRY, false, "%s has not ended yet", r->verb->name);
+        return error_set(e, MR_TIMED_OUT, MR_RETRY, false, "%s has not ended yet", r->name);
     if (r->error.code == MR_OK)
         return r->failed > INT32_MAX ? INT32_MAX : (int)r->failed;
     if (e != NULL)

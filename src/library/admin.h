@@ -57,7 +57,8 @@ struct mr_answer {
     struct list node;         /* in admin->answers, while it is asked */
     struct admin_call call;
     struct mr_how how;
-    const struct answer_verb *verb;
+    const char *name;         /* of the first verb: who waits may look at it */
+    const struct answer_verb *verb; /* the loop's thread's, until it has ended */
     void *request;            /* in the arena, as all that it names */
     struct str *more;         /* of `again`: what is to be asked for once more */
     int32_t more_count;
