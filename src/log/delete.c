@@ -168,12 +168,21 @@ static void readers_left(struct gate *g)
     io_complete(log->io, &log->job->flow.op, 0);
 }
 
+/* What they wait for may need batches in files that are not drained any more. */
+static void end_waits(struct log *log)
+{
+    ops_complete_all(log->io, &log->epoch_waiters, ERR_CLOSED);
+    ops_complete_all(log->io, &log->flush_waiters, ERR_CLOSED);
+    ops_complete_all(log->io, &log->start_waiters, ERR_CLOSED);
+}
+
 static void delete_run(struct flow *f)
 {
     struct deleting *d = container_of(f, struct deleting, job.flow);
     struct log *log = d->job.log;
 
     FLOW_BEGIN(f);
+    end_waits(log);
     FLOW_WAIT(f, "wait for readers", gate_close(&log->gate, readers_left));
     if (log_is_failed(log)) {
         flow_done(f, ERR_OFFLINE);
