@@ -316,9 +316,9 @@ static bool side_is_due(const struct segment_save *save)
 
     if (save->piece.n > 0 || x->reset)
         return true;
-    if (save->how == SAVE_SYNCED)
-        return x->written_bytes > 0;
-    return save->how == SAVE_FINAL && save->side != SIDE_TXN;
+    if (save->how == SAVE_READY)
+        return false;
+    return x->written_bytes > 0 || (save->how == SAVE_FINAL && save->side != SIDE_TXN);
 }
 
 static void side_saved(struct segment_save *save)
