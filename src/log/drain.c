@@ -8,6 +8,8 @@
  * How a drain is written: write.c. A segment that ends is cut to its size before the next one is drained: place.c.
  * One drain is in flight; what is appended meanwhile goes with the next one. Who calls for it: worker.c.
  */
+#include <stdlib.h>
+
 #include "log/state.h"
 
 /* ---- drain --------------------------------------------------------------------------------- */
@@ -55,6 +57,9 @@ static void drain_gather(struct log *log)
     uint64_t limit = log->drain_all ? UINT64_MAX : log_journaled_bytes(log, s);
     const struct log_mark *done = &log->user.done;
 
+    if (log->pieces == NULL)
+        log->pieces = malloc(IO_PIECES_MAX * sizeof(*log->pieces));
+    ASSERT(log->pieces != NULL);
     log->piece_count = tail_gather(&log->tail, s, limit, DRAIN_BYTES_MAX, IO_PIECES_MAX - 1, log->pieces,
                                    &log->drain_to_bytes, &log->drain_mark); /* one is for tail_align */
     ASSERT(log->piece_count > 0);

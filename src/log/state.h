@@ -139,7 +139,7 @@ struct log {
     struct tail_mark drain_mark;
     struct op sync_op;         /* of the timer */
     bool sync_op_waits;
-    struct bytes pieces[IO_PIECES_MAX];
+    struct bytes *pieces;      /* of a drain, IO_PIECES_MAX; NULL while the worker rests: a quarter of the struct, else */
     uint32_t piece_count;
     struct text epochs_text;
     uint32_t epochs_version;   /* that is being saved */

@@ -192,6 +192,8 @@ void drain_write(struct log *log, struct op *op)
 
 void drain_write_end(struct log *log)
 {
+    free(log->pieces);
+    log->pieces = NULL;
     free(log->drain_page);
     log->drain_page = NULL;
 }
