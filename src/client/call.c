@@ -120,7 +120,7 @@ static void wait_again(struct client_call *call)
     link_call_over(l);
 }
 
-/* What was sent to it may be lost with it. */
+/* What was sent to it may be lost with it. One whose answer cannot be read may have said that it is not the one to ask. */
 static void node_failed(struct client_call *call)
 {
     struct client *c = call->client;
@@ -145,7 +145,7 @@ static void wire_done(struct op *op, int64_t result)
     }
     if (result == 0 && !call->no_answer)
         result = take_answer(call);
-    else if (result < 0 && result != -ECANCELED && result != ERR_CLOSED)
+    if (result < 0 && result != -ECANCELED && result != ERR_CLOSED)
         node_failed(call);
     link_call_over(l);
     end(call, result);

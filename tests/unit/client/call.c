@@ -111,6 +111,34 @@ TEST(client_call, coordinator_is_looked_for_again_when_it_says_that_it_is_not)
     bench_end(&b);
 }
 
+/* Nobody knows what it has said: perhaps just that. */
+TEST(client_call, coordinator_is_looked_for_again_when_its_answer_cannot_be_read)
+{
+    struct bench b;
+    struct heartbeat_request m;
+    struct ask a = {.call = {.api_key = API_HEARTBEAT, .request = &m, .target = {CLIENT_GROUP, .key = {"g", 1}}}};
+    int16_t error = KERR_NONE;
+
+    heartbeat_request_init(&m);
+    m.group_id = STR("g");
+    bench_open(&b, 2);
+    script_on(b.script, 0, API_HEARTBEAT, heartbeat, &error);
+    bench_start(&b);
+    ask_send(&b, &a);
+    CHECK_EQ(ask_end(&a), 0);
+    client_call_release(&a.call);
+    script_coordinator(b.script, 2, KERR_NONE);
+    script_fault(b.script, 1, API_HEARTBEAT, SCRIPT_SHORT, 1);
+    ask_send(&b, &a);
+    CHECK_EQ(ask_end(&a), ERR_CORRUPT);
+    CHECK(a.call.sent);
+    ask_send(&b, &a);
+    CHECK_EQ(ask_end(&a), 0);
+    CHECK_EQ(a.call.node_id, 2);
+    client_call_release(&a.call);
+    bench_end(&b);
+}
+
 /* ---- records ------------------------------------------------------------------------------------ */
 
 static void produced(struct script_request *r, void *ctx)
