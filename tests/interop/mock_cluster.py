@@ -1,6 +1,7 @@
 """librdkafka's mock cluster, in this process: the library that confluent-kafka brings has it, and ctypes reaches it.
 
-It answers Produce without a look at sequences: what an idempotent producer sends again after a lost answer may be there twice.
+It answers Produce without a look at sequences: what an idempotent producer sends again after a lost answer may be there twice, and of
+several requests on their way a later one is taken where an earlier one was refused.
 Of JoinGroup and SyncGroup it reads the versions that librdkafka sends; in the flexible ones above it loses its way in arrays.
 """
 import ctypes

@@ -239,6 +239,8 @@ def kfake_recreated_topic(ctx):
 
 # ---- librdkafka's mock cluster
 
+MOCK_SETTINGS = ["session.timeout.ms=1500"]  # a rebalance takes a second less there, whoever has joined
+
 
 @scenario
 def mock_errors(ctx):
@@ -246,7 +248,8 @@ def mock_errors(ctx):
     asks_neither(ctx)
     with MockCluster(3, TOPIC, PARTITIONS) as mock:
         mock.fail(INIT_PRODUCER_ID, COORDINATOR_LOADING)
-        w = Witness(ctx, mock.bootstrap)
+        one = "max.in.flight.requests.per.connection=1"  # the mock takes what is out of order
+        w = Witness(ctx, mock.bootstrap, *MOCK_SETTINGS, one)
         wait_for("the first records", lambda: w.mark() > RATE / 4)
         for api, code in [(PRODUCE, NOT_LEADER), (PRODUCE, NOT_ENOUGH_REPLICAS), (FETCH, SESSION_NOT_FOUND), (LIST_OFFSETS, NOT_LEADER),
                           (OFFSET_FETCH, COORDINATOR_LOADING), (OFFSET_COMMIT, NOT_COORDINATOR), (HEARTBEAT, REBALANCE_IN_PROGRESS),
@@ -269,7 +272,7 @@ def mock_brokers_down(ctx):
     twice."""
     asks_neither(ctx)
     with MockCluster(3, TOPIC, PARTITIONS) as mock:
-        w = Witness(ctx, mock.bootstrap)
+        w = Witness(ctx, mock.bootstrap, *MOCK_SETTINGS)
         wait_for("the first records", lambda: w.mark() > RATE / 4)
         for brokers in [[1], [2], [3], [1, 2, 3]]:
             for broker in brokers:
