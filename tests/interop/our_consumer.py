@@ -26,30 +26,31 @@ def commits(ctx, server):
     one.ask("commit")
     equal("committed", ctx.java.admin(server, "listConsumerGroupOffsets", groups=["kept"])["kept"],
           {f"kept-{p}": [10, "", 0] for p in range(3)})
-    one.ask("done", "none")
-    send(ctx, server, "kept", numbered(3, 3))
-    one.take(3)
+    for done in ["all", "none"]:
+        one.ask("done", done)
+        send(ctx, server, "kept", numbered(3, 3))
+        one.take(3)
     one.ask("commit")
     one.close()
-    equal("committed, with three not done", committed(ctx, server, "kept"), {f"kept-{p}": 10 for p in range(3)})
+    equal("committed, with the last ones not done", committed(ctx, server, "kept"), {f"kept-{p}": 11 for p in range(3)})
 
     two = OurConsumer(ctx, "kept-two", server, group_id="kept", enable_auto_commit="true", auto_commit_interval_ms=60_000)
     two.ask("subscribe", "kept")
-    equal("those that were not done", two.take_offsets(3), [(p, 10) for p in range(3)])
+    equal("those that were not done", two.take_offsets(3), [(p, 11) for p in range(3)])
     two.close()
-    equal("committed by the close", committed(ctx, server, "kept"), {f"kept-{p}": 11 for p in range(3)})
+    equal("committed by the close", committed(ctx, server, "kept"), {f"kept-{p}": 12 for p in range(3)})
 
     three = OurConsumer(ctx, "kept-three", server, group_id="kept", loop="own")
     three.ask("subscribe", "kept")
     three.wait_owned([("kept", p) for p in range(3)])
     equal("what it finds committed", three.ask("committed", "kept", 0, "kept", 2)["offsets"],
-          [["kept", 0, 11, 0], ["kept", 2, 11, 0]])
+          [["kept", 0, 12, 0], ["kept", 2, 12, 0]])
     send(ctx, server, "kept", numbered(3, 3))
-    equal("what is new", three.take_offsets(3), [(p, 11) for p in range(3)])
+    equal("what is new", three.take_offsets(3), [(p, 12) for p in range(3)])
     three.ask("commit", "kept", 1, 4)
     three.ask("unsubscribe")
     three.wait_owned([])
-    wait_equal("what it has committed", lambda: committed(ctx, server, "kept"), {"kept-0": 11, "kept-1": 4, "kept-2": 11})
+    wait_equal("what it has committed", lambda: committed(ctx, server, "kept"), {"kept-0": 12, "kept-1": 4, "kept-2": 12})
     three.close()
 
 
