@@ -91,7 +91,8 @@ def groups(ctx):
                  "--formatter", f"org.apache.kafka.tools.consumer.{formatter}"]
         lines = [json.loads(line) for line in ours("kafka-console-consumer.sh", *words)[1].splitlines()]
         check(f"{formatter}: some", len(lines) > 1)
-        equal(formatter, lines, objects(theirs(CONSUMER, *words)[1]))
+        of_g = lambda found: [o for o in found if o["key"]["data"]["group"] == "g"]  # noqa: E731 - Kafka's consumer joins one of its own
+        equal(formatter, of_g(lines), of_g(objects(theirs(CONSUMER, *words)[1])))
     many = "".join(f"{i:0100}\n" for i in range(20_000))  # more than a pipe holds
     equal("many", ours("kafka-console-producer.sh", *at, stdin=many)[0], 0)
     done = subprocess.run(f"{tool_path('kafka-console-consumer.sh')} {' '.join(at)} --from-beginning | head -n 1", shell=True,
