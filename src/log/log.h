@@ -93,8 +93,8 @@ struct log_dir {
 };
 
 /* After a stop that was not clean a start reads what logs have behind their scan points (points.h): all logs of the
- * directory together about so much, or, where more than 32 of them are written to, as much as 4 MiB of each. A log that is
- * written to faster than points can follow waits for them at three times that. */
+ * directory together about so much, or, where more than 32 of them are written to, as much as 4 MiB of each. A log
+ * that is written to faster than points can follow waits for them at three times that. */
 #define LOG_POINT_BYTES (UINT64_C(128) << 20)
 
 /* What a sub-directory of a log directory is, by its name (interop: 1.4). */

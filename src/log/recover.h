@@ -1,4 +1,4 @@
-/* log/recover.h - what is done with a log's files before it is there, or when it is cut. Private to this room, as state.h. */
+/* log/recover.h - what is done with a log's files before it is there, or when it is cut. Private, as state.h. */
 #pragma once
 
 #include "log/state.h"
