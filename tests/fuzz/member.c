@@ -86,6 +86,35 @@ static void good_offsets(const struct list_offsets_request *q, struct list_offse
     }
 }
 
+/* Nothing is committed. */
+static void good_committed(int16_t version, const struct offset_fetch_request *q, struct offset_fetch_response *a,
+                           struct arena *arena)
+{
+    const struct offset_fetch_request_groups_topics *asked;
+    struct offset_fetch_response_groups_topics *t;
+
+    if (version < 8 || q->groups_count < 1 || q->groups->topics_count < 1)
+        return;
+    asked = q->groups->topics;
+    a->groups = arena_take(arena, sizeof *a->groups);
+    offset_fetch_response_groups_init(a->groups);
+    a->groups_count = 1;
+    a->groups->group_id = q->groups->group_id;
+    t = arena_take(arena, sizeof *t);
+    offset_fetch_response_groups_topics_init(t);
+    a->groups->topics = t;
+    a->groups->topics_count = 1;
+    t->name = asked->name;
+    t->partitions_count = asked->partition_indexes_count;
+    t->partitions = arena_take_array(arena, (size_t)t->partitions_count, sizeof *t->partitions);
+    for (int32_t i = 0; i < t->partitions_count; i++) {
+        offset_fetch_response_groups_topics_partitions_init(&t->partitions[i]);
+        t->partitions[i].partition_index = asked->partition_indexes[i];
+        t->partitions[i].committed_offset = -1;
+        t->partitions[i].metadata = STR("");
+    }
+}
+
 static void good(int16_t api_key, int16_t version, const void *request, void *response, struct arena *arena)
 {
     if (api_key == API_JOIN_GROUP)
@@ -94,6 +123,8 @@ static void good(int16_t api_key, int16_t version, const void *request, void *re
         good_sync(response, arena);
     if (api_key == API_LIST_OFFSETS)
         good_offsets(request, response, arena);
+    if (api_key == API_OFFSET_FETCH)
+        good_committed(version, request, response, arena);
 }
 
 /* ---- the member ------------------------------------------------------------------------------------------- */

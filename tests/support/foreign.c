@@ -56,14 +56,18 @@ static void good_metadata(struct metadata_response *m, struct arena *arena)
     m->topics_count = 1;
 }
 
-static void good_coordinator(const struct find_coordinator_request *q, struct find_coordinator_response *m,
-                             struct arena *arena)
+/* From version 4 on of many keys (KIP-699). */
+static void good_coordinator(int16_t version, const struct find_coordinator_request *q,
+                             struct find_coordinator_response *m, struct arena *arena)
 {
     int32_t count = q->coordinator_keys_count > 0 ? q->coordinator_keys_count : 0;
 
-    m->node_id = 1;
-    m->host = STR("near");
-    m->port = 9092;
+    if (version < 4) {
+        m->node_id = 1;
+        m->host = STR("near");
+        m->port = 9092;
+        return;
+    }
     m->coordinators = arena_take_array(arena, (size_t)count, sizeof *m->coordinators);
     m->coordinators_count = count;
     for (int32_t i = 0; i < count; i++) {
@@ -137,7 +141,7 @@ static void fill(struct foreign *f, const struct request_header *h, const void *
     else if (h->request_api_key == API_METADATA)
         good_metadata(response, arena);
     else if (h->request_api_key == API_FIND_COORDINATOR)
-        good_coordinator(request, response, arena);
+        good_coordinator(h->request_api_version, request, response, arena);
     else if (f->good != NULL)
         f->good(h->request_api_key, h->request_api_version, request, response, arena);
 }
@@ -156,12 +160,11 @@ static void add_good(struct foreign *f, struct text *out, const struct request_h
     ASSERT(message_read(api->request, body, h->request_api_version, &arena, request) == body.n);
     fill(f, h, request, response, &arena);
     int64_t n = message_size(api->response, h->request_api_version, response);
-    if (n >= 0) {
-        uint8_t *bytes = malloc((size_t)n + 1);
-        message_write(api->response, h->request_api_version, response, bytes);
-        text_add(out, bytes, (size_t)n);
-        free(bytes);
-    }
+    ASSERT(n >= 0);
+    uint8_t *bytes = malloc((size_t)n + 1);
+    message_write(api->response, h->request_api_version, response, bytes);
+    text_add(out, bytes, (size_t)n);
+    free(bytes);
     arena_deinit(&arena);
 }
 
