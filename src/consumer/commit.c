@@ -271,6 +271,19 @@ static bool may_go(struct commit *m, struct str *member_id)
     return false;
 }
 
+/* One of the consumer's own has nothing left to do: a commit before it did it all. For that no generation is needed.
+ * Where that one was left out because its generation is in doubt, it is not so. */
+static bool has_come_to_nothing(const struct commit *m)
+{
+    struct consumer *c = m->consumer;
+    int32_t generation;
+    struct str member_id;
+
+    if (m->call != NULL || m->begun || commit_is_due(c))
+        return false;
+    return !membership_generation(c, &generation, &member_id) || generation < 0 || generation != c->doubt_generation;
+}
+
 static void advance(struct commit *m)
 {
     struct consumer *c = m->consumer;
@@ -288,7 +301,7 @@ static void advance(struct commit *m)
         consumer_wake_at(c, m->retry_ns);
         return;
     }
-    if (m->all && !m->begun && !commit_is_due(c)) { /* for nothing no generation is needed either */
+    if (has_come_to_nothing(m)) {
         commit_end(m, 0);
         return;
     }
@@ -297,7 +310,10 @@ static void advance(struct commit *m)
     if (m->all && !m->begun)
         gather(m);
     m->begun = true;
-    send(m, member_id);
+    if (m->count == 0)
+        commit_end(m, 0);
+    else
+        send(m, member_id);
 }
 
 static void auto_commit(struct consumer *c)
