@@ -167,7 +167,7 @@ static int read_number(struct reading *r, const char *what, int64_t high, int64_
 static int read_member(struct reading *r, struct str name, struct console_record *out)
 {
     struct bytes topic;
-    int64_t n;
+    int64_t n = -1;
 
     if (str_equal(name, STR("topic"))) {
         TRY(read_bytes(r, "topic", &topic));
