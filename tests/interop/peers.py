@@ -75,7 +75,7 @@ def judge_calls(w):
     equal("close of the producer", [f[2] for f in w.lines("closed") if f[1] == "producer"], ["0"])
     equal("close of the consumer", [f[2] for f in w.lines("closed") if f[1] == "consumer"], ["0"])
     equal("refused", w.lines("refused"), [])
-    check("memory is bounded", int(w.lines("memory")[0][1]) < MEMORY_KB * max(1, SLACK), str(w.lines("memory")))
+    check("memory is bounded", 0 < int(w.lines("memory")[0][1]) < MEMORY_KB * max(1, SLACK), str(w.lines("memory")))
 
 
 def judge(w, well_from, once=True):

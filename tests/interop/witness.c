@@ -19,7 +19,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -261,15 +260,29 @@ static struct mr_settings *settings_of(int argc, char **argv)
     return s;
 }
 
+/* Of this program alone: getrusage begins with what its parent had. */
+static long memory_most_kb(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[128];
+    long kb = -1;
+
+    while (kb < 0 && f != NULL && fgets(line, sizeof(line), f) != NULL) {
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kb = strtol(line + 6, NULL, 10);
+    }
+    if (f != NULL)
+        fclose(f);
+    return kb;
+}
+
 static void tell_end(void)
 {
     static const char *const names[CALLS] = {"produce", "ack", "poll", "commit", "close producer", "close consumer"};
-    struct rusage usage;
 
     for (int i = 0; i < CALLS; i++)
         printf("overrun %s %lld\n", names[i], (long long)w.overruns[i]);
-    getrusage(RUSAGE_SELF, &usage);
-    printf("memory %ld\n", usage.ru_maxrss);
+    printf("memory %ld\n", memory_most_kb());
 }
 
 int main(int argc, char **argv)
