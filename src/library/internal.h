@@ -78,27 +78,32 @@ int job_run(struct job *j, int64_t timeout_ms);
 /* Run it; nobody waits, and it frees itself. */
 void job_start(struct job *j);
 
+static inline int64_t timespec_ns(const struct timespec *t)
+{
+    return t->tv_sec * INT64_C(1000000000) + t->tv_nsec;
+}
 static inline int64_t clock_read_ns(clockid_t clock)
 {
     struct timespec now;
 
     clock_gettime(clock, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+    return timespec_ns(&now);
 }
 int64_t clock_ms(void); /* as io_now_ms */
 /* Two clocks for the price of one: the second is looked at when one of them counts on. Zeroed at first. */
 struct clocks {
     int64_t now_ms;   /* as clock_ms */
     int64_t wall_ms;  /* since 1970 */
-    int64_t until_ns; /* both hold until then */
+    struct timespec until; /* both hold until then, within its second */
 };
-void clocks_renew(struct clocks *c, int64_t now_ns);
+void clocks_renew(struct clocks *c, const struct timespec *now);
 static inline void clocks_read(struct clocks *c)
 {
-    int64_t now_ns = clock_read_ns(CLOCK_MONOTONIC);
+    struct timespec now;
 
-    if (UNLIKELY(now_ns >= c->until_ns))
-        clocks_renew(c, now_ns);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (UNLIKELY(now.tv_nsec >= c->until.tv_nsec || now.tv_sec != c->until.tv_sec))
+        clocks_renew(c, &now);
 }
 
 /* What every handle begins with. */

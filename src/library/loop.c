@@ -35,14 +35,16 @@ int64_t clock_ms(void)
     return clock_read_ns(CLOCK_MONOTONIC) / NS_PER_MS;
 }
 
-void clocks_renew(struct clocks *c, int64_t now_ns)
+void clocks_renew(struct clocks *c, const struct timespec *now)
 {
+    int64_t now_ns = timespec_ns(now);
     int64_t wall_ns = clock_read_ns(CLOCK_REALTIME);
     int64_t gone_ns = now_ns % NS_PER_MS > wall_ns % NS_PER_MS ? now_ns % NS_PER_MS : wall_ns % NS_PER_MS;
 
     c->now_ms = now_ns / NS_PER_MS;
     c->wall_ms = wall_ns / NS_PER_MS;
-    c->until_ns = now_ns + NS_PER_MS - gone_ns;
+    /* The last of a second's milliseconds end with it. */
+    c->until = (struct timespec){now->tv_sec, now->tv_nsec + NS_PER_MS - gone_ns};
 }
 
 /* ---- life ------------------------------------------------------------------------------------- */

@@ -3,13 +3,6 @@
 
 #include "library/producer.h"
 
-#define HEADERS_ON_STACK 16
-
-static struct producer_topic *topic_of(struct mr_topic *t)
-{
-    return (struct producer_topic *)t;
-}
-
 struct mr_topic *mr_producer_topic(struct mr_producer *p, const char *name)
 {
     if (name == NULL || handle_check(&p->handle, NULL) < 0)
@@ -18,11 +11,6 @@ struct mr_topic *mr_producer_topic(struct mr_producer *p, const char *name)
     struct producer_topic *t = producer_topic(p->producer, str_of(name));
     lock_leave(&p->handle.lock);
     return (struct mr_topic *)t;
-}
-
-static inline struct bytes bytes_of(struct mr_bytes b)
-{
-    return (struct bytes){b.p, b.n};
 }
 
 __attribute__((noinline)) static int refused(int rc, const struct mr_record *r, struct mr_error *e)
@@ -43,83 +31,61 @@ __attribute__((noinline)) static int refused(int rc, const struct mr_record *r, 
     }
 }
 
-static int append_now(struct mr_producer *p, const struct producer_record *r)
+/* It is full. With the lock held, which is let go of while it waits. `*until_ms` 0: not known yet. False: time is up. */
+__attribute__((noinline)) static bool wait_for_room(struct mr_producer *p, int64_t timeout_ms, int64_t *until_ms)
 {
-    clocks_read(&p->clocks);
-    return producer_append(p->producer, r, p->clocks.now_ms, p->clocks.wall_ms);
-}
-
-/* It is full. With the lock held, which is let go of while it waits. */
-__attribute__((noinline)) static int append_later(struct mr_producer *p, const struct producer_record *r, int64_t timeout_ms)
-{
-    int64_t until_ms = timeout_ms < 0 ? -1 : p->clocks.now_ms + timeout_ms;
-    int rc;
-
-    do {
-        if (p->handle.loop->is_own) {
-            if (!changed_wait(&p->handle.changed, &p->handle.lock, until_ms))
-                return -EAGAIN;
-        } else {
-            int64_t left_ms = until_ms < 0 ? -1 : until_ms - clock_ms();
-            if (until_ms >= 0 && left_ms <= 0)
-                return -EAGAIN;
-            lock_leave(&p->handle.lock);
-            mr_loop_run(p->handle.loop, left_ms, NULL);
-            lock_take(&p->handle.lock);
-        }
-        rc = append_now(p, r);
-    } while (rc == -EAGAIN);
-    return rc;
-}
-
-static inline int take(struct mr_producer *p, const struct mr_record *r, const struct record_header *headers,
-                       int64_t timeout_ms, struct mr_error *e)
-{
-    struct producer_record record = {
-        .topic = topic_of(r->topic),
-        .partition = r->partition,
-        .header_count = r->header_count,
-        .key = bytes_of(r->key),
-        .value = bytes_of(r->value),
-        .headers = headers,
-        .timestamp_ms = r->timestamp_ms,
-        .tag = r->tag,
-    };
-
-    lock_take(&p->handle.lock);
-    int rc = append_now(p, &record);
-    if (UNLIKELY(rc == -EAGAIN) && timeout_ms != 0)
-        rc = append_later(p, &record, timeout_ms);
+    if (timeout_ms == 0)
+        return false;
+    if (*until_ms == 0)
+        *until_ms = timeout_ms < 0 ? -1 : p->clocks.now_ms + timeout_ms;
+    if (p->handle.loop->is_own)
+        return changed_wait(&p->handle.changed, &p->handle.lock, *until_ms);
+    int64_t left_ms = *until_ms < 0 ? -1 : *until_ms - clock_ms();
+    if (*until_ms >= 0 && left_ms <= 0)
+        return false;
     lock_leave(&p->handle.lock);
-    return LIKELY(rc == 0) ? 0 : refused(rc, r, e);
+    mr_loop_run(p->handle.loop, left_ms, NULL);
+    lock_take(&p->handle.lock);
+    return true;
 }
 
-__attribute__((noinline)) static int take_with_headers(struct mr_producer *p, const struct mr_record *r,
-                                                       int64_t timeout_ms, struct mr_error *e)
-{
-    struct record_header on_stack[HEADERS_ON_STACK], *headers = on_stack;
+/* The caller's record is read as the room's: it would cost as much to copy it as to take the lock. */
+#define SAME_PLACE(ours, theirs)                                                                     \
+    _Static_assert(offsetof(struct producer_record, ours) == offsetof(struct mr_record, theirs) &&   \
+                       sizeof((struct producer_record){0}.ours) == sizeof((struct mr_record){0}.theirs), \
+                   #ours " is where the public struct has it")
+SAME_PLACE(topic, topic);
+SAME_PLACE(partition, partition);
+SAME_PLACE(header_count, header_count);
+SAME_PLACE(key, key);
+SAME_PLACE(value, value);
+SAME_PLACE(headers, headers);
+SAME_PLACE(timestamp_ms, timestamp_ms);
+SAME_PLACE(tag, tag);
+_Static_assert(offsetof(struct bytes, n) == offsetof(struct mr_bytes, n), "bytes are the public ones");
+_Static_assert(offsetof(struct record_header, value) == offsetof(struct mr_header, value) &&
+                   sizeof(struct record_header) == sizeof(struct mr_header), "headers are the public ones");
 
-    if (r->header_count > HEADERS_ON_STACK) {
-        headers = malloc((size_t)r->header_count * sizeof *headers);
-        if (headers == NULL)
-            return error_of_trouble(e, -ENOMEM, "mr_produce");
-    }
-    for (int32_t i = 0; i < r->header_count; i++) {
-        headers[i].key = str_of_bytes(bytes_of(r->headers[i].key));
-        headers[i].value = bytes_of(r->headers[i].value);
-    }
-    int rc = take(p, r, headers, timeout_ms, e);
-    if (headers != on_stack)
-        free(headers);
-    return rc;
+static const struct producer_record *record_of(const struct mr_record *r)
+{
+    return (const struct producer_record *)(const void *)r;
 }
 
 int mr_produce(struct mr_producer *p, const struct mr_record *r, int64_t timeout_ms, struct mr_error *e)
 {
+    int64_t until_ms = 0;
+    int rc;
+
     TRY(handle_check_wait(&p->handle, timeout_ms, e));
     if (UNLIKELY(r->topic == NULL || r->header_count < 0))
         return error_set(e, MR_INVALID, MR_REPAIR, true, "a record needs a topic, and no less than 0 headers");
-    return r->header_count == 0 ? take(p, r, NULL, timeout_ms, e) : take_with_headers(p, r, timeout_ms, e);
+    lock_take(&p->handle.lock);
+    do {
+        clocks_read(&p->clocks);
+        rc = producer_append(p->producer, record_of(r), p->clocks.now_ms, p->clocks.wall_ms);
+    } while (UNLIKELY(rc == -EAGAIN) && wait_for_room(p, timeout_ms, &until_ms));
+    lock_leave(&p->handle.lock);
+    return LIKELY(rc == 0) ? 0 : refused(rc, r, e);
 }
 
 /* ---- flush and health ---------------------------------------------------------------------------- */

@@ -100,10 +100,11 @@ void batch_tags_begin(struct producer_batch *b);
 /* Room for a record of at most `bytes`, and for its tag if need be. */
 static inline bool batch_has_room(struct producer_batch *b, uint64_t bytes, bool tag)
 {
-    uint64_t end = b->n + bytes, tags = 0;
+    uint64_t end = b->n + bytes, tags;
 
-    if (tag || b->has_tags)
-        tags = ((uint64_t)(uint32_t)b->count + 1) * sizeof(uint64_t);
+    if (LIKELY(!tag && !b->has_tags))
+        return end <= b->limit;
+    tags = ((uint64_t)(uint32_t)b->count + 1) * sizeof(uint64_t);
     return end <= b->limit && sizeof *b + end + tags <= b->memory_bytes;
 }
 
@@ -113,10 +114,11 @@ static inline void batch_added(struct producer_batch *b, uint8_t *end, int64_t t
     b->n = (uint32_t)(end - batch_bytes(b));
     if (timestamp_ms > b->max_timestamp_ms)
         b->max_timestamp_ms = timestamp_ms;
-    if (UNLIKELY(tag != 0 && !b->has_tags))
-        batch_tags_begin(b);
-    if (b->has_tags)
+    if (UNLIKELY(tag != 0 || b->has_tags)) {
+        if (!b->has_tags)
+            batch_tags_begin(b);
         batch_tags_end(b)[-1 - b->count] = tag;
+    }
     b->count++;
 }
 

@@ -131,6 +131,8 @@ int32_t producer_partitions(const struct producer_topic *t);
 
 /* ---- records --------------------------------------------------------------------------------- */
 
+/* Room library hands over the public struct mr_record as it is, which has the same members in the same places; hence
+ * may_alias. */
 struct producer_record {
     struct producer_topic *topic;
     int32_t partition;            /* -1 = the producer chooses: by the key as Kafka does, else sticky */
@@ -139,7 +141,7 @@ struct producer_record {
     const struct record_header *headers;
     int64_t timestamp_ms;         /* -1 = wall_ms of the append */
     uint64_t tag;                 /* comes back with the acknowledgement; 0 = none */
-};
+} __attribute__((may_alias));
 
 /* Take one record. Its bytes are copied.
  *

@@ -38,14 +38,20 @@ struct frame {
 };
 
 /* How many bytes the length takes depends on the length. Two do from 64 to 8191, and most records are seen to be in
- * between without counting each field. Headers take `headers_bytes`. */
-static inline struct frame frame_begin(uint8_t *p, uint64_t time, uint64_t offset, struct bytes key, struct bytes value,
-                                       uint32_t headers_bytes, int32_t header_count)
+ * between without counting each field. */
+static inline bool takes_two_bytes(struct bytes key, struct bytes value, uint32_t headers_bytes)
 {
     uint64_t least = 6 + headers_bytes + (uint32_t)(key.n > 0 ? key.n : 0) + (uint32_t)(value.n > 0 ? value.n : 0);
+
+    return least >= 64 && least + RECORD_OVERHEAD_MAX < 8192;
+}
+
+static struct frame frame_begin(uint8_t *p, uint64_t time, uint64_t offset, struct bytes key, struct bytes value,
+                                uint32_t headers_bytes, int32_t header_count)
+{
     uint64_t body;
 
-    if (LIKELY(least >= 64 && least + RECORD_OVERHEAD_MAX < 8192))
+    if (takes_two_bytes(key, value, headers_bytes))
         return (struct frame){p, p + 2};
     body = 1 + uvarint_size_64(time) + uvarint_size_64(offset) + size_nullable(key) + size_nullable(value) +
            uvarint_size_32(zigzag_32(header_count)) + (uint64_t)headers_bytes;
@@ -73,10 +79,10 @@ __attribute__((always_inline)) static inline uint8_t *put_front(uint8_t *p, uint
     return put_small(p, zigzag_32(header_count));
 }
 
-/* Out of line: most records have none, and then nothing is kept for them. */
-__attribute__((noinline)) static uint8_t *put_with_headers(uint8_t *p, uint64_t time, uint64_t offset, struct bytes key,
-                                                           struct bytes value, const struct record_header *headers,
-                                                           int32_t header_count)
+/* Out of line: most records are small and have no headers, and then nothing is kept for the others. */
+__attribute__((noinline)) static uint8_t *put_any(uint8_t *p, uint64_t time, uint64_t offset, struct bytes key,
+                                                  struct bytes value, const struct record_header *headers,
+                                                  int32_t header_count)
 {
     struct frame f;
     uint32_t n = 0;
@@ -97,10 +103,13 @@ uint8_t *record_put(uint8_t *p, int32_t offset_delta, int64_t timestamp_delta_ms
 {
     uint64_t time = zigzag_64(timestamp_delta_ms), offset = zigzag_32(offset_delta);
 
-    if (header_count > 0)
-        return put_with_headers(p, time, offset, key, value, headers, header_count);
-    struct frame f = frame_begin(p, time, offset, key, value, 0, 0);
-    return frame_end(f, put_front(f.body, time, offset, key, value, 0));
+    if (UNLIKELY(header_count > 0 || !takes_two_bytes(key, value, 0)))
+        return put_any(p, time, offset, key, value, headers, header_count);
+    uint8_t *end = put_front(p + 2, time, offset, key, value, 0);
+    uint32_t length = zigzag_32((int32_t)(end - p - 2));
+    p[0] = (uint8_t)(length | 0x80);
+    p[1] = (uint8_t)(length >> 7);
+    return end;
 }
 
 uint8_t *record_put_raw(uint8_t *p, int32_t offset_delta, int64_t timestamp_delta_ms, struct bytes key,

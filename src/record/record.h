@@ -99,7 +99,7 @@ struct record {
 struct record_header {
     struct str key;
     struct bytes value; /* null possible */
-};
+} __attribute__((may_alias)); /* room library reads the public struct mr_header as this one */
 
 /* Goes through the records of a batch, in order. Zeroed, or after records_end: nothing to free. */
 struct records {
