@@ -143,3 +143,28 @@ void broker_put(struct client *c, const struct client_broker *b)
     known->brokers = block->brokers;
     links_follow(c);
 }
+
+void client_tell_node(struct client *c, int32_t id, struct str host, uint16_t port)
+{
+    const struct client_broker *known = client_broker(c, id);
+
+    ASSERT(client_is_told(c) && host.n > 0 && host.n < IO_HOST_MAX && port > 0);
+    if (known != NULL && known->port == port && str_equal(known->host, host))
+        return;
+    broker_put(c, &(struct client_broker){.id = id, .port = port, .host = host, .rack = STR_NULL});
+    client_changed(c); /* then what it replaces is forgotten */
+}
+
+void client_forget_node(struct client *c, int32_t id)
+{
+    struct metadata *known = &c->metadata;
+    uint32_t kept = 0;
+
+    ASSERT(client_is_told(c));
+    for (uint32_t i = 0; i < known->broker_count; i++) {
+        if (known->brokers[i].id != id)
+            known->brokers[kept++] = known->brokers[i];
+    }
+    known->broker_count = kept;
+    links_follow(c);
+}

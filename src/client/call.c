@@ -245,7 +245,9 @@ static struct client_link *node_link(struct client *c, struct client_call *call,
 
     if (l != NULL)
         return l;
-    if (call->metadata_number == 0) {
+    if (client_is_told(c)) {
+        *error = -ENOENT;
+    } else if (call->metadata_number == 0) {
         call->metadata_number = known->asking ? known->begun : known->begun + 1;
         metadata_need(c);
     } else if (known->answered >= call->metadata_number) {
@@ -317,6 +319,7 @@ void client_send(struct client *c, struct client_call *call)
     int64_t timeout_ms = call->timeout_ms > 0 ? call->timeout_ms : c->settings.request_timeout_ms;
 
     ASSERT(api != NULL && call->request != NULL && call->phase == CALL_NONE);
+    ASSERT(!client_is_told(c) || call->target.kind == CLIENT_NODE);
     client_call_release(call);
     call->client = c;
     call->version = -1;

@@ -31,7 +31,7 @@ struct client *client_new(struct io *io, struct telemetry *t, const struct clien
     list_init(&c->links);
     list_init(&c->unresolved);
     list_init(&c->watches);
-    c->bootstrapping = true;
+    c->bootstrapping = !client_is_told(c);
     c->state_since_ns = io_now_ns(io);
     metadata_init(c);
     coordinators_init(c);

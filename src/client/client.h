@@ -25,7 +25,8 @@ struct client;
 
 /* What the tables of producers, consumers and admins share. Names are Kafka's. */
 struct client_settings {
-    struct str bootstrap_servers;       /* HOST:PORT,...; every address of a name is tried */
+    struct str bootstrap_servers;       /* HOST:PORT,...; every address of a name is tried. Null: the nodes are told
+                                           by client_tell_node, and nobody is asked for metadata */
     bool bootstrap_controllers;         /* they are controllers: bootstrap.controllers (KIP-919) */
     struct str client_id;
     struct str client_rack;             /* null or empty: none */
@@ -206,6 +207,12 @@ void client_refresh(struct client *c);
  * the answer has it: what cannot be one counts as no host. */
 void client_hint(struct client *c, struct str topic, int32_t partition, int32_t leader, int32_t leader_epoch,
                  struct str host, int32_t port);
+
+/* For nodes of a cluster among themselves, which know each other from the cluster's own records: a node that can be
+ * asked by CLIENT_NODE from now on, or has moved. Only of a client without bootstrap servers. */
+void client_tell_node(struct client *c, int32_t id, struct str host, uint16_t port);
+/* It is no more: its calls end with -ENOENT. Accepts one that is not known. */
+void client_forget_node(struct client *c, int32_t id);
 
 /* Told once per turn in which something of the metadata has changed, or was confirmed. */
 struct client_watch {

@@ -243,6 +243,12 @@ struct client {
     struct io_timer gone;
 };
 
+/* Its nodes come from client_tell_node, not from Metadata. */
+static inline bool client_is_told(const struct client *c)
+{
+    return c->settings.bootstrap_servers.n < 0;
+}
+
 /* client.c */
 void client_changed(struct client *c);
 /* After client_close: is everything over? */

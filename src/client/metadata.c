@@ -200,6 +200,8 @@ void metadata_go(struct client *c)
 
 void metadata_need(struct client *c)
 {
+    if (client_is_told(c))
+        return;
     c->metadata.need_all = true;
     metadata_go(c);
 }
@@ -353,6 +355,7 @@ void metadata_init(struct client *c)
     list_init(&known->updates);
     known->controller_id = -1;
     known->features_epoch = -1;
+    known->known = client_is_told(c);
     for (int i = 0; i < FEATURE_COUNT; i++)
         known->feature_levels[i] = -1;
 }

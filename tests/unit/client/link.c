@@ -387,3 +387,38 @@ TEST(client_link, silent_address_of_a_name_is_followed_by_the_next)
     CHECK(script_connections(b.script, 2) > 0);
     bench_end(&b);
 }
+
+/* ---- nodes that are told -------------------------------------------------------------------------------- */
+
+static void tell(struct bench *b, int32_t node_id)
+{
+    char host[IO_HOST_MAX];
+    uint16_t port;
+    struct str rest = script_bootstrap(b->script), part;
+
+    for (int32_t i = 0; i < node_id; i++)
+        CHECK(str_cut(&rest, ',', &part));
+    CHECK_EQ(host_port_parse(part, host, &port), 0);
+    client_tell_node(b->client, node_id, str_of(host), port);
+}
+
+TEST(client_link, told_nodes_are_asked_and_nobody_for_metadata)
+{
+    struct bench b;
+
+    bench_open(&b, 2);
+    b.settings.bootstrap_servers = STR_NULL;
+    bench_start(&b);
+    CHECK_EQ(ask_node(&b, 1), -ENOENT);
+    tell(&b, 1);
+    tell(&b, 2);
+    tell(&b, 2);
+    CHECK_EQ(ask_node(&b, 1), 0);
+    CHECK_EQ(ask_node(&b, 2), 0);
+    CHECK_EQ(script_count(b.script, 0, API_METADATA), 0);
+    client_forget_node(b.client, 1);
+    client_forget_node(b.client, 7);
+    CHECK_EQ(ask_node(&b, 1), -ENOENT);
+    CHECK_EQ(ask_node(&b, 2), 0);
+    bench_end(&b);
+}
