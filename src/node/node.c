@@ -119,7 +119,7 @@ static void fill_quorum_open(struct node *n)
         .cluster_id = o->cluster_id,
         .node_id = o->node_id,
         .directory_id = o->dirs[o->metadata_dir]->directory_id,
-        .is_voter = o->is_controller,
+        .can_vote = o->is_controller,
         .election_timeout_ms = config_i64(c, BROKER_CONTROLLER_QUORUM_ELECTION_TIMEOUT_MS),
         .fetch_timeout_ms = config_i64(c, BROKER_CONTROLLER_QUORUM_FETCH_TIMEOUT_MS),
         .snapshot_bytes = config_i64(c, BROKER_METADATA_LOG_MAX_RECORD_BYTES_BETWEEN_SNAPSHOTS),

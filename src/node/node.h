@@ -18,6 +18,7 @@
 #include "image/image.h"
 #include "io/io.h"
 #include "quorum/quorum.h"
+#include "replication/replication.h"
 #include "telemetry/telemetry.h"
 
 struct node;
@@ -51,6 +52,9 @@ struct node_options {
      * replied. `before` NULL at first. */
     void (*publish)(void *ctx, const struct image *before, const struct image *after,
                     struct op *op);
+    /* The quorum is open: other nodes may be answered, so controller listeners are to accept. Before the node is
+     * registered or anything is published. */
+    void (*open)(void *ctx);
     /* The broker is unfenced and serves, or the node failed for good (`why`). */
     void (*state)(void *ctx, enum broker_state state);
     void (*fatal)(void *ctx, const struct fail *why);
@@ -68,9 +72,13 @@ struct controller *node_controller(struct node *n);
 struct quorum *node_quorum(struct node *n);
 int64_t node_broker_epoch(const struct node *n);
 
-/* Hand a request to the active controller: in this process now, by Envelope to another later.
- * call->ready as in controller.h. Home shard only. */
+/* Hand a client's request to the active controller: in this process, or by Envelope (KIP-590) to another. Where there
+ * is none, or it has changed, another is looked for, up to request.timeout.ms. call->ready as in controller.h; an
+ * answer from another process comes when its controller has committed it, and may be ahead of node_image. Home shard
+ * only. */
 void node_forward(struct node *n, struct controller_call *call);
+/* The same for a request that came to this node as a controller: KERR_NOT_CONTROLLER where it is not the active one. */
+void node_control(struct node *n, struct controller_call *call);
 
 /* A block of producer ids for this broker (AllocateProducerIds). Completes with 0. */
 struct producer_id_block {
@@ -87,6 +95,23 @@ void node_dir_failed(struct node *n);
 /* A replica of this broker lies in `directory`, while the metadata names another one or none: tell the controller by
  * AssignReplicasToDirs, until it has taken it. What is said last of a partition holds. Home shard. */
 void node_assign(struct node *n, struct uuid topic_id, int32_t partition, struct uuid directory);
+
+/* A leader's proposal of another ISR (AlterPartition). Embedded by who proposes; lives until `done`. What is
+ * proposed is sent with the next request, one of which is on its way at a time; trouble with the request as a whole is
+ * tried again, also with another controller, until the proposal is withdrawn. */
+struct node_proposal {
+    struct list node; /* private */
+    struct uuid topic_id;
+    int32_t partition;
+    struct replication_proposal proposal;
+    /* Once, never inside: the partition's own error, and with KERR_NONE what is in force now; `isr` is valid during
+     * the call. */
+    void (*done)(struct node_proposal *p, enum kerr error, const struct replication_state *state);
+    bool withdrawn; /* private */
+};
+void node_propose(struct node *n, struct node_proposal *p);
+/* It ends with KERR_OPERATION_NOT_ATTEMPTED, later, or as it ends. */
+void node_withdraw(struct node *n, struct node_proposal *p);
 
 /* The node cannot go on, because something that it stands on has failed (a log directory): its
  * start ends with `why`, or else `fatal` is called. */

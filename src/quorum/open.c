@@ -168,7 +168,7 @@ static int check_voters(struct opening *s)
     const struct raft_voters *v = &s->q->voters;
     char directory[UUID_TEXT_BYTES];
 
-    if (!o->is_voter)
+    if (!o->can_vote)
         return fail_set(s->f, -ENOTSUP,
                         "node %" PRId32
                         " is no controller: this release serves only nodes that are "
@@ -205,7 +205,7 @@ static void make_machine(struct opening *s)
     q->start_epoch = log_epoch < 0 ? 0 : log_epoch;
     q->raft = raft_new(&(struct raft_options){.node_id = o->node_id,
                                               .directory_id = o->directory_id,
-                                              .is_voter = o->is_voter,
+                                              .can_vote = o->can_vote,
                                               .voters = q->voters,
                                               .election = q->election,
                                               .log_epoch = q->start_epoch,

@@ -45,7 +45,7 @@ void quorum_stable_moved(void *ctx)
     /* Before the first step, and while one is carried out, the log's position is read later. */
     if (q->acting || q->raft == NULL || !q->begun || q->failed || gate_is_closing(&q->gate))
         return;
-    step(q, &(struct raft_event){.type = RAFT_STABLE,
+    step(q, &(struct raft_event){.type = RAFT_EVENT_STABLE,
                                  .now_ms = io_now_ms(q->io),
                                  .stable_offset = log_stable(q->log)});
 }
@@ -56,7 +56,7 @@ static void step_appended(struct quorum *q)
 
     raft_step(q->raft,
               &(struct raft_event){
-                  .type = RAFT_APPENDED, .now_ms = io_now_ms(q->io), .end_offset = log_end(q->log)},
+                  .type = RAFT_EVENT_APPENDED, .now_ms = io_now_ms(q->io), .end_offset = log_end(q->log)},
               &out);
     ASSERT(!out.persist && !out.high_watermark_moved); /* `stable` has not moved yet */
 }
@@ -121,7 +121,7 @@ failed:
 void quorum_begin(struct quorum *q)
 {
     q->begun = true;
-    step(q, &(struct raft_event){.type = RAFT_START,
+    step(q, &(struct raft_event){.type = RAFT_EVENT_START,
                                  .now_ms = io_now_ms(q->io),
                                  .stable_offset = log_stable(q->log),
                                  .end_offset = log_end(q->log),
@@ -204,7 +204,7 @@ static void nobody_inside(struct gate *gate)
     struct quorum *q = container_of(gate, struct quorum, gate);
     struct raft_outcome out;
 
-    raft_step(q->raft, &(struct raft_event){.type = RAFT_STOP, .now_ms = io_now_ms(q->io)}, &out);
+    raft_step(q->raft, &(struct raft_event){.type = RAFT_EVENT_STOP, .now_ms = io_now_ms(q->io)}, &out);
     ASSERT(!out.persist);
     op_init(&q->log_closed, closed);
     log_close(q->log, &q->log_closed);

@@ -13,7 +13,9 @@
  *       storage; the log is cut only below one that is in place.
  *   Q4  A failed write or sync ends the log directory (log.h, L6): nothing is retried.
  *
- * So far a quorum has one voter, this node; any other is refused in words when it is opened.
+ *
+ *   other nodes ── quorum_handle ─► raft ─ sends ─► a client (room client) whose nodes are the voters
+ *   A follower, and an observer (a broker, or a controller that is no voter yet), fetches the log from the leader.
  */
 #pragma once
 
@@ -52,9 +54,15 @@ struct quorum_open {
     struct str cluster_id;
     int32_t node_id;
     struct uuid directory_id;
-    bool is_voter;
+    bool can_vote;                    /* has the controller's role: a voter, or may become one */
     struct raft_voters static_voters; /* count 0: dynamic, from the 0-0 checkpoint or the log */
-    int64_t election_timeout_ms, fetch_timeout_ms;
+    struct raft_voter self;           /* own endpoints (real ports) and range of kraft.version; no endpoints
+                                         without the controller's role */
+    struct str bootstrap_servers;     /* controller.quorum.bootstrap.servers; empty: static_voters */
+    bool auto_join;                   /* controller.quorum.auto.join.enable */
+    int64_t election_timeout_ms, election_backoff_max_ms, fetch_timeout_ms;
+    int64_t request_timeout_ms, retry_backoff_ms; /* controller.quorum.* */
+    uint32_t fetch_bytes_max;                     /* controller.quorum.fetch.max.bytes */
     int64_t snapshot_bytes,
         snapshot_interval_ms; /* metadata.log.max.record.bytes.between.snapshots, ... */
     int64_t retention_bytes, retention_ms; /* metadata.max.retention.*; -1 no limit */
@@ -68,7 +76,7 @@ struct quorum_open {
  * everything else is called only after it. `dir->directory_id` is not looked at.
  *
  * Fails  ERR_CORRUPT  quorum-state, a snapshot or the log is damaged, or they do not fit together
- *        -ENOTSUP     the voters are not this node alone
+ *        -ENOTSUP     no voters are known, and there is nobody to ask
  *        and whatever files fail with; `f` says it in words. `o` lives until completion. */
 void quorum_open(const struct quorum_open *o, struct quorum **out, struct fail *f, struct op *op);
 
@@ -94,11 +102,34 @@ int64_t quorum_end(const struct quorum *q);
 void quorum_leader(const struct quorum *q, int32_t *leader_id, int32_t *epoch);
 const struct raft_voters *quorum_voters(const struct quorum *q);
 
-/* Fill a DescribeQuorum answer for the partition (leader only; else NOT_LEADER_OR_FOLLOWER). */
+/* Where the leader's first controller listener is; false when that is not known, or it is this node. */
+bool quorum_leader_endpoint(const struct quorum *q, struct raft_endpoint *out);
+
 struct describe_quorum_response;
 void quorum_describe(const struct quorum *q, int16_t version, struct arena *arena,
                      struct describe_quorum_response *out);
-/* Serve a Fetch of the metadata log, Vote, ... from other nodes: comes with more voters. */
+
+/* ---- requests ---------------------------------------------------------------------------- */
+
+/* One request of another node, or of an administrator. Embedded by the caller; lives until `ready`. */
+struct quorum_call {
+    int16_t api_key, api_version;
+    const void *request;  /* the generated struct of api_key */
+    void *response;       /* initialised; filled in */
+    struct arena *arena;  /* for what `response` points at */
+    struct str listener;  /* that it came by: endpoints in answers are those of that name */
+    /* Called once, never inside quorum_handle, also when the quorum closes. */
+    void (*ready)(struct quorum_call *call);
+    struct list node;     /* private, from here on */
+    struct io_timer timer;
+    int64_t offset;
+    struct quorum *quorum;
+};
+
+/* Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch (of the metadata log alone), FetchSnapshot, DescribeQuorum,
+ * AddRaftVoter, RemoveRaftVoter, UpdateRaftVoter. */
+bool quorum_handles(int16_t api_key);
+void quorum_handle(struct quorum *q, struct quorum_call *call);
 
 /* Resign, wait for what is in flight, close the log cleanly, free. The listener is not called any
  * more. Completes with 0 when the directory may be marked clean. */

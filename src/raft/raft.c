@@ -6,7 +6,7 @@
 struct raft {
     int32_t node_id;
     struct uuid directory_id;
-    bool is_voter;
+    bool can_vote;
     bool started, stopped;
     struct raft_voters voters; /* in force */
     struct raft_election election;
@@ -28,7 +28,7 @@ struct raft *raft_new(const struct raft_options *options)
     ASSERT(r != NULL);
     r->node_id = options->node_id;
     r->directory_id = options->directory_id;
-    r->is_voter = options->is_voter;
+    r->can_vote = options->can_vote;
     r->voters = options->voters;
     r->election = options->election;
     r->role = RAFT_UNATTACHED;
@@ -62,7 +62,7 @@ bool raft_is_voter(const struct raft_voters *voters, int32_t node_id, struct uui
 
 static bool is_sole_voter(const struct raft *r)
 {
-    return r->is_voter && r->voters.count == 1 &&
+    return r->can_vote && r->voters.count == 1 &&
            raft_is_voter(&r->voters, r->node_id, r->directory_id);
 }
 
@@ -203,26 +203,32 @@ static void on_stop(struct raft *r, struct raft_outcome *out)
 
 void raft_step(struct raft *r, const struct raft_event *event, struct raft_outcome *out)
 {
-    ASSERT(r->started || event->type == RAFT_START || event->type == RAFT_STOP);
+    ASSERT(r->started || event->type == RAFT_EVENT_START || event->type == RAFT_EVENT_STOP);
     *out = (struct raft_outcome){.deadline_ms = INT64_MAX};
     switch (event->type) {
-    case RAFT_START:
+    case RAFT_EVENT_START:
         on_start(r, event, out);
         break;
-    case RAFT_TICK:
+    case RAFT_EVENT_TICK:
         break; /* one voter waits for nobody: no deadline is ever set */
-    case RAFT_STABLE:
+    case RAFT_EVENT_STABLE:
         on_stable(r, event, out);
         break;
-    case RAFT_APPENDED:
+    case RAFT_EVENT_APPENDED:
         on_appended(r, event);
         break;
-    case RAFT_VOTERS_READ:
+    case RAFT_EVENT_VOTERS:
         on_voters_read(r, event, out);
         break;
-    case RAFT_STOP:
+    case RAFT_EVENT_STOP:
         on_stop(r, out);
         break;
+    case RAFT_EVENT_TRUNCATED:
+    case RAFT_EVENT_REQUEST:
+    case RAFT_EVENT_FETCHED:
+    case RAFT_EVENT_ANSWER:
+    case RAFT_EVENT_CHANGE:
+        UNREACHABLE("a sole voter hears of nobody");
     }
     out->role = r->role;
     out->high_watermark = r->high_watermark;

@@ -34,6 +34,13 @@ struct replicas_options {
     struct log_memory *memory;  /* the shard's */
     const struct config *broker;/* static broker settings (immutable) */
     int32_t node_id;
+    /* Connections to other brokers, the shard's: a told one (client.h); which brokers there are, and where, is told it
+     * here from the images, by their `listener` (inter.broker.listener.name). */
+    struct client *brokers;
+    struct str listener;
+    /* A leader proposes another ISR (AlterPartition): ask the controller, and tell replica_proposed. A later proposal
+     * of the same replica replaces it; one that is void by then is answered all the same, or not. */
+    void (*propose)(void *ctx, struct replica *r, const struct replication_proposal *proposal);
     /* A replica of an internal topic began or ceased to lead (coordinators load and resign),
      * after its log is ready. */
     void (*leading)(void *ctx, struct replica *r, bool leads);
@@ -114,6 +121,10 @@ const struct config *replica_settings(const struct replica *r); /* topic setting
 int64_t replica_high_watermark(const struct replica *r);
 int64_t replica_last_stable_offset(const struct replica *r);
 
+/* The controller's answer to a proposal; `state` with KERR_NONE. */
+void replica_proposed(struct replica *r, const struct replication_proposal *proposal, enum kerr error,
+                      const struct replication_state *state);
+
 /* ---- old records --------------------------------------------------------------------------- */
 
 /* Go through all replicas, one after another: remove the segments that have outlived their topic's retention.ms
@@ -180,7 +191,25 @@ enum isolation { READ_UNCOMMITTED = 0, READ_COMMITTED = 1 };
  * is lost or was before. Never told inside replica_watch. */
 struct replica_watch {
     struct list node;
+    bool follower; /* told when the log's end moves, or the high watermark */
     void (*moved)(struct replica_watch *w);
 };
 void replica_watch(struct replica *r, struct replica_watch *w);
 void replica_watch_cancel(struct replica_watch *w); /* accepts one that does not watch */
+
+/* ---- followers ------------------------------------------------------------------------------- */
+
+/* A Fetch of another broker that follows. */
+struct replica_follower {
+    int32_t id;
+    int64_t broker_epoch;       /* -1 not said */
+    int32_t leader_epoch;       /* -1 not said */
+    int64_t offset, log_start;
+};
+/* May it fetch? NONE, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. */
+enum kerr replica_check_follower(const struct replica *r, const struct replica_follower *f);
+/* It was let in, and does not diverge: it holds everything below its offset on stable storage. `log_end` is where our
+ * log ended before the answer is read. Moves the high watermark, proposes to take it into the ISR. */
+void replica_fetched(struct replica *r, const struct replica_follower *f, int64_t log_end);
+/* Every half of replica.lag.time.max.ms: who has fallen behind leaves the ISR. */
+void replicas_check_isr(struct replicas *rs);

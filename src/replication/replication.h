@@ -1,12 +1,24 @@
 /* replication/replication.h - one partition's replication as a machine.
  *
- * Leader: who is in the ISR, how far each replica is durable, and so the high watermark. Pure
- * steps: time and facts come in, what moved comes out.
+ * Leader: how far each follower is durable, who belongs into the ISR, and so the high watermark.
+ * Follower: how far the leader's mark counts here, where a log that diverges is cut. Pure steps:
+ * time and facts come in, what moved and what is to be proposed comes out.
  *
- *   W1  The high watermark is the smallest stable end among the ISR. It never moves back while we
- *       lead.
- *   W2  It does not advance while the ISR is smaller than min(min.insync.replicas, replicas).
+ *   metadata ── replication_apply ──► role, epoch, replicas, ISR
+ *   followers ─ replication_fetched ─► stable ends, caught up since ─┐
+ *   clock ───── replication_tick ────────────────────────────────────┴► proposal of another ISR
+ *   controller ─ replication_answered ─► that ISR is in force, or the old one again
+ *
+ *   W1  The high watermark is the smallest stable end among the *maximal* ISR (what is in force, and what a
+ *       proposal under way would add) and whoever is about to join it. It never moves back while we lead, nor on a
+ *       follower but by a cut.
+ *   W2  It does not advance while the ISR in force is smaller than min(min.insync.replicas, replicas).
  *   W3  An acks=all answer needs high watermark > last offset, and the committed ISR >= min ISR.
+ *   W4  A replica is proposed for the ISR only with the broker epoch of its own Fetch, when its stable end has
+ *       reached the high watermark and the start of our epoch (KIP-903, KIP-966).
+ *   W5  One proposal at a time; what it takes away counts until it is committed.
+ *
+ * Rules: KIP-101, 279, 320, 497, 595, 903, 966.
  */
 #pragma once
 
@@ -17,15 +29,31 @@
 
 struct replication_replica {
     int32_t id;
-    bool in_isr;
-    int64_t stable_end; /* of this node: log_stable; of a follower: its fetch offset */
-    int64_t caught_up_ms;
+    bool in_isr;             /* in force */
+    int64_t stable_end;      /* of this node: log_stable; of a follower: its fetch offset; -1 unknown */
+    int64_t log_start;       /* of a follower, as its last Fetch said; -1 unknown */
+    int64_t caught_up_ms;    /* when it last had all that there was; 0 never */
+    int64_t fetched_ms;      /* its last Fetch; 0 never */
+    int64_t end_at_fetch;    /* our log's end then */
+    int64_t fetched_epoch;   /* broker epoch in its last Fetch; -1 none said */
 };
 
 enum replication_role { REPLICATION_NONE, REPLICATION_LEADER, REPLICATION_FOLLOWER };
 
+enum replication_recovery { REPLICATION_RECOVERED = 0, REPLICATION_RECOVERING = 1 }; /* LeaderRecoveryState */
+
+/* The ISR that a leader asks the controller for. */
+struct replication_proposal {
+    int32_t leader_epoch, partition_epoch;
+    enum replication_recovery recovery;
+    uint32_t count;
+    int32_t ids[REPLICAS_MAX];
+    int64_t broker_epochs[REPLICAS_MAX]; /* -1 unknown */
+};
+
 struct replication {
     int32_t node_id;
+    int64_t broker_epoch;    /* own; -1 unknown */
     enum replication_role role;
     int32_t leader;          /* -1 none */
     int32_t leader_epoch;
@@ -33,18 +61,24 @@ struct replication {
     int64_t high_watermark;
     int64_t epoch_start;     /* as leader: log end when it began to lead */
     int32_t min_isr;
+    enum replication_recovery recovery;
+    bool proposing;          /* a proposal is with the controller, and is not answered yet */
+    struct replication_proposal proposal; /* the last one */
     uint32_t count;
     struct replication_replica replicas[REPLICAS_MAX];
 };
 
 /* `high_watermark` from the checkpoint, clamped into [log start, log end] by the caller. */
 void replication_init(struct replication *r, int32_t node_id, int64_t high_watermark);
+/* The broker's own epoch, once it is registered. */
+void replication_set_broker_epoch(struct replication *r, int64_t broker_epoch);
 
 /* What metadata says of the partition. */
 struct replication_state {
     int32_t leader, leader_epoch, partition_epoch;
     const int32_t *replicas, *isr;
     int32_t replica_count, isr_count, min_isr;
+    enum replication_recovery recovery;
 };
 
 struct replication_outcome {
@@ -52,17 +86,80 @@ struct replication_outcome {
     bool became_leader;     /* epoch_start was set: begin the epoch in the log */
     bool became_follower;
     bool high_watermark_moved;
+    bool isr_changed;       /* in force: acks=all waits look again (W3) */
+    bool propose;           /* r->proposal is to be sent to the controller; one that was sent before is void */
 };
 
 /* Newer metadata (older or equal partition epochs are ignored, but for min_isr: a setting of the
- * topic, which moves no epoch). A leader is among its replicas and its ISR. */
+ * topic, which moves no epoch). A leader is among its replicas and its ISR. A proposal of the old epoch is void. */
 void replication_apply(struct replication *r, const struct replication_state *s, int64_t log_end,
                        int64_t log_stable, int64_t now_ms, struct replication_outcome *out);
 /* The own log's stable end moved, forward. */
 void replication_stable(struct replication *r, int64_t stable, struct replication_outcome *out);
+
+/* ---- leader -------------------------------------------------------------------------------- */
+
 /* May a batch be accepted now? KERR_NONE, NOT_LEADER_OR_FOLLOWER; with acks -1
  * NOT_ENOUGH_REPLICAS. */
 enum kerr replication_can_append(const struct replication *r, int16_t acks);
+/* The high watermark has passed what an acks=all request wrote: KERR_NONE, or NOT_ENOUGH_REPLICAS_AFTER_APPEND where
+ * the ISR in force is too small by now (W3). */
+enum kerr replication_acknowledge(const struct replication *r);
 /* Is `leader_epoch` of a request current? -1 = not said. NONE, FENCED_LEADER_EPOCH,
  * UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER. */
 enum kerr replication_check_leader(const struct replication *r, int32_t leader_epoch);
+
+/* What metadata says of a follower's broker when it fetches. */
+struct replication_broker {
+    int64_t epoch;  /* -1: not registered */
+    bool eligible;  /* neither fenced nor shutting down */
+};
+
+/* May follower `id` fetch? `fetch_epoch` is its broker epoch (-1 not said), `says_epoch` whether its request named a
+ * leader epoch. NONE; UNKNOWN_LEADER_EPOCH or NOT_LEADER_OR_FOLLOWER when it is no replica (it may know more than we
+ * do) or its broker epoch is an old one. Ask replication_check_leader first. */
+enum kerr replication_check_follower(const struct replication *r, int32_t id, int64_t fetch_epoch,
+                                     const struct replication_broker *broker, bool says_epoch);
+
+/* A follower's Fetch that fits our log: it holds everything below `offset` on stable storage. Not to be called for one
+ * that diverges. `log_end` is our end before the answer is read. */
+struct replication_fetch {
+    int32_t id;
+    int64_t broker_epoch; /* -1 not said */
+    int64_t offset, log_start;
+    int64_t log_end;
+    int64_t now_ms;
+    struct replication_broker broker;
+};
+void replication_fetched(struct replication *r, const struct replication_fetch *f, struct replication_outcome *out);
+
+/* Who has fallen behind for longer than `lag_ms` (replica.lag.time.max.ms) leaves the ISR; a leader that recovers says
+ * that it has. To be called every half of lag_ms, and when a leader begins. */
+void replication_tick(struct replication *r, int64_t log_end, int64_t lag_ms, int64_t now_ms,
+                      struct replication_outcome *out);
+
+/* The controller's answer to the proposal; `state` with KERR_NONE. INELIGIBLE_REPLICA and OPERATION_NOT_ATTEMPTED:
+ * the old ISR stays, and a new proposal comes with the next Fetch or tick; other errors: the proposal stays open until
+ * metadata moves the epoch. An answer to a proposal that is void changes nothing. */
+void replication_answered(struct replication *r, const struct replication_proposal *proposal, enum kerr error,
+                          const struct replication_state *state, int64_t now_ms, struct replication_outcome *out);
+
+bool replication_in_isr(const struct replication *r, int32_t id); /* in force */
+uint32_t replication_isr_size(const struct replication *r);
+
+/* ---- follower ------------------------------------------------------------------------------ */
+
+/* An answer of the leader was appended (or there was nothing to append): its high watermark counts up to our end. */
+void replication_follow(struct replication *r, int64_t leader_high_watermark, int64_t log_end,
+                        struct replication_outcome *out);
+/* The own log was cut to `end`, or begins anew there. */
+void replication_cut(struct replication *r, int64_t end);
+
+/* Where to cut a log whose leader says that its epoch `leader.epoch` ends at `leader.end_offset` (-1 undefined, each),
+ * while our own log says of that epoch `own`. `*again`: what lies below the cut may diverge, too: ask once more. */
+struct replication_end {
+    int32_t epoch;
+    int64_t end_offset;
+};
+int64_t replication_truncation(const struct replication *r, struct replication_end leader, struct replication_end own,
+                               int64_t log_end, bool *again);

@@ -176,7 +176,7 @@ static int64_t open_with(struct rig *r, struct place *p, const struct raft_voter
 {
     rig_init(r, p);
     r->options.static_voters = *voters;
-    r->options.is_voter = is_voter;
+    r->options.can_vote = is_voter;
     return rig_open(r);
 }
 

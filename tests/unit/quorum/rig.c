@@ -276,7 +276,7 @@ void rig_init(struct rig *r, struct place *p)
         .cluster_id = STR(CLUSTER),
         .node_id = NODE,
         .directory_id = {{1}},
-        .is_voter = true,
+        .can_vote = true,
         .static_voters = {.count = 1, .voters = {{.id = NODE}}},
         .election_timeout_ms = 1000,
         .fetch_timeout_ms = 2000,

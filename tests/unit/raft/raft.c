@@ -30,7 +30,7 @@ static struct raft_options options_of(struct raft_election election, int32_t log
 {
     return (struct raft_options){.node_id = NODE,
                                  .directory_id = directory,
-                                 .is_voter = true,
+                                 .can_vote = true,
                                  .voters = voters_of(1, directory),
                                  .election = election,
                                  .log_epoch = log_epoch,
@@ -85,19 +85,19 @@ static void run(const struct raft_options *options, const struct raft_event *eve
 
 #define START(end, epoch)                                                                     \
     {                                                                                         \
-        .type = RAFT_START, .end_offset = (end), .stable_offset = (end), .end_epoch = (epoch) \
+        .type = RAFT_EVENT_START, .end_offset = (end), .stable_offset = (end), .end_epoch = (epoch) \
     }
 #define APPENDED(end)                              \
     {                                              \
-        .type = RAFT_APPENDED, .end_offset = (end) \
+        .type = RAFT_EVENT_APPENDED, .end_offset = (end) \
     }
 #define STABLE(offset)                                 \
     {                                                  \
-        .type = RAFT_STABLE, .stable_offset = (offset) \
+        .type = RAFT_EVENT_STABLE, .stable_offset = (offset) \
     }
 #define STOP              \
     {                     \
-        .type = RAFT_STOP \
+        .type = RAFT_EVENT_STOP \
     }
 
 TEST(raft_single, a_new_directory_leads_epoch_1_at_once)
@@ -139,7 +139,7 @@ TEST(raft_single, records_of_older_epochs_commit_only_with_one_of_the_own_epoch)
         "\n" /* 42 records of epoch 5 are durable: that alone commits nothing */
         "\n"
         "watermark 43; \n",
-        {.type = RAFT_START, .end_offset = 42, .stable_offset = 40, .end_epoch = 5}, STABLE(42),
+        {.type = RAFT_EVENT_START, .end_offset = 42, .stable_offset = 40, .end_epoch = 5}, STABLE(42),
         APPENDED(43), STABLE(43));
 }
 
@@ -207,7 +207,7 @@ TEST(raft_voters, with_others_nobody_elects_itself)
     o.voters = voters_of(3, directory);
     RUN(o, "become resigned; \n", START(10, 5));
     o.voters = voters_of(1, directory);
-    o.is_voter = false;
+    o.can_vote = false;
     RUN(o, "become resigned; \n", START(10, 5));
 }
 
@@ -221,7 +221,7 @@ TEST(raft_voters, the_only_one_left_leads)
     RUN(o,
         "become unattached; \n"
         "persist epoch=6 leader=1 voted=-1; append LeaderChange; become leader; \n",
-        START(10, 5), {.type = RAFT_VOTERS_READ, .voters = &alone});
+        START(10, 5), {.type = RAFT_EVENT_VOTERS, .voters = &alone});
 }
 
 TEST(raft_bugs, events_that_cannot_be_stop_the_process)
