@@ -108,7 +108,9 @@ struct raft_request {
 /* The machine's answer to one. */
 struct raft_reply {
     enum kerr error; /* NONE, INVALID_REQUEST, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER,
-                        BROKER_NOT_AVAILABLE (it is stopping), INVALID_VOTER_KEY */
+                        BROKER_NOT_AVAILABLE (it is stopping), INVALID_VOTER_KEY. To a change also REQUEST_TIMED_OUT
+                        (not now), UNSUPPORTED_VERSION, DUPLICATE_VOTER, VOTER_NOT_FOUND, INVALID_UPDATE_VERSION.
+                        INVALID_REQUEST never to a Fetch: a JVM peer would end */
     int32_t leader_id, epoch; /* as known after the step */
     bool granted;             /* VOTE */
 };
@@ -124,7 +126,8 @@ struct raft_answer {
     int32_t leader_id, epoch;
     bool granted;
     /* FETCH that succeeded (records, divergence or a snapshot's id): restarts the fetch timer. */
-    int64_t high_watermark; /* the leader's; -1 unknown */
+    int64_t high_watermark; /* the leader's, after an answer with records (none, too): then all of the own log is in
+                               the leader's; -1 unknown, or with divergence or a snapshot */
 };
 
 /* One message that the machine wants to have sent. What it holds is complete at the time of the step. */
@@ -144,12 +147,14 @@ enum raft_event_type {
     RAFT_EVENT_TICK,        /* time has reached the deadline */
     RAFT_EVENT_STABLE,      /* stable_offset: the own log is durable below it */
     RAFT_EVENT_APPENDED,    /* the own log has grown to end_offset, its last batch is of end_epoch */
-    RAFT_EVENT_TRUNCATED,   /* or was cut, or begun anew behind a snapshot: end_offset, end_epoch, stable_offset */
+    RAFT_EVENT_TRUNCATED,   /* or was cut, never below the high watermark, or begun anew behind a snapshot: end_offset,
+                               end_epoch, stable_offset */
     RAFT_EVENT_VOTERS,      /* a voters record was read from or cut from the log: `voters` is in force; its batch
-                               ends at voters_end (0: from settings, or a snapshot) */
+                               ends at voters_end (0: from settings, or a snapshot). To a leader only its own ones,
+                               once they are appended */
     RAFT_EVENT_REQUEST,     /* `request` came: the outcome has a reply */
     RAFT_EVENT_FETCHED,     /* a replica's Fetch fits our log (no divergence, no snapshot): `from` holds all below
-                               fetch_offset. Leader only */
+                               fetch_offset. Not looked at when this node leads no more */
     RAFT_EVENT_ANSWER,      /* `answer` came */
     RAFT_EVENT_CHANGE,      /* `change` the voters: the outcome has a reply */
     RAFT_EVENT_STOP,        /* resign; messages of the outcome are the last ones */
@@ -201,6 +206,8 @@ struct raft_options {
     struct uuid directory_id;
     bool can_vote; /* has the controller's role: a voter, or may become one */
     struct raft_voters voters; /* static ones: with their endpoints */
+    int64_t voters_end;        /* of the batch that they were read from; 0: from settings, or a snapshot */
+    bool was_voter;            /* by an older record of voters, or a snapshot: the newest may not be committed yet */
     struct raft_voter self;    /* own endpoints and range of kraft.version, as others shall see them */
     struct raft_election election; /* from the file; epoch 0 and -1s when there is none */
     int32_t log_epoch;             /* of the last batch */

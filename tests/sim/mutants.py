@@ -30,6 +30,7 @@ JOURNAL = "tests/unit_log journal*"  # the tests of that name
 LANE = "tests/unit_producer lane*"
 SENDER = "tests/unit_producer sender*"
 METADATA = "tests/unit_client client_metadata*"
+RAFT = "tests/unit_raft"
 POINTS = "tests/unit_log log_points*"
 
 DRAINS = "tests/unit_log log_crash*"
@@ -115,6 +116,21 @@ MUTANTS = {
     "CONSUMER_NO_TRUNCATION": ("a new leader's shorter log is not noticed", CONSUMER),
     "CONSUMER_EAGER_KEEPS": ("an eager member joins with what it owns", CONSUMER),
     "CONSUMER_NEVER_DOUBTS": ("a commit whose answer was lost is forgotten", CONSUMER),
+    "RAFT_VOTE_NOT_PERSISTED": ("a vote is told before it is durable", RAFT),
+    "RAFT_VOTES_TWICE": ("two candidates of an epoch get a node's vote", RAFT),
+    "RAFT_LOG_NOT_COMPARED": ("a candidate whose log is behind gets votes", RAFT),
+    "RAFT_PRE_VOTE_RAISES": ("asking for pre-votes begins an epoch", RAFT),
+    "RAFT_PRE_VOTE_BESIDE_LEADER": ("who hears its leader wishes another one well", RAFT),
+    "RAFT_OLD_VOTES_COUNT": ("an answer of an older epoch counts as a vote", RAFT),
+    "RAFT_COMMITS_OLD_EPOCH": ("a leader commits before one offset of its own epoch is held", RAFT),
+    "RAFT_COUNTS_UNSTABLE": ("a leader counts what only its memory has", RAFT),
+    "RAFT_LEADS_AGAIN": ("a leader that starts again leads the same epoch", RAFT),
+    "RAFT_NO_CHECK_QUORUM": ("a leader that nobody fetches from leads on", RAFT),
+    "RAFT_TWO_CHANGES": ("the voters change while a change is not committed", RAFT),
+    "RAFT_CHANGES_EARLY": ("a new leader changes the voters before it has committed anything", RAFT),
+    "RAFT_REMOVED_COUNTS": ("a leader that removed itself counts itself", RAFT),
+    "RAFT_REMOVED_LEADS_ON": ("a leader that removed itself does not resign", RAFT),
+    "RAFT_REMOVED_GIVES_UP": ("who is removed, perhaps, does not stand, and nobody can win", RAFT),
     "OLD_GENERATION_COMMITS": ("a commit of an old generation is accepted", SIM),
 }
 
