@@ -30,10 +30,12 @@
 struct replication_replica {
     int32_t id;
     bool in_isr;             /* in force */
+    bool proposed;           /* the proposal under way adds it */
+    bool joining;            /* of a follower outside: caught up, and may join; W1 waits for it */
     int64_t stable_end;      /* of this node: log_stable; of a follower: its fetch offset; -1 unknown */
     int64_t log_start;       /* of a follower, as its last Fetch said; -1 unknown */
-    int64_t caught_up_ms;    /* when it last had all that there was; 0 never */
-    int64_t fetched_ms;      /* its last Fetch; 0 never */
+    int64_t caught_up_ms;    /* when it last had all that there was; -1 never */
+    int64_t fetched_ms;      /* its last Fetch; -1 never */
     int64_t end_at_fetch;    /* our log's end then */
     int64_t fetched_epoch;   /* broker epoch in its last Fetch; -1 none said */
 };
@@ -58,8 +60,10 @@ struct replication {
     int32_t leader;          /* -1 none */
     int32_t leader_epoch;
     int32_t partition_epoch;
+    bool ahead;              /* that is from an answer of the controller: its metadata has yet to come */
     int64_t high_watermark;
     int64_t epoch_start;     /* as leader: log end when it began to lead */
+    int64_t lag_ms;          /* replica.lag.time.max.ms, as the last tick said */
     int32_t min_isr;
     enum replication_recovery recovery;
     bool proposing;          /* a proposal is with the controller, and is not answered yet */
@@ -90,8 +94,9 @@ struct replication_outcome {
     bool propose;           /* r->proposal is to be sent to the controller; one that was sent before is void */
 };
 
-/* Newer metadata (older or equal partition epochs are ignored, but for min_isr: a setting of the
- * topic, which moves no epoch). A leader is among its replicas and its ISR. A proposal of the old epoch is void. */
+/* Newer metadata (older or equal partition epochs are ignored, but for min_isr, a setting of the topic, which moves no
+ * epoch; and but for the epoch that an answer has told before). A leader is among its replicas and its ISR. A proposal
+ * of the old epoch is void. */
 void replication_apply(struct replication *r, const struct replication_state *s, int64_t log_end,
                        int64_t log_stable, int64_t now_ms, struct replication_outcome *out);
 /* The own log's stable end moved, forward. */
@@ -131,6 +136,7 @@ struct replication_fetch {
     int64_t now_ms;
     struct replication_broker broker;
 };
+/* Moves the mark; proposes to take the follower into the ISR (W4). */
 void replication_fetched(struct replication *r, const struct replication_fetch *f, struct replication_outcome *out);
 
 /* Who has fallen behind for longer than `lag_ms` (replica.lag.time.max.ms) leaves the ISR; a leader that recovers says
@@ -138,11 +144,16 @@ void replication_fetched(struct replication *r, const struct replication_fetch *
 void replication_tick(struct replication *r, int64_t log_end, int64_t lag_ms, int64_t now_ms,
                       struct replication_outcome *out);
 
-/* The controller's answer to the proposal; `state` with KERR_NONE. INELIGIBLE_REPLICA and OPERATION_NOT_ATTEMPTED:
- * the old ISR stays, and a new proposal comes with the next Fetch or tick; other errors: the proposal stays open until
- * metadata moves the epoch. An answer to a proposal that is void changes nothing. */
+/* The controller's answer to the proposal; `state` with KERR_NONE, of which epochs, ISR and recovery count.
+ * INELIGIBLE_REPLICA and OPERATION_NOT_ATTEMPTED say that nothing was done: the old ISR stays, and a new proposal comes
+ * with the next Fetch or tick. After other errors it may be in force: it stays open until metadata moves the epoch. An
+ * answer to a proposal that is void changes nothing. */
 void replication_answered(struct replication *r, const struct replication_proposal *proposal, enum kerr error,
-                          const struct replication_state *state, int64_t now_ms, struct replication_outcome *out);
+                          const struct replication_state *state, struct replication_outcome *out);
+
+/* What metadata says of a follower's broker has changed: the mark does not wait for one that may not join. */
+void replication_broker_changed(struct replication *r, int32_t id, const struct replication_broker *broker,
+                                struct replication_outcome *out);
 
 bool replication_in_isr(const struct replication *r, int32_t id); /* in force */
 uint32_t replication_isr_size(const struct replication *r);
@@ -154,9 +165,12 @@ void replication_follow(struct replication *r, int64_t leader_high_watermark, in
                         struct replication_outcome *out);
 /* The own log was cut to `end`, or begins anew there. */
 void replication_cut(struct replication *r, int64_t end);
+/* The own log starts at `start` now: the mark is not below it. Leaders, too. */
+void replication_started(struct replication *r, int64_t start);
 
 /* Where to cut a log whose leader says that its epoch `leader.epoch` ends at `leader.end_offset` (-1 undefined, each),
- * while our own log says of that epoch `own`. `*again`: what lies below the cut may diverge, too: ask once more. */
+ * while our own log says of that epoch `own`. `*again`: what lies below the cut may diverge, too: ask once more.
+ * Rule: KIP-279. */
 struct replication_end {
     int32_t epoch;
     int64_t end_offset;

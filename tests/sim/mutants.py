@@ -32,6 +32,7 @@ SENDER = "tests/unit_producer sender*"
 METADATA = "tests/unit_client client_metadata*"
 RAFT = "tests/unit_raft"
 POINTS = "tests/unit_log log_points*"
+REPLICATION = "tests/unit_replication replication_histories*"
 
 DRAINS = "tests/unit_log log_crash*"
 
@@ -70,6 +71,16 @@ MUTANTS = {
     "LOG_SWAP_NOT_SYNCED": ("compacted segments replace others in any order of names", "tests/unit_log"),
     "COMPACTION_FIRST_STAYS": ("the cleaner keeps the first record of a key", "tests/unit_compaction"),
     "COMPACTION_TOMBSTONE_AT_ONCE": ("a tombstone goes before its horizon", "tests/unit_compaction"),
+    "REPLICATION_PLAIN_ISR": ("a replica that is about to be in sync does not count for the mark", REPLICATION),
+    "REPLICATION_SHRINKS_EARLY": ("a replica that is proposed to leave does not count any more", REPLICATION),
+    "REPLICATION_MARK_OF_FEW": ("the mark moves while too few are in sync", "tests/unit_replication"),
+    "REPLICATION_ACKS_OF_FEW": ("acks=all is answered while too few are in sync", "tests/unit_replication"),
+    "REPLICATION_STALE_BROKER": ("a Fetch of an older process of the broker counts", REPLICATION),
+    "REPLICATION_JOINS_EARLY": ("a replica joins the ISR before it has what older leaders left", REPLICATION),
+    "REPLICATION_SURE_OF_DOUBT": ("a proposal that may be in force is taken back", REPLICATION),
+    "REPLICATION_NEWS_VOIDS": ("metadata of an epoch that is known voids what was proposed in it", REPLICATION),
+    "REPLICATION_CUT_TO_MARK": ("a follower cuts its log to its mark (before KIP-101)", REPLICATION),
+    "REPLICATION_CUT_UNLIKE": ("a follower believes that it knows the leader's epoch (before KIP-279)", REPLICATION),
     "IMAGE_EPOCH_STAYS": ("a leader that comes back has its old epoch", SIM),
     "CONTROLLER_ANSWER_BEFORE_COMMIT": ("the controller answers what is not durable yet", SIM),
     "BROKER_ACKS_ONE_AT_ONCE": ("acks=1 is answered when the batch is in memory", SIM),

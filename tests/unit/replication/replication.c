@@ -235,6 +235,22 @@ TEST(replication, mark_that_has_passed_says_that_enough_replicas_have_it)
     CHECK_EQ(r.high_watermark, 0);
 }
 
+/* W3: the ISR, or the setting, may have changed after the append. */
+TEST(replication, acknowledges_only_with_enough_in_sync)
+{
+    struct replication r;
+
+    replication_init(&r, ME, 0);
+    apply(&r, &(struct says){1, 0, 0, {1, 2, 3}, {1, 2}, 2}, 0, 0);
+    CHECK_EQ(replication_acknowledge(&r), KERR_NONE);
+    apply(&r, &(struct says){1, 0, 1, {1, 2, 3}, {1}, 2}, 0, 0);
+    CHECK_EQ(replication_acknowledge(&r), KERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
+    apply(&r, &(struct says){1, 0, 1, {1, 2, 3}, {1}, 1}, 0, 0);
+    CHECK_EQ(replication_acknowledge(&r), KERR_NONE);
+    apply(&r, &(struct says){2, 1, 2, {1, 2, 3}, {1, 2}, 1}, 0, 0);
+    CHECK_EQ(replication_acknowledge(&r), KERR_NOT_LEADER_OR_FOLLOWER);
+}
+
 TEST(replication, impossible_steps_are_bugs)
 {
     struct replication r;
