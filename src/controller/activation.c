@@ -8,7 +8,6 @@
 #include "protocol/feature_level_record.h"
 #include "protocol/no_op_record.h"
 
-#define METADATA_VERSION_TRANSACTIONS 13
 #define BOOTSTRAP_BYTES_MAX ((size_t)64 << 20)
 
 void decide_no_op(struct decision *d)

@@ -4,8 +4,6 @@
 #include "protocol/assign_replicas_to_dirs.h"
 #include "protocol/partition_change_record.h"
 
-#define METADATA_VERSION_DIRECTORIES 17
-
 static int32_t replica_index(const struct image_partition *p, int32_t broker)
 {
     for (int32_t i = 0; i < p->replica_count; i++) {

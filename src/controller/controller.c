@@ -77,7 +77,9 @@ void controller_claim(struct controller *c, const struct image *image, int32_t e
     decision_end(&d);
     for (uint32_t i = 0; c->active && i < image_broker_count(c->latest); i++) {
         const struct image_broker *b = image_broker_at(c->latest, i);
-        session_begin(c, b->id, b->epoch, now_ms);
+        struct session *s = session_begin(c, b->id, b->epoch, now_ms);
+        if (b->in_controlled_shutdown) /* when it began only the last controller knew */
+            s->shutdown_offset = c->end - 1;
     }
 }
 
@@ -119,6 +121,7 @@ static const struct handler handlers[] = {
     {API_CONTROLLER_REGISTRATION, decide_controller_registration, true},
     {API_ALLOCATE_PRODUCER_IDS, decide_allocate_producer_ids, true},
     {API_ASSIGN_REPLICAS_TO_DIRS, decide_assign_replicas_to_dirs, true},
+    {API_ALTER_PARTITION, decide_alter_partition, true},
 };
 
 static const struct handler *handler_find(int16_t api_key)

@@ -8,9 +8,6 @@
 #include "protocol/broker_heartbeat.h"
 #include "protocol/broker_registration_change_record.h"
 
-#define METADATA_VERSION_DIRECTORIES 17
-#define METADATA_VERSION_CORDONED 30
-
 enum control_state { STATE_FENCED, STATE_UNFENCED, STATE_CONTROLLED_SHUTDOWN, STATE_SHUTDOWN_NOW };
 
 static bool leads_anything(const struct image *i, int32_t id)
@@ -54,7 +51,11 @@ static enum control_state next_state(const struct decision *d, const struct imag
             return leads_anything(d->image, b->id) ? STATE_CONTROLLED_SHUTDOWN : STATE_SHUTDOWN_NOW;
         return STATE_UNFENCED;
     case STATE_CONTROLLED_SHUTDOWN:
-        if (leads_anything(d->image, b->id) || s->shutdown_offset > sessions_lowest_offset(d->c))
+#ifndef MUTANT_CONTROLLER_LEAVES_EARLY
+        if (s->shutdown_offset > sessions_lowest_offset(d->c))
+            return STATE_CONTROLLED_SHUTDOWN;
+#endif
+        if (leads_anything(d->image, b->id))
             return STATE_CONTROLLED_SHUTDOWN;
         return STATE_SHUTDOWN_NOW;
     case STATE_SHUTDOWN_NOW:

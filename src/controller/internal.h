@@ -5,6 +5,14 @@
 
 #define NO_LEADER (-1)
 
+/* Levels of metadata.version that switch something on. */
+enum {
+    METADATA_VERSION_ISR_SHRINK_WITHOUT_EPOCH = 12,
+    METADATA_VERSION_TRANSACTIONS = 13,
+    METADATA_VERSION_DIRECTORIES = 17,
+    METADATA_VERSION_CORDONED = 30,
+};
+
 /* Protocol numbers of resources that have settings (ConfigResource.Type). */
 enum config_resource {
     CONFIG_RESOURCE_TOPIC = 2,
@@ -46,6 +54,7 @@ struct named {
     struct str name; /* null where an id stands for it */
     struct uuid id;
     int8_t type;     /* of a resource; else 0 */
+    int32_t partition;
 };
 struct tally {
     struct tally_row *rows;
@@ -109,6 +118,7 @@ decide decide_unregister_broker;
 decide decide_broker_heartbeat;        /* heartbeat.c */
 decide decide_allocate_producer_ids;   /* producer_ids.c */
 decide decide_assign_replicas_to_dirs; /* assign_dirs.c */
+decide decide_alter_partition;         /* alter_partition.c */
 
 bool decision_may(const struct decision *d, enum acl_operation operation,
                   enum acl_resource resource, struct str name);
@@ -127,8 +137,18 @@ void sessions_expire(struct controller *c, int64_t now_ms);
 /* When the next session ends, if no heartbeat comes; INT64_MAX. */
 int64_t sessions_due_ms(const struct controller *c);
 
-/* ---- election.c ---- */
-bool broker_is_active(const struct image *i, int32_t id);
+/* ---- ids.c: lists of broker ids, each at most once; memory of the decision ---- */
+struct ids {
+    int32_t *p;
+    int32_t n;
+};
+bool ids_have(const int32_t *p, int32_t n, int32_t id);
+bool ids_have_all(struct ids ids, const int32_t *p, int32_t n);
+bool ids_equal(struct ids a, const int32_t *p, int32_t n); /* in the same order */
+struct ids ids_new(struct decision *d, int32_t capacity);
+void ids_add(struct ids *ids, int32_t id);
+struct ids ids_of(struct decision *d, const int32_t *p, int32_t n);
+struct ids ids_without(struct decision *d, const int32_t *p, int32_t n, struct ids gone);
 
 /* A change of brokers, and what follows from it for the partitions that they hold. NO_LEADER =
  * none. */
@@ -139,6 +159,42 @@ struct broker_change {
     const struct uuid *lost; /* leaves only what lies in these directories of its; NULL = all */
     int32_t lost_count;
 };
+
+/* ---- partition_change.c ---- */
+enum election {
+    ELECTION_ONLINE,    /* another leader only where the one that leads cannot */
+    ELECTION_PREFERRED, /* the first replica where it can lead */
+    ELECTION_UNCLEAN,   /* one that may lack records where no other can */
+};
+
+/* A partition that changes: begin, say what is wanted, end. */
+struct partition_change {
+    struct decision *d;
+    const struct image_topic *topic;
+    const struct image_partition *partition; /* as it is */
+    struct broker_change cause;              /* nobody's, unless said */
+    enum election election;                  /* at the beginning: what the topic allows */
+    bool elr_on;
+    struct ids isr, replicas, adding, removing; /* wanted; at the beginning as they are */
+    int8_t recovery;
+    struct ids elr; /* from here on: what follows */
+    int32_t leader;
+    bool unclean; /* the leader may lack records */
+};
+void partition_change_begin(struct partition_change *c, struct decision *d,
+                            const struct image_topic *topic, const struct image_partition *p);
+/* Adds the record; false when there is nothing to be said. */
+bool partition_change_end(struct partition_change *c);
+
+/* ---- election.c ---- */
+bool broker_is_active(const struct image *i, int32_t id);
+/* Whether a replica of the partition goes, by this change. */
+bool is_leaving(const struct broker_change *cause, const struct image_partition *p, int32_t id);
+/* It is a replica, its broker is active and its directory online. */
+bool may_lead(const struct partition_change *c, int32_t id);
+void elect(struct partition_change *c);
+
+/* ---- broker_change.c ---- */
 void decide_partition_changes(struct decision *d, const struct broker_change *change);
 
 /* Fence a broker: partition changes, then its BrokerRegistrationChangeRecord. */
@@ -172,6 +228,8 @@ void place_replicas(struct decision *d, int32_t partition, int32_t factor, int32
 /* Check an assignment given by hand. `factor` 0 = this is the first. */
 struct verdict check_assignment(struct decision *d, const int32_t *replicas, int32_t count,
                                 int32_t factor);
+/* Where a new replica lies: the broker's only directory, else not assigned yet. */
+struct uuid default_directory(const struct decision *d, int32_t broker);
 /* Add the PartitionRecord of a new partition. False when none of its replicas is active. */
 bool add_partition(struct decision *d, struct uuid topic, int32_t partition,
                    const int32_t *replicas, int32_t count);

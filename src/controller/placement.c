@@ -125,8 +125,7 @@ struct verdict check_assignment(struct decision *d, const int32_t *replicas, int
 /* ---- the record --------------------------------------------------------------------------------
  */
 
-/* Where a broker has one directory only, that is it. */
-static struct uuid default_directory(const struct decision *d, int32_t broker)
+struct uuid default_directory(const struct decision *d, int32_t broker)
 {
     const struct image_broker *b = image_broker_find(d->image, broker);
 

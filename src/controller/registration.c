@@ -8,8 +8,6 @@
 #include "protocol/unregister_broker.h"
 #include "protocol/unregister_broker_record.h"
 
-#define METADATA_VERSION_DIRECTORIES 17
-
 /* ---- a broker ----------------------------------------------------------------------------------
  */
 
@@ -176,6 +174,8 @@ enum kerr decide_broker_registration(struct decision *d, const void *request, vo
     decision_cut(d, 0);
     s = session_begin(d->c, m->broker_id, r.broker_epoch, d->now_ms);
     s->registration_offset = d->c->end - 1;
+    if (r.in_controlled_shutdown)
+        s->shutdown_offset = d->c->end - 1;
     a->broker_epoch = r.broker_epoch;
     return KERR_NONE;
 }
@@ -231,6 +231,7 @@ enum kerr decide_unregister_broker(struct decision *d, const void *request, void
     struct unregister_broker_response *a = response;
     const struct image_broker *b = image_broker_find(d->image, m->broker_id);
     struct unregister_broker_record r;
+    enum kerr error;
 
     if (!decision_may(d, ACL_ALTER, RESOURCE_CLUSTER, STR("kafka-cluster")))
         return KERR_CLUSTER_AUTHORIZATION_FAILED;
@@ -245,6 +246,10 @@ enum kerr decide_unregister_broker(struct decision *d, const void *request, void
     r.broker_id = b->id;
     r.broker_epoch = b->epoch;
     decision_add(d, &unregister_broker_record_message, 0, &r);
+    error = decision_commit(d); /* every registered broker has a session */
+    if (error != KERR_NONE)
+        return error;
+    decision_cut(d, 0);
     session_end(d->c, m->broker_id);
     return KERR_NONE;
 }

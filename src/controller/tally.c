@@ -15,7 +15,9 @@ static int compare_named(const struct named *a, const struct named *b)
 
     if (order == 0)
         order = uuid_compare(a->id, b->id);
-    return order != 0 ? order : a->type - b->type;
+    if (order == 0)
+        order = a->type - b->type;
+    return order != 0 ? order : (a->partition > b->partition) - (a->partition < b->partition);
 }
 
 static int compare_rows(const void *a, const void *b)

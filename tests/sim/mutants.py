@@ -26,6 +26,7 @@ UNIT_SECONDS_MAX = 600
 SIM = "tests/sim_node"
 FETCH = "tests/unit_broker broker_fetch*"
 CONSUMER = "tests/unit_consumer"
+CONTROLLER = "tests/unit_controller"
 JOURNAL = "tests/unit_log journal*"  # the tests of that name
 LANE = "tests/unit_producer lane*"
 SENDER = "tests/unit_producer sender*"
@@ -83,6 +84,11 @@ MUTANTS = {
     "REPLICATION_CUT_UNLIKE": ("a follower believes that it knows the leader's epoch (before KIP-279)", REPLICATION),
     "IMAGE_EPOCH_STAYS": ("a leader that comes back has its old epoch", SIM),
     "CONTROLLER_ANSWER_BEFORE_COMMIT": ("the controller answers what is not durable yet", SIM),
+    "CONTROLLER_FENCED_JOINS": ("a fenced broker comes into the ISR", CONTROLLER),
+    "CONTROLLER_ANY_INCARNATION": ("a broker comes into the ISR that has died since it was in sync", CONTROLLER),
+    "CONTROLLER_OLD_PROPOSAL": ("an ISR is changed that its leader does not know", CONTROLLER),
+    "CONTROLLER_DEAD_STAYS_ELIGIBLE": ("a broker that died is eligible with what it has left", CONTROLLER),
+    "CONTROLLER_LEAVES_EARLY": ("a broker stops before all have seen that it leads nothing", CONTROLLER),
     "BROKER_ACKS_ONE_AT_ONCE": ("acks=1 is answered when the batch is in memory", SIM),
     "BROKER_DELETES_BEFORE_DURABLE": ("DeleteRecords is answered before the start is durable", SIM),
     "BROKER_READS_PAST_WATERMARK": ("readers see what is not durable yet", SIM),

@@ -4,24 +4,7 @@
 
 #include "protocol/allocate_producer_ids.h"
 #include "protocol/begin_transaction_record.h"
-#include "protocol/feature_level_record.h"
 #include "protocol/unregister_broker.h"
-
-static void add_to_log(struct world *w, const struct message *message, const void *record)
-{
-    uint8_t framed[200];
-    struct image_edit *e = image_edit_begin(w->standby);
-    struct fail f = {0};
-    struct image *next;
-    int32_t size = (int32_t)message_metadata_size(message, 0, record);
-
-    message_metadata_write(message, 0, record, framed);
-    if (image_edit_apply(e, (struct bytes){framed, size}, &f) < 0)
-        check_fail(__FILE__, __LINE__, "%s", f.text);
-    next = image_edit_finish(e, w->end++, 1, 0);
-    image_unref(w->standby);
-    w->standby = next;
-}
 
 /* What Kafka 4.3.1 wrote into its empty log from the same bootstrap file. */
 TEST(controller_term, empty_log_begins_as_kafkas)
@@ -72,7 +55,7 @@ TEST(controller_term, transaction_left_open_is_aborted)
     world_begin(&w, true);
     begin_transaction_record_init(&r);
     r.name = STR("x");
-    add_to_log(&w, &begin_transaction_record_message, &r);
+    world_add(&w, &begin_transaction_record_message, &r);
     world_claim(&w, 2);
     CHECK_TEXT(world_records(&w),
                "AbortTransactionRecord v0 {\"reason\":\"Controller failover\"}\n");
@@ -85,19 +68,13 @@ TEST(controller_term, transaction_left_open_is_aborted)
 TEST(controller_term, records_are_those_of_the_metadata_version)
 {
     struct world w;
-    struct feature_level_record level;
     const struct image_partition *p;
     struct str records;
     enum kerr error;
     int64_t epoch;
 
-    world_begin(&w, false);
-    feature_level_record_init(&level);
-    level.name = STR("metadata.version");
-    level.feature_level = 14;
-    add_to_log(&w, &feature_level_record_message, &level);
-    world_claim(&w, 2);
-    CHECK_EQ(w.appends, 0);
+    world_begin_at(&w, 14);
+    CHECK_EQ(w.appends, 0); /* the log was not empty */
     epoch = world_register(&w, 1, 15, -1, true);
     records = world_records(&w);
     CHECK(str_starts(records, STR("RegisterBrokerRecord v2 ")));

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "protocol/alter_partition.h"
 #include "protocol/broker_heartbeat.h"
 #include "protocol/broker_registration.h"
 #include "protocol/create_topics.h"
+#include "protocol/feature_level_record.h"
 
 /* ---- the log -----------------------------------------------------------------------------------
  */
@@ -96,6 +98,35 @@ void world_begin(struct world *w, bool claim)
         world_commit(w);
         text_clear(&w->records);
     }
+}
+
+void world_add(struct world *w, const struct message *message, const void *record)
+{
+    uint8_t framed[200];
+    struct image_edit *e = image_edit_begin(w->standby);
+    struct fail f = {0};
+    struct image *next;
+    int32_t size = (int32_t)message_metadata_size(message, 0, record);
+
+    message_metadata_write(message, 0, record, framed);
+    if (image_edit_apply(e, (struct bytes){framed, size}, &f) < 0)
+        check_fail(__FILE__, __LINE__, "%s", f.text);
+    next = image_edit_finish(e, w->end++, 1, 0);
+    image_unref(w->standby);
+    w->standby = next;
+}
+
+void world_begin_at(struct world *w, int16_t metadata_version)
+{
+    struct feature_level_record level;
+
+    world_begin(w, false);
+    feature_level_record_init(&level);
+    level.name = STR("metadata.version");
+    level.feature_level = metadata_version;
+    world_add(w, &feature_level_record_message, &level);
+    world_claim(w, 2);
+    world_commit(w);
 }
 
 void world_claim(struct world *w, int32_t epoch)
@@ -275,6 +306,7 @@ int64_t world_broker(struct world *w, int32_t id)
     CHECK_EQ(world_beat(w, id, epoch, false, false), KERR_NONE);
     CHECK(!image_broker_find(controller_latest(w->c), id)->fenced);
     text_clear(&w->records);
+    w->epochs[id] = epoch;
     return epoch;
 }
 
@@ -299,4 +331,147 @@ struct str world_create(struct world *w, const char *name, int32_t partitions, i
     CHECK_EQ(a.topics_count, 1);
     *error = (enum kerr)a.topics[0].error_code;
     return a.topics[0].error_message;
+}
+
+void world_create_on(struct world *w, const char *name, const int32_t *brokers, int32_t count)
+{
+    struct create_topics_request m;
+    struct create_topics_request_topics t;
+    struct create_topics_request_topics_assignments assignment;
+    struct create_topics_response a;
+
+    create_topics_request_init(&m);
+    create_topics_request_topics_init(&t);
+    create_topics_request_topics_assignments_init(&assignment);
+    create_topics_response_init(&a);
+    assignment.broker_ids = (int32_t *)(uintptr_t)brokers;
+    assignment.broker_ids_count = count;
+    t.name = str_of(name);
+    t.num_partitions = t.replication_factor = -1;
+    t.assignments = &assignment;
+    t.assignments_count = 1;
+    m.topics = &t;
+    m.topics_count = 1;
+    CHECK_EQ(world_ask(w, API_CREATE_TOPICS, 7, &m, &a), KERR_NONE);
+    CHECK_EQ(a.topics[0].error_code, KERR_NONE);
+    text_clear(&w->records);
+}
+
+/* ---- partitions --------------------------------------------------------------------------------
+ */
+
+const struct image_partition *world_partition(const struct world *w, const char *topic,
+                                              int32_t partition)
+{
+    return &image_topic_find(controller_latest(w->c), str_of(topic))->partitions[partition];
+}
+
+static void show_ids(struct text *out, const char *what, const int32_t *ids, int32_t count)
+{
+    if (count > 0)
+        text_printf(out, " %s", what);
+    for (int32_t i = 0; i < count; i++)
+        text_printf(out, " %d", ids[i]);
+}
+
+struct str world_show_partition(struct world *w, const struct image_partition *p)
+{
+    struct text out = {0};
+    struct str shown;
+
+    text_printf(&out, "%d@%d.%d", p->leader, p->leader_epoch, p->partition_epoch);
+    show_ids(&out, "on", p->replicas, p->replica_count);
+    show_ids(&out, "isr", p->isr, p->isr_count);
+    show_ids(&out, "elr", p->elr, p->elr_count);
+    show_ids(&out, "last", p->last_elr, p->last_elr_count);
+    show_ids(&out, "adding", p->adding, p->adding_count);
+    show_ids(&out, "removing", p->removing, p->removing_count);
+    if (p->recovery_state != 0)
+        text_printf(&out, " recovering");
+    shown = arena_str(&w->arena, text_str(&out));
+    text_deinit(&out);
+    return shown;
+}
+
+struct str world_show(struct world *w, const char *topic)
+{
+    return world_show_partition(w, world_partition(w, topic, 0));
+}
+
+struct proposal world_proposal(const struct world *w, const char *topic, int32_t partition,
+                               const int32_t *isr, int32_t count)
+{
+    const struct image *i = controller_latest(w->c);
+    const struct image_partition *at = world_partition(w, topic, partition);
+    struct proposal p = {
+        .sender = at->leader,
+        .topic = image_topic_find(i, str_of(topic))->id,
+        .partition = partition,
+        .leader_epoch = at->leader_epoch,
+        .partition_epoch = at->partition_epoch,
+        .version = 3,
+        .count = count,
+    };
+
+    p.sender_epoch = at->leader < 0 ? -1 : image_broker_find(i, at->leader)->epoch;
+    for (int32_t n = 0; n < count; n++) {
+        const struct image_broker *b = image_broker_find(i, isr[n]);
+        p.isr[n] = isr[n];
+        p.epochs[n] = b == NULL ? -1 : b->epoch;
+    }
+    return p;
+}
+
+enum kerr world_propose(struct world *w, const struct proposal *p)
+{
+    struct alter_partition_request m;
+    struct alter_partition_request_topics t;
+    struct alter_partition_request_topics_partitions part;
+    struct alter_partition_request_topics_partitions_new_isr_with_epochs members[PROPOSED_MAX];
+    struct alter_partition_response a;
+    const struct alter_partition_response_topics_partitions *answer;
+
+    alter_partition_request_init(&m);
+    alter_partition_request_topics_init(&t);
+    alter_partition_request_topics_partitions_init(&part);
+    alter_partition_response_init(&a);
+    for (int32_t i = 0; i < p->count; i++) {
+        alter_partition_request_topics_partitions_new_isr_with_epochs_init(&members[i]);
+        members[i].broker_id = p->isr[i];
+        members[i].broker_epoch = p->epochs[i];
+    }
+    m.broker_id = p->sender;
+    m.broker_epoch = p->sender_epoch;
+    m.topics = &t;
+    m.topics_count = 1;
+    t.topic_id = p->topic;
+    t.partitions = &part;
+    t.partitions_count = 1;
+    part.partition_index = p->partition;
+    part.leader_epoch = p->leader_epoch;
+    part.partition_epoch = p->partition_epoch;
+    part.leader_recovery_state = p->recovery;
+    if (p->version >= 3) {
+        part.new_isr_with_epochs = members;
+        part.new_isr_with_epochs_count = p->count;
+    } else {
+        part.new_isr = (int32_t *)(uintptr_t)p->isr;
+        part.new_isr_count = p->count;
+    }
+    CHECK_EQ(world_ask(w, API_ALTER_PARTITION, p->version, &m, &a), KERR_NONE);
+    if (a.error_code != KERR_NONE)
+        return (enum kerr)a.error_code;
+    answer = &a.topics[0].partitions[0];
+    if (answer->error_code == KERR_NONE) { /* what is in force */
+        const struct image_partition *at =
+            image_partition_find(controller_latest(w->c), p->topic, p->partition);
+        CHECK_EQ(answer->leader_id, at->leader);
+        CHECK_EQ(answer->leader_epoch, at->leader_epoch);
+        CHECK_EQ(answer->partition_epoch, at->partition_epoch);
+        CHECK_EQ(answer->leader_recovery_state, at->recovery_state);
+        CHECK_EQ(answer->isr_count, at->isr_count);
+        for (int32_t i = 0; i < at->isr_count; i++)
+            CHECK_EQ(answer->isr[i], at->isr[i]);
+    }
+    return (enum kerr)answer->error_code;
 }

@@ -20,11 +20,16 @@ struct world {
     int64_t now_ms;
     int append_error; /* what the log fails with; 0 */
     int appends;
+    int64_t epochs[10]; /* of brokers, as world_broker has registered them */
     bool racks; /* brokers register from here on in rack odd or even, by their id */
 };
 
 /* A controller that leads an empty log of a 4.3 cluster; `features` false: it has yet to claim. */
 void world_begin(struct world *w, bool claim);
+/* One that leads a log in which only the metadata version stands. */
+void world_begin_at(struct world *w, int16_t metadata_version);
+/* A record in the log that the controller has not written: before its term. */
+void world_add(struct world *w, const struct message *message, const void *record);
 void world_end(struct world *w);
 void world_claim(struct world *w, int32_t epoch);
 
@@ -48,3 +53,32 @@ struct uuid world_id(uint8_t n);
 /* Ask to create one topic; the answer's message or NULL; `*error`. */
 struct str world_create(struct world *w, const char *name, int32_t partitions, int16_t factor,
                         enum kerr *error);
+/* One partition that lies on these brokers. */
+void world_create_on(struct world *w, const char *name, const int32_t *brokers, int32_t count);
+
+const struct image_partition *world_partition(const struct world *w, const char *topic,
+                                              int32_t partition);
+/* "LEADER@LEADER EPOCH.PARTITION EPOCH [REPLICAS] isr ISR", then what is not empty: "elr", "last", "adding",
+ * "removing", "recovering". */
+struct str world_show(struct world *w, const char *topic);
+/* The same of a partition that is not the first. */
+struct str world_show_partition(struct world *w, const struct image_partition *p);
+
+#define PROPOSED_MAX 8
+
+/* What a leader asks for by AlterPartition. */
+struct proposal {
+    int32_t sender;
+    int64_t sender_epoch;
+    struct uuid topic;
+    int32_t partition, leader_epoch, partition_epoch;
+    int8_t recovery;
+    int16_t version;
+    int32_t count, isr[PROPOSED_MAX];
+    int64_t epochs[PROPOSED_MAX];
+};
+/* As the leader of the partition would propose it now: these brokers, with their epochs. */
+struct proposal world_proposal(const struct world *w, const char *topic, int32_t partition,
+                               const int32_t *isr, int32_t count);
+/* The partition's error, or the request's. */
+enum kerr world_propose(struct world *w, const struct proposal *p);
