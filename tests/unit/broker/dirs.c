@@ -168,7 +168,7 @@ TEST(broker_dirs, what_lies_in_each_is_described)
         CHECK(strstr(describe(&c, &all, &text).p, "/data/b: offline ") != NULL);
         CHECK(str_starts(text_str(&text), STR("/data/a: t[")));
         CHECK_EQ(lab_stop(&lab), ERR_OFFLINE);
-        client_close(&c);
+        client_end(&c);
         text_deinit(&text);
         text_deinit(&expected);
         lab_deinit(&lab);
@@ -210,7 +210,7 @@ TEST(broker_dirs, one_that_fails_leaves_the_other_serving)
         CHECK_EQ(lab_stop(&lab), ERR_OFFLINE);
         CHECK(is_marked(&lab, 'a'));
         CHECK(!is_marked(&lab, 'b'));
-        client_close(&c);
+        client_end(&c);
 
         CHECK_EQ(lab_start(&lab), 0); /* the disk is well again: nothing is lost */
         client_open(&lab, &c, 9092);
@@ -221,7 +221,7 @@ TEST(broker_dirs, one_that_fails_leaves_the_other_serving)
             CHECK_EQ(produce(&c, later, p), KERR_NONE);
         }
         CHECK_EQ(lab_stop(&lab), 0);
-        client_close(&c);
+        client_end(&c);
         text_deinit(&page);
         lab_deinit(&lab);
     }
@@ -244,7 +244,7 @@ TEST(broker_dirs, without_the_metadata_log_the_node_ends)
     CHECK(strstr(lab.fatal.text, "/data/b is offline") != NULL);
     CHECK(strstr(lab.fatal.text, "it holds the metadata log") != NULL);
     CHECK(lab_stop(&lab) < 0);
-    client_close(&c);
+    client_end(&c);
     lab_deinit(&lab);
 }
 
@@ -279,7 +279,7 @@ TEST(broker_dirs, full_disk_refuses_records_until_there_is_room)
     CHECK_EQ(lab.fatal.error, 0);
     lab_pass(&lab, 3 * SEC);
     CHECK_EQ(lab_stop(&lab), 0); /* no write has failed */
-    client_close(&c);
+    client_end(&c);
     lab_deinit(&lab);
 }
 
@@ -311,7 +311,7 @@ TEST(broker_dirs, one_that_cannot_be_opened_is_done_without)
     for (int32_t p = 0; p < PARTITIONS; p++)
         CHECK_EQ(produce(&c, topic, p), KERR_NONE);
     CHECK_EQ(lab_stop(&lab), 0);
-    client_close(&c);
+    client_end(&c);
 
     start_without_second(&lab);
     client_open(&lab, &c, 9092);
@@ -327,7 +327,7 @@ TEST(broker_dirs, one_that_cannot_be_opened_is_done_without)
         CHECK_EQ(produce(&c, topic, p), well ? KERR_NONE : KERR_KAFKA_STORAGE_ERROR);
     }
     CHECK_EQ(lab_stop(&lab), 0);
-    client_close(&c);
+    client_end(&c);
 
     CHECK_EQ(lab_start(&lab), 0);
     client_open(&lab, &c, 9092);
@@ -337,6 +337,6 @@ TEST(broker_dirs, one_that_cannot_be_opened_is_done_without)
         CHECK(records_in(fetched(client_ask(&c, API_FETCH, FETCH_VERSION, m))->records) >= 2);
     }
     CHECK_EQ(lab_stop(&lab), 0);
-    client_close(&c);
+    client_end(&c);
     lab_deinit(&lab);
 }

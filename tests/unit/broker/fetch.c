@@ -20,8 +20,8 @@ static void begin(uint32_t shards)
 static void end(void)
 {
     CHECK_EQ(lab_stop(&lab), 0);
-    client_close(&reader);
-    client_close(&writer);
+    client_end(&reader);
+    client_end(&writer);
     lab_deinit(&lab);
 }
 
@@ -78,7 +78,7 @@ TEST(broker_fetch, a_write_to_any_partition_wakes)
     for (uint32_t shards = 1; shards <= 4; shards++) {
         begin(shards);
         for (int32_t p = 0; p < 6; p++) {
-            client_send(&reader, API_FETCH, 13, fetch_all(p == 0 ? 1 : p * 70 + 1, 60000));
+            client_post(&reader, API_FETCH, 13, fetch_all(p == 0 ? 1 : p * 70 + 1, 60000));
             lab_pass(&lab, 100 * MS);
             CHECK(!client_has_answer(&reader));
             int64_t began = sim_now_ns(lab.sim);
@@ -95,7 +95,7 @@ TEST(broker_fetch, min_bytes_counts_over_shards)
 {
     for (uint32_t shards = 1; shards <= 4; shards++) {
         begin(shards);
-        client_send(&reader, API_FETCH, 13, fetch_all(6 * 60, 60000));
+        client_post(&reader, API_FETCH, 13, fetch_all(6 * 60, 60000));
         for (int32_t p = 0; p < 6; p++) {
             CHECK(!client_has_answer(&reader));
             lab_produce(&writer, topic, p, 1);
@@ -126,7 +126,7 @@ TEST(broker_fetch, a_topic_that_is_deleted_ends_the_wait)
     for (uint32_t shards = 1; shards <= 4; shards++) {
         begin(shards);
         lab_produce(&writer, topic, 1, 1);
-        client_send(&reader, API_FETCH, 13, fetch_all(100000, 60000));
+        client_post(&reader, API_FETCH, 13, fetch_all(100000, 60000));
         lab_pass(&lab, 50 * MS);
         int64_t began = sim_now_ns(lab.sim);
         lab_delete_topic(&lab, &writer, "t");
@@ -157,8 +157,8 @@ static void restart(void)
 {
     CHECK_EQ(lab_stop(&lab), 0);
     CHECK_EQ(lab_start(&lab), 0);
-    client_close(&reader);
-    client_close(&writer);
+    client_end(&reader);
+    client_end(&writer);
     client_open(&lab, &reader, 9092);
     client_open(&lab, &writer, 9092);
 }
@@ -202,7 +202,7 @@ TEST(broker_fetch, deletion_at_any_moment_of_a_read_is_answered)
         text_deinit(&frame);
         client_answer(&reader, API_FETCH, 13, reader.correlation);
         client_answer(&other, API_DELETE_TOPICS, 6, other.correlation);
-        client_close(&other);
+        client_end(&other);
         topic = lab_topic(&lab, &writer, "t", 6);
         lab_produce(&writer, topic, 5, 1);
         end();
@@ -223,14 +223,14 @@ TEST(broker_fetch, a_write_at_any_moment_of_a_read_wakes)
         write = produce_of(&writer.arena, topic, 5, -1, batch_of(&writer.arena, 1));
         int64_t began = sim_now_ns(lab.sim);
         if (i % 2 == 0)
-            client_send(&reader, API_FETCH, 13, read);
+            client_post(&reader, API_FETCH, 13, read);
         else
-            client_send(&writer, API_PRODUCE, 13, write);
+            client_post(&writer, API_PRODUCE, 13, write);
         lab_pass(&lab, (int64_t)(i / 8) * MS / 20);
         if (i % 2 == 0)
-            client_send(&writer, API_PRODUCE, 13, write);
+            client_post(&writer, API_PRODUCE, 13, write);
         else
-            client_send(&reader, API_FETCH, 13, read);
+            client_post(&reader, API_FETCH, 13, read);
         CHECK_EQ(all_records(client_answer(&reader, API_FETCH, 13, reader.correlation)), 4);
         CHECK(since(began) < 20000); /* what is slow here takes a second or two */
         end();
@@ -265,9 +265,9 @@ TEST(broker_fetch, a_topic_may_be_made_anew_before_the_shards_have_heard_of_its_
             restart();
             CHECK_EQ(all_records(client_ask(&reader, API_FETCH, 13, fetch_all(1, 0))), 6);
         }
-        client_close(&big);
-        client_close(&gone);
-        client_close(&anew);
+        client_end(&big);
+        client_end(&gone);
+        client_end(&anew);
         end();
     }
     CHECK(together > 0);
@@ -279,9 +279,9 @@ TEST(broker_fetch, a_reader_that_goes_away_is_forgotten)
         for (int64_t after_us = 0; after_us < 3000; after_us += 150) {
             begin(shards);
             lab_produce(&writer, topic, 2, 5);
-            client_send(&reader, API_FETCH, 13, fetch_all(100000, 600000));
+            client_post(&reader, API_FETCH, 13, fetch_all(100000, 600000));
             lab_pass(&lab, after_us * 1000);
-            client_close(&reader);
+            client_end(&reader);
             lab_until_connections(&lab, 1);
             lab_produce(&writer, topic, 2, 5);
             client_open(&lab, &reader, 9092);

@@ -28,8 +28,8 @@ static void begin(uint32_t shards)
 static void end(void)
 {
     CHECK_EQ(lab_stop(&lab), 0);
-    client_close(&reader);
-    client_close(&writer);
+    client_end(&reader);
+    client_end(&writer);
     lab_deinit(&lab);
 }
 
@@ -140,7 +140,7 @@ TEST(broker_fetch_sessions, only_what_changes_is_asked_and_told)
         CHECK(f.session_id != 0);
         CHECK_EQ(ask(&f, 1u << 2, 0, &records), 0); /* time is up, and there is nothing to say */
         for (int32_t p = 0; p < PARTITIONS; p++) {
-            client_send(&reader, API_FETCH, f.version, request_of(&f, p > 0 ? 1u << (p - 1) : 0, 0));
+            client_post(&reader, API_FETCH, f.version, request_of(&f, p > 0 ? 1u << (p - 1) : 0, 0));
             lab_pass(&lab, 100 * MS);
             CHECK(!client_has_answer(&reader));
             lab_produce(&writer, topic, p, 3);
@@ -234,7 +234,7 @@ TEST(broker_fetch_sessions, without_a_slot_there_is_none)
     lab_pass(&lab, 130 * SEC); /* the first one has not been used for two minutes: it makes room */
     CHECK_EQ(ask(&other, ALL, 0, &records), ALL);
     CHECK(other.session_id != 0);
-    client_close(&reader);
+    client_end(&reader);
     reader = first;
     CHECK_EQ(ask_error(&f, 0), KERR_FETCH_SESSION_ID_NOT_FOUND);
     end();
@@ -284,11 +284,11 @@ TEST(broker_fetch_sessions, a_session_ends_with_its_connection)
             begin(shards);
             ask(&f, ALL, 0, &records);
             f.max_wait_ms = 600000;
-            client_send(&reader, API_FETCH, 13, request_of(&f, 0, 0));
+            client_post(&reader, API_FETCH, 13, request_of(&f, 0, 0));
             lab_pass(&lab, after_us * 1000);
             if (after_us % 400 == 0)
                 lab_produce(&writer, topic, 3, 1);
-            client_close(&reader);
+            client_end(&reader);
             lab_until_connections(&lab, 1);
             client_open(&lab, &reader, 9092);
             CHECK_EQ(ask_error(&f, 0), KERR_FETCH_SESSION_ID_NOT_FOUND);
@@ -325,7 +325,7 @@ static void live(uint64_t seed, uint32_t shards)
         f.max_wait_ms = (int32_t)prng_below(prng, 30);
         f.min_bytes = (int32_t)prng_below(prng, 500);
         f.isolation = prng_below(prng, 5) == 0;
-        client_send(&reader, API_FETCH, f.version, request_of(&f, (wanted & ~followed) | (moved & wanted), followed & ~wanted));
+        client_post(&reader, API_FETCH, f.version, request_of(&f, (wanted & ~followed) | (moved & wanted), followed & ~wanted));
         if (prng_below(prng, 2) == 0) {
             int32_t p = (int32_t)prng_below(prng, PARTITIONS);
             CHECK_EQ(lab_produce(&writer, topic, p, 2), ends[p]);
@@ -335,7 +335,7 @@ static void live(uint64_t seed, uint32_t shards)
         CHECK_EQ(told & ~wanted, 0);
         followed = wanted;
         if (prng_below(prng, 15) == 0) { /* begin anew */
-            client_close(&reader);
+            client_end(&reader);
             client_open(&lab, &reader, 9092);
             f.session_id = f.epoch = 0;
         }

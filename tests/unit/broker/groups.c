@@ -60,7 +60,7 @@ static void begin(uint32_t shards, const char *join_delay_ms)
 
 static void end(void)
 {
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
@@ -127,7 +127,7 @@ TEST(broker_groups, one_request_about_groups_of_all_shards)
         const struct list_groups_response *a = client_ask(&c, API_LIST_GROUPS, 4, &m);
         CHECK_EQ(a->groups_count, GROUPS);
         lab_kill(&lab);
-        client_close(&c);
+        client_end(&c);
         CHECK_EQ(lab_start(&lab), 0);
         client_open(&lab, &c, 9092);
         wait_for_coordinators();
@@ -152,7 +152,7 @@ static void send_join(struct client *client, struct str group)
     m.protocol_type = STR("consumer");
     m.protocols = &p;
     m.protocols_count = 1;
-    client_send(client, API_JOIN_GROUP, 3, &m);
+    client_post(client, API_JOIN_GROUP, 3, &m);
 }
 
 static int32_t members_of(struct str group)
@@ -178,7 +178,7 @@ TEST(broker_groups, a_join_that_waits_ends_with_its_connection_and_with_the_brok
         }
         lab_pass(&lab, 100 * MS);
         for (int i = 0; i < 4; i++) /* in the middle of its wait */
-            client_close(&members[i]);
+            client_end(&members[i]);
         lab_until_connections(&lab, 5);
         for (int i = 4; i < 6; i++) {
             const struct join_group_response *a = client_answer(&members[i], API_JOIN_GROUP, 3, 1);
@@ -188,7 +188,7 @@ TEST(broker_groups, a_join_that_waits_ends_with_its_connection_and_with_the_brok
         lab_pass(&lab, SEC);
         CHECK_EQ(members_of(group_name(&c, 4)), 1);
         for (int i = 4; i < 8; i++)
-            client_close(&members[i]);
+            client_end(&members[i]);
         client_open(&lab, &members[0], 9092);
         send_join(&members[0], group_name(&c, 11)); /* waits when the broker stops */
         lab_pass(&lab, 50 * MS);
@@ -196,8 +196,8 @@ TEST(broker_groups, a_join_that_waits_ends_with_its_connection_and_with_the_brok
         CHECK_EQ(lab_stop(&lab), 0);
         CHECK(sim_now_ns(lab.sim) - began < SEC);
         UNTIL(&lab, !members[0].open);
-        client_close(&members[0]);
-        client_close(&c);
+        client_end(&members[0]);
+        client_end(&c);
         lab_deinit(&lab);
     }
 }
@@ -211,7 +211,7 @@ TEST(broker_groups, a_client_that_goes_away_at_any_moment_leaves_nothing_behind)
         client_open(&lab, &member, 9092);
         send_join(&member, group_name(&c, (int)(after_us / 100)));
         lab_pass(&lab, after_us * 1000);
-        client_close(&member);
+        client_end(&member);
         lab_pass(&lab, (int64_t)(after_us % 7) * MS);
         end();
     }

@@ -227,7 +227,7 @@ void client_open(struct lab *lab, struct client *c, uint16_t port)
     receive_more(c);
 }
 
-void client_close(struct client *c)
+void client_end(struct client *c)
 {
     struct wait w;
 
@@ -270,7 +270,7 @@ void client_write(struct client *c, int16_t key, int16_t version, const void *re
     free(frame);
 }
 
-void client_send(struct client *c, int16_t key, int16_t version, const void *request)
+void client_post(struct client *c, int16_t key, int16_t version, const void *request)
 {
     struct text frame = {0};
 
@@ -308,7 +308,7 @@ void *client_answer(struct client *c, int16_t key, int16_t version, int32_t corr
 
 void *client_ask(struct client *c, int16_t key, int16_t version, const void *request)
 {
-    client_send(c, key, version, request);
+    client_post(c, key, version, request);
     return client_answer(c, key, version, c->correlation);
 }
 
@@ -332,7 +332,7 @@ void lab_topic_later(struct client *c, const char *name, int32_t partitions)
     t.replication_factor = 1;
     m.topics = &t;
     m.topics_count = 1;
-    client_send(c, API_CREATE_TOPICS, 7, &m);
+    client_post(c, API_CREATE_TOPICS, 7, &m);
 }
 
 struct uuid lab_topic(struct lab *lab, struct client *c, const char *name, int32_t partitions)
@@ -354,7 +354,7 @@ void lab_delete_topic_later(struct client *c, const char *name)
     t.name = str_of(name);
     m.topics = &t;
     m.topics_count = 1;
-    client_send(c, API_DELETE_TOPICS, 6, &m);
+    client_post(c, API_DELETE_TOPICS, 6, &m);
 }
 
 void lab_delete_topic(struct lab *lab, struct client *c, const char *name)

@@ -79,11 +79,11 @@ struct client {
 };
 
 void client_open(struct lab *lab, struct client *c, uint16_t port);
-void client_close(struct client *c); /* also frees its memory */
+void client_end(struct client *c); /* also frees its memory */
 void client_send_bytes(struct client *c, struct bytes bytes);
 /* Does not wait. The correlation id is that of the request before, plus 1. */
-void client_send(struct client *c, int16_t key, int16_t version, const void *request);
-/* As client_send but into `out`, behind what is there. */
+void client_post(struct client *c, int16_t key, int16_t version, const void *request);
+/* As client_post but into `out`, behind what is there. */
 void client_write(struct client *c, int16_t key, int16_t version, const void *request,
                   struct text *out);
 /* Is a whole answer there? */

@@ -22,12 +22,12 @@ TEST(broker_life, starts_serves_and_stops_cleanly)
         CHECK_TEXT(text_str(&lab.said), "");
 
         CHECK_EQ(lab_start(&lab), 0);
-        client_close(&c);
+        client_end(&c);
         client_open(&lab, &c, 9092);
         for (int32_t p = 0; p < 5; p++)
             CHECK_EQ(lab_produce(&c, topic, p, 2), 2);
         text_deinit(&marker);
-        client_close(&c);
+        client_end(&c);
         lab_deinit(&lab);
     }
 }
@@ -44,7 +44,7 @@ TEST(broker_life, what_was_acknowledged_is_there_after_a_kill_with_another_numbe
     for (int32_t i = 0; i < 12; i++)
         lab_produce(&c, topic, i % 4, 1 + i);
     lab_kill(&lab);
-    client_close(&c);
+    client_end(&c);
 
     lab.shards = 2;
     CHECK_EQ(lab_start(&lab), 0);
@@ -54,7 +54,7 @@ TEST(broker_life, what_was_acknowledged_is_there_after_a_kill_with_another_numbe
         CHECK_EQ(records_in(fetched(client_ask(&c, API_FETCH, FETCH_VERSION, m))->records),
                  3 * p + 1 + 5 + 9);
     }
-    client_close(&c);
+    client_end(&c);
     lab_deinit(&lab);
 }
 
@@ -75,7 +75,7 @@ static void fail_every_operation(uint32_t shards, bool fresh)
             client_open(&lab, &c, 9092);
             struct uuid topic = lab_topic(&lab, &c, "t", 3);
             lab_produce(&c, topic, 0, 3);
-            client_close(&c);
+            client_end(&c);
             lab_kill(&lab);
         }
         sim_fail_at(lab.node, n, -EIO);
@@ -93,7 +93,7 @@ static void fail_every_operation(uint32_t shards, bool fresh)
         CHECK_EQ(lab_start(&lab), 0);
         client_open(&lab, &c, 9092);
         lab_produce(&c, lab_topic(&lab, &c, "after", 1), 0, 1);
-        client_close(&c);
+        client_end(&c);
         CHECK_EQ(lab_stop(&lab), 0);
         lab_deinit(&lab);
     }
@@ -169,11 +169,11 @@ TEST(broker_life, a_stop_does_not_wait_for_clients)
         client_send_bytes(&half, (struct bytes){(const uint8_t *)"\0\0\4\0abc", 7});
         client_open(&lab, &reader, 9092);
         for (int32_t p = 0; p < 4; p++)
-            client_send(&reader, API_FETCH, FETCH_VERSION,
+            client_post(&reader, API_FETCH, FETCH_VERSION,
                         fetch_of(&reader.arena, topic, p, 0, 1000000, 600000));
         client_open(&lab, &producer, 9092);
         for (int32_t p = 0; p < 4; p++)
-            client_send(&producer, API_PRODUCE, PRODUCE_VERSION,
+            client_post(&producer, API_PRODUCE, PRODUCE_VERSION,
                         produce_of(&producer.arena, topic, p, -1, batch_of(&producer.arena, 3)));
         int64_t began = sim_now_ns(lab.sim);
         CHECK_EQ(lab_stop(&lab), 0);
@@ -181,11 +181,11 @@ TEST(broker_life, a_stop_does_not_wait_for_clients)
         client_until_closed(&idle);
         client_until_closed(&half);
         UNTIL(&lab, !reader.open && !producer.open);
-        client_close(&c);
-        client_close(&idle);
-        client_close(&half);
-        client_close(&reader);
-        client_close(&producer);
+        client_end(&c);
+        client_end(&idle);
+        client_end(&half);
+        client_end(&reader);
+        client_end(&producer);
         lab_deinit(&lab);
     }
 }
@@ -203,7 +203,7 @@ TEST(broker_life, a_disk_that_fails_while_running_is_fatal_and_leaves_no_clean_m
         struct uuid topic = lab_topic(&lab, &c, "t", 4);
         sim_fail_at(lab.node, 1, -EIO);
         for (int32_t p = 0; p < 4; p++)
-            client_send(&c, API_PRODUCE, PRODUCE_VERSION,
+            client_post(&c, API_PRODUCE, PRODUCE_VERSION,
                         produce_of(&c.arena, topic, p, -1, batch_of(&c.arena, 3)));
         UNTIL(&lab, lab.fatal.error < 0);
         CHECK(strstr(lab.fatal.text, "/data/a") != NULL);
@@ -212,7 +212,7 @@ TEST(broker_life, a_disk_that_fails_while_running_is_fatal_and_leaves_no_clean_m
         CHECK(sim_now_ns(lab.sim) - began < 10 * SEC);
         CHECK(sim_disk_get(lab.node, "/data/a/.kafka_cleanshutdown", &marker) < 0);
         CHECK_EQ(lab_start(&lab), 0);
-        client_close(&c);
+        client_end(&c);
         lab_deinit(&lab);
     }
 }
@@ -248,7 +248,7 @@ TEST(broker_life, a_controller_alone_runs_and_stops)
     lab_set(&lab, "advertised.listeners", "CONTROLLER://broker:9093");
     CHECK_EQ(lab_start(&lab), 0);
     client_open(&lab, &c, 9093);
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }

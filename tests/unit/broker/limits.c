@@ -39,15 +39,15 @@ TEST(broker_limits, an_address_has_no_more_connections_than_it_may)
         client_open(&lab, &more, 9092);
         client_until_closed(&more);
         CHECK(strstr(lab.said.p, "address already has the configured maximum of 4 connections") != NULL);
-        client_close(&more);
-        client_close(&c[2]);
+        client_end(&more);
+        client_end(&c[2]);
         lab_until_connections(&lab, 3);
         client_open(&lab, &later, 9092);
         versions(&later);
-        client_close(&later);
+        client_end(&later);
         for (int i = 0; i < 4; i++) {
             if (i != 2)
-                client_close(&c[i]);
+                client_end(&c[i]);
         }
         CHECK_EQ(lab_stop(&lab), 0);
         lab_deinit(&lab);
@@ -68,8 +68,8 @@ TEST(broker_limits, an_address_may_have_a_limit_of_its_own)
     versions(&a);
     client_open(&lab, &b, 9092);
     client_until_closed(&b);
-    client_close(&a);
-    client_close(&b);
+    client_end(&a);
+    client_end(&b);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
@@ -85,12 +85,12 @@ TEST(broker_limits, a_guest_may_leave_before_it_is_counted)
         lab_set(&lab, "max.connections.per.ip", "2");
         CHECK_EQ(lab_start(&lab), 0);
         client_open(&lab, &c, 9092);
-        client_close(&c);
+        client_end(&c);
         client_open(&lab, &c, 9092);
         client_open(&lab, &d, 9092);
         CHECK_EQ(lab_stop(&lab), 0);
-        client_close(&c);
-        client_close(&d);
+        client_end(&c);
+        client_end(&d);
         lab_deinit(&lab);
     }
 }
@@ -112,7 +112,7 @@ TEST(broker_limits, connections_come_no_faster_than_they_may)
     CHECK(took > 2 * SEC); /* a second's worth and one at once, then two a second */
     CHECK(took < 4 * SEC);
     for (int i = 0; i < 8; i++)
-        client_close(&c[i]);
+        client_end(&c[i]);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
@@ -212,7 +212,7 @@ static void send_large(struct lab *lab, struct sending *s, uint64_t bytes)
 
 static void end_large(struct sending *s)
 {
-    client_close(&s->c);
+    client_end(&s->c);
     text_deinit(&s->frame);
 }
 

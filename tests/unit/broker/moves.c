@@ -18,7 +18,7 @@ static void begin(struct lab *lab, struct client *c, uint32_t shards)
 static void end(struct lab *lab, struct client *c)
 {
     CHECK_EQ(lab_stop(lab), 0);
-    client_close(c);
+    client_end(c);
     lab_deinit(lab);
 }
 
@@ -88,7 +88,7 @@ TEST(broker_moves, partition_moves_while_it_is_written)
             if (life == 1)
                 break;
             lab_kill(&lab);
-            client_close(&c);
+            client_end(&c);
             CHECK_EQ(lab_start(&lab), 0);
             client_open(&lab, &c, 9092);
         }

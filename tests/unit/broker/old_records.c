@@ -134,7 +134,7 @@ TEST(broker_delete_records, the_start_is_raised_and_stays_so_after_a_power_cut)
     CHECK_EQ(delete_records(&c, "t", 1, 2), 4); /* it never goes back */
     CHECK_EQ(delete_records(&c, "t", 2, -1), 10);
     sim_node_power_cut(lab.node);
-    client_close(&c);
+    client_end(&c);
     lab_kill(&lab);
     CHECK_EQ(lab_start(&lab), 0);
     client_open(&lab, &c, 9092);
@@ -150,7 +150,7 @@ TEST(broker_delete_records, the_start_is_raised_and_stays_so_after_a_power_cut)
     CHECK_EQ(f->error_code, KERR_NONE);
     CHECK_EQ(f->log_start_offset, 6);
     CHECK_EQ(records_in(f->records), 4);
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
@@ -176,7 +176,7 @@ TEST(broker_delete_records, what_is_refused_has_kafkas_error)
     CHECK_EQ(delete_records(&c, "compacted", 0, 0), -KERR_POLICY_VIOLATION);
     CHECK_EQ(delete_records(&c, "both", 0, 0), 0);
     CHECK_EQ(earliest(&c, "t", 0), 0);
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
@@ -200,16 +200,16 @@ TEST(broker_delete_records, many_at_once_cost_few_writes)
     }
     uint64_t before = sim_node_counters(lab.node)->done[SIM_RENAME];
     for (int32_t p = 0; p < MANY; p++)
-        client_send(&many[p], API_DELETE_RECORDS, DELETE_VERSION, delete_of(&many[p].arena, "t", p, 2));
+        client_post(&many[p], API_DELETE_RECORDS, DELETE_VERSION, delete_of(&many[p].arena, "t", p, 2));
     for (int32_t p = 0; p < MANY; p++) {
         const void *a = client_answer(&many[p], API_DELETE_RECORDS, DELETE_VERSION, many[p].correlation);
         CHECK_EQ(deleted(a)->low_watermark, 2);
-        client_close(&many[p]);
+        client_end(&many[p]);
     }
     /* Besides, each partition's leader epochs are saved. */
     uint64_t writes = sim_node_counters(lab.node)->done[SIM_RENAME] - before;
     CHECK(writes <= MANY + 6);
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
@@ -236,12 +236,12 @@ TEST(broker_retention, records_go_when_they_are_too_old)
     CHECK_EQ(earliest(&c, "long", 0), 0);
     CHECK_EQ(lab_produce(&c, topic, 0, 1), 5);
     CHECK_EQ(lab_stop(&lab), 0);
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_start(&lab), 0);
     client_open(&lab, &c, 9092);
     CHECK_EQ(earliest(&c, "short", 0), 5);
     CHECK_EQ(list_offset(&c, "short", 0, -1), 6);
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
@@ -264,7 +264,7 @@ TEST(broker_retention, the_first_check_comes_after_the_initial_delay)
     CHECK_EQ(earliest(&c, "later", 0), 0);
     lab_pass(&lab, 20 * SEC);
     CHECK_EQ(earliest(&c, "later", 0), 5);
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
@@ -289,7 +289,7 @@ TEST(broker_retention, compacted_topics_keep_their_records)
     CHECK(strstr(metrics.p, "kafka_log_log_numlogsegments{topic=\"t\",partition=\"0\"} 1") != NULL);
     CHECK(strstr(metrics.p, "kafka_log_log_size{topic=\"t\",partition=\"0\"} 0") != NULL);
     text_deinit(&metrics);
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
@@ -327,7 +327,7 @@ TEST(broker_checkpoints, each_has_its_own_interval)
     CHECK_FILE(&lab, POINTS, "0\n1\nt 0 9\n");
     CHECK_EQ(delete_records(&c, "t", 0, 4), 4);
     CHECK_FILE(&lab, STARTS, "0\n1\nt 0 4\n");
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
@@ -349,7 +349,7 @@ TEST(broker_checkpoints, an_interval_of_0_is_once)
     lab_produce(&c, topic, 0, 5);
     lab_pass(&lab, 300 * SEC);
     CHECK_FILE(&lab, POINTS, "0\n1\nt 0 4\n");
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }

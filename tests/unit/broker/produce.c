@@ -18,7 +18,7 @@ static void begin(uint32_t shards)
 
 static void end(void)
 {
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
@@ -47,7 +47,7 @@ TEST(broker_produce, every_kind_of_acknowledgement)
             struct bytes batch = batch_of(&c.arena, 2);
             CHECK_EQ(ask(produce_of(&c.arena, topic, p, 1, batch))->base_offset, 0);
             CHECK_EQ(ask(produce_of(&c.arena, topic, p, -1, batch))->base_offset, 2);
-            client_send(&c, API_PRODUCE, PRODUCE_VERSION, produce_of(&c.arena, topic, p, 0, batch));
+            client_post(&c, API_PRODUCE, PRODUCE_VERSION, produce_of(&c.arena, topic, p, 0, batch));
             /* Nothing answers it: the next answer is the next request's. */
             CHECK_EQ(ask(produce_of(&c.arena, topic, p, -1, batch))->base_offset, 6);
             CHECK_EQ(count_records(p), 8);
@@ -64,7 +64,7 @@ TEST(broker_produce, an_acknowledged_batch_survives_the_loss_of_power)
         CHECK_EQ(ask(produce_of(&c.arena, topic, 3, i % 2 == 0 ? 1 : -1, batch))->base_offset, 0);
         sim_node_power_cut(lab.node);
         lab_kill(&lab);
-        client_close(&c);
+        client_end(&c);
         CHECK_EQ(lab_start(&lab), 0);
         client_open(&lab, &c, 9092);
         CHECK_EQ(count_records(3), 3);
@@ -96,7 +96,7 @@ TEST(broker_produce, without_acknowledgement_an_error_closes_the_connection)
 {
     for (uint32_t shards = 1; shards <= 2; shards++) {
         begin(shards);
-        client_send(&c, API_PRODUCE, PRODUCE_VERSION,
+        client_post(&c, API_PRODUCE, PRODUCE_VERSION,
                     produce_of(&c.arena, topic, 77, 0, batch_of(&c.arena, 1)));
         client_until_closed(&c);
         end();
@@ -127,7 +127,7 @@ TEST(broker_produce, a_producer_that_goes_away_keeps_nobody_waiting)
             begin(shards);
             sim_disk_slow(lab.node, 1000, sim_now_ns(lab.sim) + 2 * SEC);
             for (int32_t p = 0; p < 4; p++)
-                client_send(&c, API_PRODUCE, PRODUCE_VERSION,
+                client_post(&c, API_PRODUCE, PRODUCE_VERSION,
                             produce_of(&c.arena, topic, p, -1, batch_of(&c.arena, 1)));
             lab_pass(&lab, after_us * 1000);
             end();

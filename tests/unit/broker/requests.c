@@ -48,7 +48,7 @@ static void send_default(struct client *c, int16_t key, int16_t version)
     message_init(api->request, m);
     if (key == API_PRODUCE)
         ((struct produce_request *)m)->acks = 1; /* or there is no answer */
-    client_send(c, key, version, m);
+    client_post(c, key, version, m);
 }
 
 TEST(broker_requests, what_is_advertised_is_served_in_every_version_and_nothing_else)
@@ -88,11 +88,11 @@ TEST(broker_requests, what_is_advertised_is_served_in_every_version_and_nothing_
                     send_text(&other, &frame);
                     client_until_closed(&other);
                 }
-                client_close(&other);
+                client_end(&other);
             }
         }
         CHECK_EQ(next, a->api_keys_count);
-        client_close(&c);
+        client_end(&c);
     }
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
@@ -121,7 +121,7 @@ TEST(broker_requests, an_unknown_version_of_api_versions_is_answered_in_version_
         CHECK_EQ(a->api_keys[0].min_version, 0);
         CHECK_EQ(a->api_keys[0].max_version, api->offered_high);
         CHECK_EQ(versions(&c)->error_code, KERR_NONE); /* the connection is good */
-        client_close(&c);
+        client_end(&c);
     }
     lab_deinit(&lab);
 }
@@ -140,7 +140,7 @@ TEST(broker_requests, a_client_that_names_itself_badly_is_told)
     m.client_software_version = STR("1");
     const struct api_versions_response *a = client_ask(&c, API_API_VERSIONS, 3, &m);
     CHECK_EQ(a->error_code, KERR_INVALID_REQUEST);
-    client_close(&c);
+    client_end(&c);
     lab_deinit(&lab);
 }
 
@@ -177,7 +177,7 @@ TEST(broker_requests, a_pipeline_is_answered_in_order)
                 CHECK_EQ(records_in(fetched(a)->records), 2 * (round + 1));
             }
         }
-        client_close(&c);
+        client_end(&c);
         CHECK_EQ(lab_stop(&lab), 0);
         lab_deinit(&lab);
     }
@@ -192,13 +192,13 @@ TEST(broker_requests, a_request_waits_for_the_long_poll_before_it)
     CHECK_EQ(lab_start(&lab), 0);
     client_open(&lab, &c, 9092);
     struct uuid topic = lab_topic(&lab, &c, "t", 1);
-    client_send(&c, API_FETCH, 13, fetch_of(&c.arena, topic, 0, 0, 1, 2000));
-    client_send(&c, API_PRODUCE, 13, produce_of(&c.arena, topic, 0, -1, batch_of(&c.arena, 1)));
+    client_post(&c, API_FETCH, 13, fetch_of(&c.arena, topic, 0, 0, 1, 2000));
+    client_post(&c, API_PRODUCE, 13, produce_of(&c.arena, topic, 0, -1, batch_of(&c.arena, 1)));
     lab_pass(&lab, 1900 * MS);
     CHECK(!client_has_answer(&c));
     CHECK_EQ(fetched(client_answer(&c, API_FETCH, 13, c.correlation - 1))->records.n, 0);
     client_answer(&c, API_PRODUCE, 13, c.correlation);
-    client_close(&c);
+    client_end(&c);
     lab_deinit(&lab);
 }
 
@@ -224,12 +224,12 @@ TEST(broker_requests, cut_off_bodies_close_the_connection)
         put_u32(frame.p, n);
         client_send_bytes(&c, (struct bytes){(uint8_t *)frame.p, (int32_t)(4 + n)});
         client_until_closed(&c);
-        client_close(&c);
+        client_end(&c);
     }
     text_deinit(&frame);
     arena_deinit(&arena);
     CHECK_EQ(lab_produce(&good, topic, 0, 1), 0);
-    client_close(&good);
+    client_end(&good);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
@@ -249,10 +249,10 @@ TEST(broker_requests, what_stands_behind_a_bad_request_is_not_done)
                  &all);
     send_text(&c, &all);
     client_until_closed(&c);
-    client_close(&c);
+    client_end(&c);
     client_open(&lab, &c, 9092);
     CHECK_EQ(lab_produce(&c, topic, 0, 1), 0);
-    client_close(&c);
+    client_end(&c);
     lab_deinit(&lab);
 }
 
@@ -275,7 +275,7 @@ TEST(broker_requests, a_request_that_grows_too_much_is_refused)
     free(names);
     send_text(&c, &frame);
     client_until_closed(&c);
-    client_close(&c);
+    client_end(&c);
     lab_deinit(&lab);
 }
 
@@ -296,10 +296,10 @@ TEST(broker_requests, connections_beyond_the_most_wait)
     lab_pass(&lab, SEC);
     CHECK(!client_has_answer(&late));
     CHECK(strstr(lab.said.p, "max.connections") != NULL);
-    client_close(&a);
+    client_end(&a);
     client_answer(&late, API_METADATA, 12, late.correlation);
-    client_close(&b);
-    client_close(&late);
+    client_end(&b);
+    client_end(&late);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
@@ -318,7 +318,7 @@ TEST(broker_requests, an_idle_connection_is_closed)
     client_until_closed(&c);
     CHECK(sim_now_ns(lab.sim) - began >= 59 * SEC);
     CHECK(sim_now_ns(lab.sim) - began < 62 * SEC);
-    client_close(&c);
+    client_end(&c);
     lab_deinit(&lab);
 }
 
@@ -345,7 +345,7 @@ TEST(broker_requests, metrics_count_what_was_asked_on_all_shards)
     lab_metrics(&lab, &page);
     CHECK(strstr(page.p, "topic=\"t\"") == NULL);
     text_deinit(&page);
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
