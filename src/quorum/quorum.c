@@ -175,6 +175,18 @@ const struct raft_voters *quorum_voters(const struct quorum *q)
     return &q->voters;
 }
 
+bool quorum_leader_endpoint(const struct quorum *q, struct raft_endpoint *out)
+{
+    for (uint32_t i = 0; i < q->voters.count; i++) {
+        const struct raft_voter *v = &q->voters.voters[i];
+        if (v->id == q->election.leader_id && v->id != q->node_id && v->endpoint_count > 0) {
+            *out = v->endpoints[0];
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- close ------------------------------------------------------------------------------- */
 
 void quorum_free(struct quorum *q)
