@@ -24,6 +24,8 @@ static void part_forward(struct scatter_part *part)
         .arena = &part->arena,
         .principal = request_principal(r),
         .authorizer = part->shard->authorizer,
+        .client_id = r->client_id,
+        .host = request_host(r),
         .now_ms = io_now_ms(io),
         .wall_ms = io_wall_ms(io),
         .ready = call_ready,

@@ -67,6 +67,7 @@ struct controller_call {
     struct arena *arena; /* for what `response` points at */
     const struct principal *principal;
     const struct authorizer *authorizer;
+    struct str client_id, host; /* of the client that asks, for who hands the call on; null or empty: not said */
     int64_t now_ms, wall_ms;
     /* Called once, never inside controller_handle... unless nothing has to be waited for: then it
      * is parked at the current end all the same (C2) and called from controller_committed or

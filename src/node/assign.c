@@ -22,9 +22,7 @@ struct assignment {
 };
 
 struct assign_call {
-    struct node *node;
-    struct arena arena;
-    struct controller_call call;
+    struct own_call own;
     struct assign_replicas_to_dirs_request request;
     struct assign_replicas_to_dirs_response response;
 };
@@ -80,15 +78,13 @@ static void send_again_later(struct node *n)
         io_timer_set(n->io, &n->assign_again, io_now_ns(n->io) + AGAIN_MS * INT64_C(1000000), again);
 }
 
-static void answered(struct controller_call *call, enum kerr error)
+static void answered(struct own_call *own, enum kerr error)
 {
-    struct assign_call *c = container_of(call, struct assign_call, call);
-    struct node *n = c->node;
+    struct assign_call *c = container_of(own, struct assign_call, own);
+    struct node *n = own->node;
 
-    if (error == KERR_NONE)
-        error = (enum kerr)c->response.error_code;
     n->assigning = NULL;
-    arena_deinit(&c->arena);
+    arena_deinit(&own->arena);
     free(c);
     if (error != KERR_NONE) {
         send_again_later(n);
@@ -132,7 +128,7 @@ static void add_one(struct assign_call *c, const struct assignment *a)
 
     assign_replicas_to_dirs_request_directories_topics_init(t);
     t->topic_id = a->topic_id;
-    t->partitions = arena_take(&c->arena, sizeof *t->partitions);
+    t->partitions = arena_take(&c->own.arena, sizeof *t->partitions);
     t->partitions_count = 1;
     assign_replicas_to_dirs_request_directories_topics_partitions_init(t->partitions);
     t->partitions->partition_index = a->partition;
@@ -140,14 +136,14 @@ static void add_one(struct assign_call *c, const struct assignment *a)
 
 static void fill(struct assign_call *c)
 {
-    struct node *n = c->node;
+    struct node *n = c->own.node;
     struct assign_replicas_to_dirs_request *m = &c->request;
     uint32_t count = 0;
 
     m->broker_id = n->options.node_id;
     m->broker_epoch = n->broker_epoch;
     /* Besides the node's own there may be the id that says "lost". */
-    m->directories = arena_take_array(&c->arena, n->options.dir_count + 1, sizeof *m->directories);
+    m->directories = arena_take_array(&c->own.arena, n->options.dir_count + 1, sizeof *m->directories);
     LIST_EACH (it, &n->unassigned) {
         struct assignment *a = container_of(it, struct assignment, queued);
         if (count++ == ASSIGNMENTS_MAX)
@@ -157,7 +153,7 @@ static void fill(struct assign_call *c)
     }
     for (int32_t i = 0; i < m->directories_count; i++) {
         assign_directory *d = &m->directories[i];
-        d->topics = arena_take_array(&c->arena, (size_t)d->topics_count, sizeof *d->topics);
+        d->topics = arena_take_array(&c->own.arena, (size_t)d->topics_count, sizeof *d->topics);
         d->topics_count = 0;
     }
     LIST_EACH (it, &n->unassigned) {
@@ -172,25 +168,11 @@ static void send(struct node *n)
     struct assign_call *c = calloc(1, sizeof *c);
 
     ASSERT(c != NULL);
-    c->node = n;
+    own_call_init(&c->own, n, API_ASSIGN_REPLICAS_TO_DIRS, &c->request, &c->response, &c->response.error_code);
+    c->own.done = answered;
     n->assigning = c;
-    arena_init(&c->arena, 0);
-    assign_replicas_to_dirs_request_init(&c->request);
-    assign_replicas_to_dirs_response_init(&c->response);
     fill(c);
-    c->call = (struct controller_call){
-        .api_key = API_ASSIGN_REPLICAS_TO_DIRS,
-        .api_version = assign_replicas_to_dirs_request_message.high,
-        .request = &c->request,
-        .response = &c->response,
-        .arena = &c->arena,
-        .principal = &principal_anonymous,
-        .authorizer = &authorizer_allow_all,
-        .now_ms = io_now_ms(n->io),
-        .wall_ms = io_wall_ms(n->io),
-        .ready = answered,
-    };
-    node_forward(n, &c->call);
+    own_call_send(&c->own);
 }
 
 void assign_advance(struct node *n)

@@ -53,7 +53,7 @@ struct node_options {
     void (*publish)(void *ctx, const struct image *before, const struct image *after,
                     struct op *op);
     /* The quorum is open: other nodes may be answered, so controller listeners are to accept. Before the node is
-     * registered or anything is published. */
+     * registered or anything is published. NULL: nobody wants to know. */
     void (*open)(void *ctx);
     /* The broker is unfenced and serves, or the node failed for good (`why`). */
     void (*state)(void *ctx, enum broker_state state);
@@ -77,7 +77,9 @@ int64_t node_broker_epoch(const struct node *n);
  * answer from another process comes when its controller has committed it, and may be ahead of node_image. Home shard
  * only. */
 void node_forward(struct node *n, struct controller_call *call);
-/* The same for a request that came to this node as a controller: KERR_NOT_CONTROLLER where it is not the active one. */
+/* The same for a request that came to this node as a controller: KERR_NOT_CONTROLLER where it is not the active one. Its
+ * answer comes when it is committed, and may be ahead of node_image. Goes on until node_close completes, so that a node
+ * that leaves decides for the others as long as it can. */
 void node_control(struct node *n, struct controller_call *call);
 
 /* A block of producer ids for this broker (AllocateProducerIds). Completes with 0. */
@@ -104,10 +106,11 @@ struct node_proposal {
     struct uuid topic_id;
     int32_t partition;
     struct replication_proposal proposal;
-    /* Once, never inside: the partition's own error, and with KERR_NONE what is in force now; `isr` is valid during
-     * the call. */
+    /* Once, never inside: the partition's own error, and with KERR_NONE what is in force now: leader, epochs, ISR and
+     * recovery, nothing else of `state`; `isr` is valid during the call. What a controller with older metadata says,
+     * or one in trouble, is not told: then the proposal is sent again. */
     void (*done)(struct node_proposal *p, enum kerr error, const struct replication_state *state);
-    bool withdrawn; /* private */
+    bool sent, withdrawn; /* private */
 };
 void node_propose(struct node *n, struct node_proposal *p);
 /* It ends with KERR_OPERATION_NOT_ATTEMPTED, later, or as it ends. */
@@ -117,10 +120,10 @@ void node_withdraw(struct node *n, struct node_proposal *p);
  * start ends with `why`, or else `fatal` is called. */
 void node_give_up(struct node *n, const struct fail *why);
 
-/* Come to rest: no more heartbeats, decisions or publications; whoever waits for the controller is
- * answered. `controlled`: first leave leaderships and wait for the controller's word (bounded);
- * without it at once, for a broker that does not run. Completes when nothing is being published, so
- * that the logs may be closed. Also after node_start failed. */
+/* Come to rest: no more heartbeats or publications; whoever waits for the controller is answered. `controlled`: first
+ * leave leaderships and wait for the controller's word (bounded: five minutes, and no longer than a session without an
+ * answer); without it at once, for a broker that does not run. Completes when nothing is being published, so that the
+ * logs may be closed. Also after node_start failed. */
 void node_leave(struct node *n, bool controlled, struct op *op);
 /* After node_leave, and when all that was forwarded is answered: close quorum and controller; free.
  * Completes with 0 when the metadata directory may be marked clean. */

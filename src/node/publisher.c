@@ -4,21 +4,13 @@
 
 #include <stdlib.h>
 
-static void tell(struct node *n, struct answered *a)
-{
-    list_remove(&a->node);
-    n->forwarded--;
-    a->ready(a->call, a->error);
-    free(a);
-}
-
 static void tell_answered(struct node *n)
 {
     while (!list_empty(&n->answered)) {
-        struct answered *a = container_of(n->answered.next, struct answered, node);
+        struct ask *a = container_of(n->answered.next, struct ask, node);
         if (n->published == NULL || a->offset > image_offset(n->published))
             return;
-        tell(n, a);
+        ask_end(a, a->error);
     }
 }
 
@@ -56,12 +48,13 @@ void publisher_advance(struct node *n)
     n->options.publish(n->options.ctx, n->published, n->publishing, &n->publication);
 }
 
-void publisher_answer(struct node *n, struct controller_call *call, enum kerr error)
+void publisher_answer(struct ask *a)
 {
-    struct answered *a = call->forwarder;
+    struct node *n = a->node_of;
 
-    a->error = error;
+    a->phase = ASK_ANSWERED;
     a->offset = image_offset(n->loaded);
+    list_remove(&a->node);
     list_add_tail(&n->answered, &a->node);
     if (n->failed || n->quiet)
         publisher_answer_all(n);
@@ -71,6 +64,8 @@ void publisher_answer(struct node *n, struct controller_call *call, enum kerr er
 
 void publisher_answer_all(struct node *n)
 {
-    while (!list_empty(&n->answered))
-        tell(n, container_of(n->answered.next, struct answered, node));
+    while (!list_empty(&n->answered)) {
+        struct ask *a = container_of(n->answered.next, struct ask, node);
+        ask_end(a, a->error);
+    }
 }

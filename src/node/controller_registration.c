@@ -1,0 +1,104 @@
+/* A node with the controller's role tells the active controller where it is and what it can (KIP-919), once in each
+ * life: beside the broker's own calls, which do not wait for it. */
+#include "node/internal.h"
+
+#include <stdlib.h>
+
+#include "protocol/controller_registration.h"
+
+#define METADATA_VERSION_CONTROLLERS 15 /* 3.7-IV0: from here on metadata knows controllers */
+
+struct controller_registration {
+    struct own_call own;
+    struct controller_registration_request request;
+    struct controller_registration_response response;
+};
+
+static void again(struct io_timer *t)
+{
+    register_controller_when_due(container_of(t, struct node, controller_again));
+}
+
+static void refused(struct node *n, enum kerr error)
+{
+    if (n->controller_refusal != error && !n->quiet && !n->failed)
+        say(n->telemetry, LOG_WARN, "node", "the controller cannot register itself: %s; trying on",
+            kerr_name((int16_t)error));
+    n->controller_refusal = error;
+    if (n->quiet || n->failed)
+        return;
+    io_timer_set(n->io, &n->controller_again,
+                 io_now_ns(n->io) + ask_backoff_ms(n, ++n->controller_attempts) * 1000000, again);
+}
+
+static void registered(struct own_call *c, enum kerr error)
+{
+    struct controller_registration *r = container_of(c, struct controller_registration, own);
+    struct node *n = c->node;
+
+    n->controller_calling = false;
+    n->controller_registered = error == KERR_NONE;
+    arena_deinit(&c->arena);
+    free(r);
+    if (error != KERR_NONE)
+        refused(n, error);
+}
+
+static bool is_due(const struct node *n)
+{
+    const struct image_controller *c;
+
+    if (n->controller == NULL || n->controller_registered || n->controller_calling || n->failed || n->quiet ||
+        io_timer_is_set(&n->controller_again) || image_metadata_version(n->loaded) < METADATA_VERSION_CONTROLLERS)
+        return false;
+    c = image_controller_find(n->loaded, n->options.node_id);
+    return c == NULL || !uuid_equal(c->incarnation, n->incarnation);
+}
+
+static void fill(struct controller_registration *r)
+{
+    const struct node_options *o = &r->own.node->options;
+    struct controller_registration_request *m = &r->request;
+
+    m->listeners_count = (int32_t)o->controller_listener_count;
+    m->listeners = arena_take_array(&r->own.arena, o->controller_listener_count, sizeof *m->listeners);
+    for (uint32_t i = 0; i < o->controller_listener_count; i++) {
+        const struct listener *l = &o->controller_listeners[i];
+        controller_registration_request_listeners_init(&m->listeners[i]);
+        m->listeners[i].name = str_of(l->name);
+        m->listeners[i].host = controller_host(l);
+        m->listeners[i].port = l->port;
+        m->listeners[i].security_protocol = (int16_t)l->protocol;
+    }
+    m->features_count = (int32_t)node_feature_count();
+    m->features = arena_take_array(&r->own.arena, node_feature_count(), sizeof *m->features);
+    for (uint32_t i = 0; i < node_feature_count(); i++) {
+        struct image_feature f = node_feature_at(i);
+        controller_registration_request_features_init(&m->features[i]);
+        m->features[i].name = f.name;
+        m->features[i].min_supported_version = f.min;
+        m->features[i].max_supported_version = f.max;
+    }
+}
+
+void register_controller_when_due(struct node *n)
+{
+    struct controller_registration *r;
+
+    if (!is_due(n))
+        return;
+    r = calloc(1, sizeof *r);
+    ASSERT(r != NULL);
+    own_call_init(&r->own, n, API_CONTROLLER_REGISTRATION, &r->request, &r->response, &r->response.error_code);
+    r->own.done = registered;
+    r->request.controller_id = n->options.node_id;
+    r->request.incarnation_id = n->incarnation;
+    fill(r);
+    n->controller_calling = true;
+    own_call_send(&r->own);
+}
+
+void controller_registration_stop(struct node *n)
+{
+    io_timer_clear(&n->controller_again);
+}

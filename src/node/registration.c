@@ -1,0 +1,156 @@
+/* The broker registers: with whoever leads, until it is taken or time is up (KIP-631). */
+#include "node/internal.h"
+
+#include <stdlib.h>
+
+#include "protocol/broker_registration.h"
+
+struct registration {
+    struct own_call own;
+    struct broker_registration_request request;
+    struct broker_registration_response response;
+};
+
+static void fill_listeners(struct registration *r)
+{
+    const struct node_options *o = &r->own.node->options;
+    struct broker_registration_request *m = &r->request;
+
+    m->listeners_count = (int32_t)o->advertised_count;
+    m->listeners = arena_take_array(&r->own.arena, o->advertised_count, sizeof *m->listeners);
+    for (uint32_t i = 0; i < o->advertised_count; i++) {
+        broker_registration_request_listeners_init(&m->listeners[i]);
+        m->listeners[i].name = str_of(o->advertised[i].name);
+        m->listeners[i].host = str_of(o->advertised[i].host);
+        m->listeners[i].port = o->advertised[i].port;
+        m->listeners[i].security_protocol = (int16_t)o->advertised[i].protocol;
+    }
+}
+
+static void fill_features(struct registration *r)
+{
+    struct broker_registration_request *m = &r->request;
+    uint32_t n = node_feature_count();
+
+    m->features_count = (int32_t)n;
+    m->features = arena_take_array(&r->own.arena, n, sizeof *m->features);
+    for (uint32_t i = 0; i < n; i++) {
+        struct image_feature f = node_feature_at(i);
+        broker_registration_request_features_init(&m->features[i]);
+        m->features[i].name = f.name;
+        m->features[i].min_supported_version = f.min;
+        m->features[i].max_supported_version = f.max;
+    }
+}
+
+static void fill_dirs(struct registration *r)
+{
+    const struct node_options *o = &r->own.node->options;
+    struct broker_registration_request *m = &r->request;
+
+    m->log_dirs = arena_take_array(&r->own.arena, o->dir_count, sizeof *m->log_dirs);
+    for (uint32_t i = 0; i < o->dir_count; i++) {
+        if (log_dir_is_online(o->dirs[i]))
+            m->log_dirs[m->log_dirs_count++] = o->dirs[i]->directory_id;
+    }
+}
+
+/* What no time changes. An older incarnation's session ends (DUPLICATE_BROKER_REGISTRATION), a controller in trouble
+ * recovers. */
+static bool is_final(enum kerr error)
+{
+    return error != KERR_NONE && !kerr_is_retriable((int16_t)error) && error != KERR_NOT_CONTROLLER &&
+           error != KERR_DUPLICATE_BROKER_REGISTRATION && error != KERR_UNKNOWN_SERVER_ERROR;
+}
+
+static void say_why(struct node *n, enum kerr error)
+{
+    if (n->refusal == error)
+        return;
+    n->refusal = error;
+    if (error == KERR_REQUEST_TIMED_OUT || error == KERR_NOT_CONTROLLER)
+        say(n->telemetry, LOG_WARN, "node",
+            "no controller can be reached to register this broker: trying on, up to "
+            "initial.broker.registration.timeout.ms");
+    else
+        say(n->telemetry, LOG_WARN, "node", "the controller does not register this broker yet: %s%s",
+            kerr_name((int16_t)error),
+            error == KERR_DUPLICATE_BROKER_REGISTRATION ? "; another process with its node.id was heard of shortly "
+                                                          "before" : "");
+}
+
+static void registered(struct own_call *c, enum kerr error)
+{
+    struct registration *r = container_of(c, struct registration, own);
+    struct node *n = c->node;
+    struct fail why = {0};
+
+    n->calling = false;
+    if (error == KERR_NONE) {
+        n->broker_epoch = r->response.broker_epoch;
+        n->attempts = 0;
+        n->refusal = KERR_NONE;
+        io_timer_clear(&n->register_limit);
+        n->heard_ns = io_now_ns(n->io);
+    } else if (n->failed || n->state == BROKER_SHUTTING_DOWN) {
+        /* nobody asks any more */
+    } else if (is_final(error)) {
+        fail_set(&why, -EINVAL,
+                 "the controller refuses to register this broker: %s; another broker may have its "
+                 "node.id, or the cluster may have features that this version does not know",
+                 kerr_name((int16_t)error));
+    } else {
+        say_why(n, error);
+        membership_pulse(n, ask_backoff_ms(n, ++n->attempts));
+    }
+    arena_deinit(&c->arena);
+    free(r);
+    if (why.error < 0) {
+        node_fail(n, &why);
+        return;
+    }
+    assign_advance(n);
+    membership_advance(n);
+}
+
+void register_broker(struct node *n)
+{
+    const struct node_options *o = &n->options;
+    struct registration *r = calloc(1, sizeof *r);
+
+    ASSERT(r != NULL);
+    own_call_init(&r->own, n, API_BROKER_REGISTRATION, &r->request, &r->response, &r->response.error_code);
+    r->own.done = registered;
+    r->request.broker_id = o->node_id;
+    r->request.cluster_id = o->cluster_id;
+    r->request.incarnation_id = n->incarnation;
+    r->request.rack = config_str(o->settings, BROKER_BROKER_RACK);
+    r->request.previous_broker_epoch = o->previous_broker_epoch;
+    fill_listeners(r);
+    fill_features(r);
+    fill_dirs(r);
+    n->calling = true;
+    own_call_send(&r->own);
+}
+
+/* ---- in time -------------------------------------------------------------------------------------------------- */
+
+static void register_limit_fired(struct io_timer *t)
+{
+    struct node *n = container_of(t, struct node, register_limit);
+    struct fail why = {0};
+
+    fail_set(&why, -ETIMEDOUT,
+             "this broker could not register with the controller quorum within "
+             "initial.broker.registration.timeout.ms (%" PRId64
+             "): see that the controllers run and can be reached",
+             config_i64(n->options.settings, BROKER_INITIAL_BROKER_REGISTRATION_TIMEOUT_MS));
+    node_fail(n, &why);
+}
+
+void register_limit(struct node *n)
+{
+    int64_t most_ms = config_i64(n->options.settings, BROKER_INITIAL_BROKER_REGISTRATION_TIMEOUT_MS);
+
+    io_timer_set(n->io, &n->register_limit, io_now_ns(n->io) + most_ms * 1000000, register_limit_fired);
+}
