@@ -35,8 +35,8 @@ static uint32_t place_of(const struct raft_voters *voters, const struct raft_vot
 {
     uint32_t i = 0;
 
-    while (i < voters->count && (voters->voters[i].id != v->id ||
-                                 !uuid_equal(voters->voters[i].directory_id, v->directory_id)))
+    while (i < voters->count &&
+           (voters->voters[i].id != v->id || !uuid_equal(voters->voters[i].directory_id, v->directory_id)))
         i++;
     return i;
 }
@@ -52,8 +52,7 @@ static void append(struct raft *r, const struct raft_voters *next, struct raft_o
 static enum kerr add(struct raft *r, const struct raft_voter *v, struct raft_outcome *out)
 {
     struct raft_voters next = r->voters;
-    const struct progress *p =
-        raft_observer_find(r, (struct raft_key){.id = v->id, .directory_id = v->directory_id});
+    const struct progress *p = raft_observer_find(r, (struct raft_key){.id = v->id, .directory_id = v->directory_id});
 
     if (raft_voter_find(&r->voters, v->id) != NULL)
         return KERR_DUPLICATE_VOTER;

@@ -89,8 +89,7 @@ void raft_answer_begin(struct raft *r, const struct raft_request *q, struct raft
 {
     if (!heed_leader(r, q, out))
         return;
-    if (q->to.id != -1 &&
-        !raft_same_key(q->to, (struct raft_key){.id = r->node_id, .directory_id = r->directory_id}))
+    if (q->to.id != -1 && !raft_same_key(q->to, (struct raft_key){.id = r->node_id, .directory_id = r->directory_id}))
         out->reply.error = KERR_INVALID_VOTER_KEY;
 }
 

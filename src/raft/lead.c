@@ -4,9 +4,7 @@
 void raft_lead(struct raft *r, struct raft_outcome *out)
 {
     ASSERT(!r->stopped);
-    raft_elect(r,
-               (struct raft_election){.epoch = r->election.epoch, .leader_id = r->node_id, .voted_id = -1},
-               out);
+    raft_elect(r, (struct raft_election){.epoch = r->election.epoch, .leader_id = r->node_id, .voted_id = -1}, out);
     raft_become(r, RAFT_LEADER, out);
     raft_progress_reset(r);
     r->epoch_start = r->end_offset;

@@ -86,7 +86,7 @@ void raft_elect(struct raft *r, struct raft_election next, struct raft_outcome *
     ASSERT(next.epoch >= now->epoch); /* F2 */
     if (next.epoch == now->epoch) {
         bool revote = now->voted_id != -1 && next.voted_id != -1 && next.voted_id != now->voted_id;
-        ASSERT(!revote);                                                     /* F3 */
+        ASSERT(!revote);                                                  /* F3 */
         ASSERT(now->leader_id == -1 || next.leader_id == now->leader_id); /* F1 */
     }
     if (next.epoch != now->epoch)

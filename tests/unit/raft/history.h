@@ -46,7 +46,7 @@ struct letter {
 };
 
 struct call {
-    uint32_t number; /* 0 none */
+    uint32_t number;           /* 0 none */
     struct raft_answer answer; /* what is known before it comes */
 };
 #define CALLS_MAX 32

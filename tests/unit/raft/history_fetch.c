@@ -90,8 +90,8 @@ static void truncate_to(struct world *w, struct node *n, int64_t end)
         return;
     const struct raft_voters *voters = voters_of(node_voters(w, n, &voters_end), w->is_dynamic);
     if (bits_of(voters) != bits_of(raft_voters(n->raft)))
-        node_step(w, n,
-                  (struct raft_event){.type = RAFT_EVENT_VOTERS, .voters = voters, .voters_end = voters_end}, &out);
+        node_step(w, n, (struct raft_event){.type = RAFT_EVENT_VOTERS, .voters = voters, .voters_end = voters_end},
+                  &out);
 }
 
 static void diverge(struct world *w, struct node *n, const struct letter *m)

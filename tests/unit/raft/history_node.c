@@ -113,8 +113,7 @@ static void send_all(struct world *w, struct node *n, const struct raft_outcome 
         }
         if (s->rpc == RAFT_VOTE && !s->pre_vote)
             check_vote(w, n->id, s->epoch, key_of(n->id, true));
-        struct raft_answer answer = {
-            .rpc = s->rpc, .from = s->to.id, .sent_epoch = s->epoch, .pre_vote = s->pre_vote};
+        struct raft_answer answer = {.rpc = s->rpc, .from = s->to.id, .sent_epoch = s->epoch, .pre_vote = s->pre_vote};
         (void)net_call(w, n, &m, answer);
     }
 }
