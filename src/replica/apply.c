@@ -179,7 +179,9 @@ static struct replica *make(struct replicas *rs, const struct image_topic *topic
     list_init(&r->committed_waits);
     list_init(&r->stable_waits);
     list_init(&r->watches);
+    list_init(&r->follower_watches);
     list_init(&r->ready);
+    list_init(&r->acknowledged);
     list_init(&r->refused);
     list_init(&r->missed);
     map_add(&rs->by_id, &r->node, replica_hash(topic->id, partition));
@@ -297,6 +299,7 @@ void replicas_apply(struct replicas *rs, const struct image *before, const struc
 
     image_unref(rs->image);
     rs->image = after;
+    leaders_see_brokers(rs, before);
     find_and_begin(a, before);
 }
 

@@ -25,11 +25,14 @@ struct replica {
     struct list committed_waits; /* by offset, smallest first */
     struct list stable_waits;
     struct list watches;
+    struct list follower_watches;
 
     /* what was over when it came: told in the next turn */
     struct list ready;           /* waits: the mark is there */
+    struct list acknowledged;    /* the same, of acks=all */
     struct list refused;         /* waits: this node does not lead */
     struct list missed;          /* watches: the same */
+    bool advanced;               /* the high watermark has moved */
     struct op turn;
     bool turning;
 };
@@ -49,6 +52,7 @@ struct replicas {
     struct replicas_options options;
     const struct config *broker;
     const struct image *image;   /* applied last; NULL before the first */
+    int64_t broker_epoch;        /* of this node's registration in it; -1 none */
     struct map by_id;            /* struct replica */
     struct existing *existing;   /* those that hash to this shard */
     uint32_t existing_count;
@@ -75,6 +79,10 @@ void validate_rules_of(const struct config *topic, struct validate_rules *out);
 
 /* The marks may have moved: tell who is ready. Called from the loop only. */
 void waits_advance(struct replica *r, bool high_watermark_moved);
+/* The high watermark has moved, inside a call of somebody else's: who waits is told in a later turn. */
+void waits_advance_later(struct replica *r);
+/* Something was appended at `end_before`: followers are told. */
+void waits_end_moved(struct replica *r, int64_t end_before);
 /* All that wait are told `error`; all that watch are told. */
 void waits_fail(struct replica *r, enum kerr error);
 
@@ -156,3 +164,12 @@ void aside_ended(struct replicas *rs);
 /* offline.c: from now on there is no log. One that is open is closed aside; whoever waits is told
  * KAFKA_STORAGE_ERROR. */
 void replica_go_offline(struct replica *r);
+
+/* ---- leader.c --------------------------------------------------------------------------------- */
+
+/* What the machine tells, but for a change of the role: who waits is told, the controller asked. From the loop only. */
+void replica_told(struct replica *r, const struct replication_outcome *out);
+/* It leads, in a new epoch that the log knows. */
+void leader_begin(struct replica *r);
+/* rs->image is there, in place of `before` (may be NULL): what leaders believe of brokers that have changed. */
+void leaders_see_brokers(struct replicas *rs, const struct image *before);

@@ -103,6 +103,8 @@ enum kerr replica_append(struct replica *r, const struct batch *batch, int16_t a
         .log_start_offset = appended.start_offset,
         .duplicate = appended.duplicate,
     };
+    if (!appended.duplicate)
+        waits_end_moved(r, appended.base_offset);
     return KERR_NONE;
 }
 
@@ -132,5 +134,5 @@ void replica_stable_moved(void *ctx)
     if (r->log == NULL)
         return;
     replication_stable(&r->replication, log_stable(r->log), &out);
-    waits_advance(r, out.high_watermark_moved);
+    replica_told(r, &out);
 }

@@ -176,9 +176,9 @@ struct replica_wait {
     int64_t offset; /* ready when the mark is >= this */
     void (*ready)(struct replica_wait *w, enum kerr error);
 };
-/* acks=all: until the high watermark passes; acks=1: until the log's stable end passes `offset`.
- * Ready with NOT_LEADER_OR_FOLLOWER when leadership ends or was lost before. `ready` is never
- * called inside. */
+/* acks=all: until the high watermark passes, then NOT_ENOUGH_REPLICAS_AFTER_APPEND where too few are in sync by now;
+ * acks=1: until the log's stable end passes `offset`. Ready with NOT_LEADER_OR_FOLLOWER when leadership ends or was lost
+ * before. `ready` is never called inside. */
 void replica_wait_committed(struct replica *r, struct replica_wait *w, int64_t offset);
 void replica_wait_stable(struct replica *r, struct replica_wait *w, int64_t offset);
 void replica_wait_cancel(struct replica_wait *w); /* accepts one that is not waiting */
@@ -188,10 +188,16 @@ void replica_wait_cancel(struct replica_wait *w); /* accepts one that is not wai
 enum isolation { READ_UNCOMMITTED = 0, READ_COMMITTED = 1 };
 
 /* A reader that found too little: told once when the mark of its isolation moves, or leadership
- * is lost or was before. Never told inside replica_watch. */
+ * is lost or was before. Never told inside replica_watch.
+ *
+ * A broker that follows is told once when the log's end moves. When only the high watermark does it is told so, and
+ * goes on watching: inside that it calls nothing here. */
 struct replica_watch {
     struct list node;
-    bool follower; /* told when the log's end moves, or the high watermark */
+    bool follower;
+    int32_t follower_id;
+    const int64_t *heard_ms; /* when the follower last asked (io_now_ms); read when the end moves */
+    bool only_mark;          /* set for a follower that is told: there is nothing to read */
     void (*moved)(struct replica_watch *w);
 };
 void replica_watch(struct replica *r, struct replica_watch *w);
@@ -209,7 +215,8 @@ struct replica_follower {
 /* May it fetch? NONE, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. */
 enum kerr replica_check_follower(const struct replica *r, const struct replica_follower *f);
 /* It was let in, and does not diverge: it holds everything below its offset on stable storage. `log_end` is where our
- * log ended before the answer is read. Moves the high watermark, proposes to take it into the ISR. */
+ * log ended before the answer is read. Moves the high watermark (who waits for it is told in a later turn), proposes to
+ * take it into the ISR. */
 void replica_fetched(struct replica *r, const struct replica_follower *f, int64_t log_end);
 /* Every half of replica.lag.time.max.ms: who has fallen behind leaves the ISR. */
 void replicas_check_isr(struct replicas *rs);

@@ -103,6 +103,7 @@ struct replicas *replicas_new(const struct replicas_options *o)
     ASSERT(rs != NULL);
     rs->options = *o;
     rs->broker = o->broker;
+    rs->broker_epoch = -1;
     list_init(&rs->preferred);
     map_init(&rs->by_id, key_equal);
     map_init(&rs->existing_by_id, existing_equal);

@@ -11,14 +11,14 @@ static void insert_sorted(struct list *waits, struct replica_wait *w)
     list_insert_before(at->next, &w->node);
 }
 
-static void tell_up_to(struct list *waits, int64_t mark)
+static void tell_up_to(struct list *waits, int64_t mark, enum kerr error)
 {
     while (!list_empty(waits)) {
         struct replica_wait *w = container_of(waits->next, struct replica_wait, node);
         if (w->offset > mark)
             return;
         list_remove(&w->node);
-        w->ready(w, KERR_NONE);
+        w->ready(w, error);
     }
 }
 
@@ -45,22 +45,34 @@ static void tell_watches(struct list *watches)
     }
 }
 
+static void tell_of_mark(struct list *watches)
+{
+    LIST_EACH(it, watches) {
+        struct replica_watch *w = container_of(it, struct replica_watch, node);
+        w->only_mark = true;
+        w->moved(w);
+        w->only_mark = false;
+    }
+}
+
 static void turn_done(struct op *op, int64_t result)
 {
     struct replica *r = container_of(op, struct replica, turn);
 
-    r->turning = false;
+    bool advanced = r->advanced;
+
+    r->turning = r->advanced = false;
+    if (advanced && r->log != NULL)
+        waits_advance(r, true);
     tell_all(&r->ready, KERR_NONE);
+    tell_all(&r->acknowledged, replication_acknowledge(&r->replication));
     tell_all(&r->refused, KERR_NOT_LEADER_OR_FOLLOWER);
     tell_watches(&r->missed);
     replica_release(r);
 }
 
-/* It is over already, but nothing is told inside the call that asks. `list` is one of those that
- * turn_done tells. */
-static void tell_next_turn(struct replica *r, struct list *list, struct list *node)
+static void take_a_turn(struct replica *r)
 {
-    list_add_tail(list, node);
     if (r->turning)
         return;
     r->turning = true;
@@ -69,30 +81,40 @@ static void tell_next_turn(struct replica *r, struct list *list, struct list *no
     io_yield(r->set->options.io, &r->turn);
 }
 
-static void wait_for(struct replica *r, struct list *waits, struct replica_wait *w, int64_t mark,
-                     int64_t offset)
+/* It is over already, but nothing is told inside the call that asks. `list` is one of those that
+ * turn_done tells. */
+static void tell_next_turn(struct replica *r, struct list *list, struct list *node)
 {
-    w->offset = offset;
-    if (mark >= offset)
-        tell_next_turn(r, &r->ready, &w->node);
-    else
-        insert_sorted(waits, w);
+    list_add_tail(list, node);
+    take_a_turn(r);
+}
+
+void waits_advance_later(struct replica *r)
+{
+    r->advanced = true;
+    take_a_turn(r);
 }
 
 void replica_wait_committed(struct replica *r, struct replica_wait *w, int64_t offset)
 {
-    if (replica_leads(r))
-        wait_for(r, &r->committed_waits, w, r->replication.high_watermark, offset);
-    else
+    w->offset = offset;
+    if (!replica_leads(r))
         tell_next_turn(r, &r->refused, &w->node);
+    else if (r->replication.high_watermark >= offset)
+        tell_next_turn(r, &r->acknowledged, &w->node);
+    else
+        insert_sorted(&r->committed_waits, w);
 }
 
 void replica_wait_stable(struct replica *r, struct replica_wait *w, int64_t offset)
 {
-    if (replica_leads(r))
-        wait_for(r, &r->stable_waits, w, log_stable(r->log), offset);
-    else
+    w->offset = offset;
+    if (!replica_leads(r))
         tell_next_turn(r, &r->refused, &w->node);
+    else if (log_stable(r->log) >= offset)
+        tell_next_turn(r, &r->ready, &w->node);
+    else
+        insert_sorted(&r->stable_waits, w);
 }
 
 void replica_wait_cancel(struct replica_wait *w)
@@ -103,8 +125,9 @@ void replica_wait_cancel(struct replica_wait *w)
 
 void replica_watch(struct replica *r, struct replica_watch *w)
 {
+    w->only_mark = false;
     if (replica_leads(r))
-        list_add_tail(&r->watches, &w->node);
+        list_add_tail(w->follower ? &r->follower_watches : &r->watches, &w->node);
     else
         tell_next_turn(r, &r->missed, &w->node);
 }
@@ -118,13 +141,30 @@ void replica_watch_cancel(struct replica_watch *w)
 void waits_advance(struct replica *r, bool high_watermark_moved)
 {
     replica_hold(r);
-    tell_up_to(&r->stable_waits, log_stable(r->log));
+    tell_up_to(&r->stable_waits, log_stable(r->log), KERR_NONE);
     if (high_watermark_moved) {
-        tell_up_to(&r->committed_waits, r->replication.high_watermark);
+        tell_up_to(&r->committed_waits, r->replication.high_watermark, replication_acknowledge(&r->replication));
         tell_watches(&r->watches);
+        tell_of_mark(&r->follower_watches);
         if (r->led && r->set->options.committed != NULL)
             r->set->options.committed(r->set->options.ctx, r);
     }
+    replica_release(r);
+}
+
+/* They have had everything since they asked: that counts, whatever comes now. */
+void waits_end_moved(struct replica *r, int64_t end_before)
+{
+    if (list_empty(&r->follower_watches))
+        return;
+    replica_hold(r);
+    LIST_EACH(it, &r->follower_watches) {
+        struct replica_watch *w = container_of(it, struct replica_watch, node);
+#ifndef MUTANT_REPLICA_QUIET_LAGS
+        replication_heard(&r->replication, w->follower_id, end_before, *w->heard_ms);
+#endif
+    }
+    tell_watches(&r->follower_watches);
     replica_release(r);
 }
 
@@ -134,5 +174,6 @@ void waits_fail(struct replica *r, enum kerr error)
     tell_all(&r->stable_waits, error);
     tell_all(&r->committed_waits, error);
     tell_watches(&r->watches);
+    tell_watches(&r->follower_watches);
     replica_release(r);
 }

@@ -70,6 +70,7 @@ static void opened(struct work *w)
     if (mark > log_stable(r->log))
         mark = log_stable(r->log);
     replication_init(&r->replication, r->set->options.node_id, mark);
+    replication_set_broker_epoch(&r->replication, r->set->broker_epoch);
     replica_tell_placed(r, image_partition_find(work_image(w), r->topic_id, r->partition));
 }
 
@@ -97,6 +98,7 @@ static struct replication_state state_of(const struct replica *r, const struct i
         .replica_count = p->replica_count,
         .isr_count = p->isr_count,
         .min_isr = (int32_t)config_i64(r->settings, TOPIC_MIN_INSYNC_REPLICAS),
+        .recovery = p->recovery_state == REPLICATION_RECOVERING ? REPLICATION_RECOVERING : REPLICATION_RECOVERED,
     };
 }
 
@@ -117,6 +119,7 @@ void replica_take_role(struct replica *r, const struct image_topic *topic)
     if (!out.became_leader)
         return;
     log_note_epoch(r->log, r->replication.leader_epoch);
+    leader_begin(r);
     replica_tell_leading(r, true);
 }
 

@@ -188,6 +188,18 @@ void replication_fetched(struct replication *r, const struct replication_fetch *
     replication_check(r);
 }
 
+void replication_heard(struct replication *r, int32_t id, int64_t log_end, int64_t heard_ms)
+{
+    struct replication_replica *one = replication_find(r, id);
+
+    if (r->role != REPLICATION_LEADER || one == NULL || one->stable_end != log_end)
+        return;
+    if (one->fetched_ms < heard_ms)
+        one->fetched_ms = heard_ms;
+    if (one->caught_up_ms < heard_ms)
+        one->caught_up_ms = heard_ms;
+}
+
 void replication_tick(struct replication *r, int64_t log_end, int64_t lag_ms, int64_t now_ms,
                       struct replication_outcome *out)
 {

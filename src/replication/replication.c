@@ -124,8 +124,8 @@ static void take_replicas(struct replication *r, const struct replication_state 
     r->count = (uint32_t)s->replica_count;
 }
 
-/* A leader begins: what it knew of the followers is of another time. Those in the ISR have replica.lag.time.max.ms to be
- * heard of. */
+/* A leader begins: what it knew of the followers is of another time. Those in the ISR have replica.lag.time.max.ms to
+ * be heard of. */
 static void begin_to_lead(struct replication *r, int64_t log_end, int64_t now_ms)
 {
     r->epoch_start = log_end;

@@ -139,6 +139,10 @@ struct replication_fetch {
 /* Moves the mark; proposes to take the follower into the ISR (W4). */
 void replication_fetched(struct replication *r, const struct replication_fetch *f, struct replication_outcome *out);
 
+/* A follower that has everything asks for more, and is answered when there is some: that it did so last at `heard_ms` is to
+ * be said before our end moves from `log_end`. Else it would count as one that was not heard of since it caught up. */
+void replication_heard(struct replication *r, int32_t id, int64_t log_end, int64_t heard_ms);
+
 /* Who has fallen behind for longer than `lag_ms` (replica.lag.time.max.ms) leaves the ISR; a leader that recovers says
  * that it has. To be called every half of lag_ms, and when a leader begins. */
 void replication_tick(struct replication *r, int64_t log_end, int64_t lag_ms, int64_t now_ms,

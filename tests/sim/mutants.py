@@ -82,6 +82,7 @@ MUTANTS = {
     "REPLICATION_NEWS_VOIDS": ("metadata of an epoch that is known voids what was proposed in it", REPLICATION),
     "REPLICATION_CUT_TO_MARK": ("a follower cuts its log to its mark (before KIP-101)", REPLICATION),
     "REPLICATION_CUT_UNLIKE": ("a follower believes that it knows the leader's epoch (before KIP-279)", REPLICATION),
+    "REPLICA_QUIET_LAGS": ("a record in a quiet partition makes its followers lag", "tests/unit_replica replica_l*"),
     "IMAGE_EPOCH_STAYS": ("a leader that comes back has its old epoch", SIM),
     "CONTROLLER_ANSWER_BEFORE_COMMIT": ("the controller answers what is not durable yet", SIM),
     "CONTROLLER_FENCED_JOINS": ("a fenced broker comes into the ISR", CONTROLLER),

@@ -110,6 +110,14 @@ static void committed(void *ctx, struct replica *r)
                 (int)replica_high_watermark(r));
 }
 
+static void propose(void *ctx, struct replica *r, const struct replication_proposal *proposal)
+{
+    struct lab *lab = ctx;
+
+    lab->proposals++;
+    lab->proposal = *proposal;
+}
+
 static void placed(void *ctx, struct replica *r, struct uuid directory)
 {
     struct lab *lab = ctx;
@@ -234,6 +242,7 @@ int64_t lab_open(struct lab *lab)
             .memory = &lab->memory[i],
             .broker = lab->broker,
             .node_id = ME,
+            .propose = propose,
             .leading = leading,
             .committed = committed,
             .placed = placed,

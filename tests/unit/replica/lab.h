@@ -36,6 +36,8 @@ struct lab {
     struct text told;                  /* of internal topics: "leads __x-0 epoch end ", ... */
     struct text placed;                /* "orders-0 in 1; ": told by a replica in /data1; -2 = lost */
     struct wish wish;
+    uint32_t proposals;                /* how often another ISR was proposed */
+    struct replication_proposal proposal; /* the last one */
     uint32_t starts_saved;             /* how often */
     uint32_t first_dir;                /* whose /dataN is dirs[0]; those before are missing: before the start */
     bool dirs_missing;                 /* for replicas_new: before the start */

@@ -247,6 +247,14 @@ TEST(replication_leader, caught_up_is_who_had_what_there_was_at_its_last_fetch)
     now_ms += 100 * LAG_MS;
     tick();
     CHECK(!out.propose);
+    replication_heard(&r, 2, log_end, now_ms - 10);
+    grow(11); /* what comes then is not held against it */
+    tick();
+    CHECK(!out.propose);
+    replication_heard(&r, 2, log_end, now_ms); /* but to ask is not to have */
+    now_ms += LAG_MS;
+    tick();
+    CHECK(out.propose);
 }
 
 TEST(replication_leader, answer_that_does_not_say_that_nothing_was_done_leaves_it_open)

@@ -1,0 +1,145 @@
+/* The leader's side: followers that fetch, and the ISR that the controller is asked for. */
+#include "replica/internal.h"
+
+static void propose(struct replica *r, const struct replication_outcome *out)
+{
+    const struct replicas_options *o = &r->set->options;
+
+    if (out->propose && o->propose != NULL)
+        o->propose(o->ctx, r, &r->replication.proposal);
+}
+
+void replica_told(struct replica *r, const struct replication_outcome *out)
+{
+    propose(r, out);
+    waits_advance(r, out->high_watermark_moved);
+}
+
+/* ---- followers -------------------------------------------------------------------------------- */
+
+static struct replication_broker broker_in(const struct image *image, int32_t id)
+{
+    const struct image_broker *b = image == NULL ? NULL : image_broker_find(image, id);
+
+    if (b == NULL)
+        return (struct replication_broker){.epoch = -1};
+    return (struct replication_broker){.epoch = b->epoch, .eligible = !b->fenced && !b->in_controlled_shutdown};
+}
+
+enum kerr replica_check_follower(const struct replica *r, const struct replica_follower *f)
+{
+    enum kerr error = replication_check_leader(&r->replication, f->leader_epoch);
+    struct replication_broker broker;
+
+    if (error != KERR_NONE)
+        return error;
+    broker = broker_in(r->set->image, f->id);
+    return replication_check_follower(&r->replication, f->id, f->broker_epoch, &broker, f->leader_epoch >= 0);
+}
+
+void replica_fetched(struct replica *r, const struct replica_follower *f, int64_t log_end)
+{
+    struct replication_fetch fetch = {
+        .id = f->id,
+        .broker_epoch = f->broker_epoch,
+        .offset = f->offset,
+        .log_start = f->log_start,
+        .log_end = log_end,
+        .now_ms = io_now_ms(r->set->options.io),
+        .broker = broker_in(r->set->image, f->id),
+    };
+    struct replication_outcome out;
+
+    replication_fetched(&r->replication, &fetch, &out);
+    propose(r, &out);
+    if (out.high_watermark_moved)
+        waits_advance_later(r);
+}
+
+/* ---- the ISR ---------------------------------------------------------------------------------- */
+
+static void tick(struct replica *r)
+{
+    const struct replicas *rs = r->set;
+    struct replication_outcome out;
+
+    replication_tick(&r->replication, log_end(r->log), config_i64(rs->broker, BROKER_REPLICA_LAG_TIME_MAX_MS),
+                     io_now_ms(rs->options.io), &out);
+    replica_told(r, &out);
+}
+
+void leader_begin(struct replica *r)
+{
+    replication_started(&r->replication, log_start(r->log));
+    tick(r);
+}
+
+static void tick_leader(void *ctx, struct replica *r)
+{
+    if (replica_leads(r))
+        tick(r);
+}
+
+void replicas_check_isr(struct replicas *rs)
+{
+    replicas_each(rs, tick_leader, NULL);
+}
+
+void replica_proposed(struct replica *r, const struct replication_proposal *proposal, enum kerr error,
+                      const struct replication_state *state)
+{
+    struct replication_outcome out;
+
+    if (r->log == NULL)
+        return;
+    replication_answered(&r->replication, proposal, error, state, &out);
+    replica_told(r, &out);
+}
+
+/* ---- what the images say of brokers ----------------------------------------------------------- */
+
+static void see_broker(struct replicas *rs, int32_t id, const struct replication_broker *broker)
+{
+    MAP_EACH(node, &rs->by_id) {
+        struct replica *r = container_of(node, struct replica, node);
+        struct replication_outcome out;
+        if (!replica_leads(r))
+            continue;
+        replication_broker_changed(&r->replication, id, broker, &out);
+        replica_told(r, &out);
+    }
+}
+
+/* It may have been in one of the images only. */
+static void compare_broker(struct replicas *rs, const struct image *before, int32_t id)
+{
+    struct replication_broker old = broker_in(before, id), now = broker_in(rs->image, id);
+
+    if (old.epoch != now.epoch || old.eligible != now.eligible)
+        see_broker(rs, id, &now);
+}
+
+static void see_own_epoch(struct replicas *rs)
+{
+    int64_t epoch = broker_in(rs->image, rs->options.node_id).epoch;
+
+    if (epoch == rs->broker_epoch)
+        return;
+    rs->broker_epoch = epoch;
+    MAP_EACH(node, &rs->by_id)
+        replication_set_broker_epoch(&container_of(node, struct replica, node)->replication, epoch);
+}
+
+void leaders_see_brokers(struct replicas *rs, const struct image *before)
+{
+    see_own_epoch(rs);
+    if (before == NULL)
+        return;
+    for (uint32_t i = 0; i < image_broker_count(rs->image); i++)
+        compare_broker(rs, before, image_broker_at(rs->image, i)->id);
+    for (uint32_t i = 0; i < image_broker_count(before); i++) {
+        int32_t id = image_broker_at(before, i)->id;
+        if (image_broker_find(rs->image, id) == NULL)
+            compare_broker(rs, before, id);
+    }
+}
