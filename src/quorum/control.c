@@ -114,6 +114,17 @@ int control_leader_change(const struct raft_voters *voters, int32_t leader_id, b
     return builder_end(&b, out);
 }
 
+int control_voters(const struct raft_voters *voters, int64_t base_offset, int32_t epoch, int64_t wall_ms,
+                   struct text *out)
+{
+    struct batch_builder b;
+
+    builder_begin(&b, base_offset, epoch);
+    add_kraft_version(&b, voters->kraft_version, wall_ms);
+    add_voters(&b, voters, wall_ms);
+    return builder_end(&b, out);
+}
+
 int control_snapshot_header(const struct raft_voters *voters, int64_t last_timestamp_ms,
                             int64_t base_offset, int32_t epoch, int64_t wall_ms, struct text *out)
 {

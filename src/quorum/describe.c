@@ -1,27 +1,41 @@
-/* The answer to DescribeQuorum. */
+/* The answer to DescribeQuorum: the leader knows how far the others are. */
 #include "quorum/internal.h"
+
+#include <stdlib.h>
 
 #include "protocol/describe_quorum.h"
 
-static struct describe_quorum_response_replica_state *describe_voters(const struct quorum *q,
-                                                                      struct arena *arena)
+/* What the machine says in monotonic time; -1 never. */
+static int64_t wall_of(const struct quorum *q, int64_t at_ms)
 {
-    struct describe_quorum_response_replica_state *rows =
-        arena_take_array(arena, q->voters.count, sizeof(*rows));
+    return at_ms < 0 ? -1 : io_wall_ms(q->io) - (io_now_ms(q->io) - at_ms);
+}
 
-    if (rows == NULL)
-        return NULL;
-    for (uint32_t i = 0; i < q->voters.count; i++) {
-        const struct raft_voter *v = &q->voters.voters[i];
+static bool fill_replicas(const struct quorum *q, struct arena *arena,
+                          struct describe_quorum_response_topics_partitions *partition)
+{
+    uint32_t max = RAFT_VOTERS_MAX + RAFT_OBSERVERS_MAX;
+    struct raft_replica *replicas = calloc(max, sizeof(*replicas));
+
+    ASSERT(replicas != NULL);
+    uint32_t count = raft_replicas(q->raft, io_now_ms(q->io), replicas, max), voters = 0;
+    struct describe_quorum_response_replica_state *rows = arena_take_array(arena, count, sizeof(*rows));
+    for (uint32_t i = 0; rows != NULL && i < count; i++) {
+        const struct raft_replica *r = &replicas[i];
         describe_quorum_response_replica_state_init(&rows[i]);
-        rows[i].replica_id = v->id;
-        rows[i].replica_directory_id = v->directory_id;
-        /* The leader is its own follower without delay, as a Kafka leader says of itself. */
-        rows[i].log_end_offset = log_stable(q->log);
-        rows[i].last_fetch_timestamp = io_wall_ms(q->io);
-        rows[i].last_caught_up_timestamp = io_wall_ms(q->io);
+        rows[i].replica_id = r->key.id;
+        rows[i].replica_directory_id = r->key.directory_id;
+        rows[i].log_end_offset = r->end_offset;
+        rows[i].last_fetch_timestamp = wall_of(q, r->fetched_ms);
+        rows[i].last_caught_up_timestamp = wall_of(q, r->caught_up_ms);
+        voters += r->is_voter;
     }
-    return rows;
+    free(replicas);
+    partition->current_voters = rows;
+    partition->current_voters_count = (int32_t)voters;
+    partition->observers = rows == NULL ? NULL : rows + voters;
+    partition->observers_count = (int32_t)(count - voters);
+    return rows != NULL;
 }
 
 static struct describe_quorum_response_nodes *describe_nodes(const struct quorum *q,
@@ -72,17 +86,34 @@ void quorum_describe(const struct quorum *q, int16_t version, struct arena *aren
 
     quorum_leader(q, &partition->leader_id, &partition->leader_epoch);
     partition->high_watermark = q->high_watermark;
-    if (raft_role(q->raft) != RAFT_LEADER) {
+    if (!q->accepts) {
         partition->error_code = KERR_NOT_LEADER_OR_FOLLOWER;
         return;
     }
-    partition->current_voters = describe_voters(q, arena);
     out->nodes = describe_nodes(q, arena);
-    if (partition->current_voters == NULL || out->nodes == NULL) {
+    if (!fill_replicas(q, arena, partition) || out->nodes == NULL) {
         describe_quorum_response_init(out);
         out->error_code = KERR_UNKNOWN_SERVER_ERROR;
         return;
     }
-    partition->current_voters_count = (int32_t)q->voters.count;
     out->nodes_count = version >= 2 ? (int32_t)q->voters.count : 0;
+}
+
+/* There is one partition that can be asked about. */
+static bool asks_for_metadata(const struct describe_quorum_request *m)
+{
+    return m->topics_count == 1 && str_equal(m->topics[0].topic_name, STR(METADATA_TOPIC)) &&
+           m->topics[0].partitions_count == 1 && m->topics[0].partitions[0].partition_index == 0;
+}
+
+void quorum_serve_describe(struct quorum *q, struct quorum_event *e)
+{
+    struct quorum_call *call = quorum_call_of(e);
+
+    if (!asks_for_metadata(call->request)) {
+        quorum_call_refuse(call, KERR_INVALID_REQUEST);
+        return;
+    }
+    quorum_describe(q, call->api_version, call->arena, call->response);
+    quorum_call_answer(call);
 }

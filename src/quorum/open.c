@@ -8,6 +8,11 @@
 #define SEGMENT_MS (7 * INT64_C(86400000))
 #define ELECTION_BYTES_MAX (64 << 10)
 
+/* Kafka's defaults of controller.quorum.request.timeout.ms, retry.backoff.ms and fetch.max.bytes. */
+#define REQUEST_TIMEOUT_MS 2000
+#define RETRY_BACKOFF_MS 20
+#define FETCH_BYTES_MAX (1 << 20)
+
 struct opening {
     const struct quorum_open *o;
     struct quorum **out;
@@ -49,17 +54,38 @@ static struct quorum *quorum_new(const struct quorum_open *o)
     q->listener = o->listener;
     q->node_id = o->node_id;
     q->directory_id = o->directory_id;
+    snprintf(q->cluster_id, sizeof(q->cluster_id), "%.*s", STR_ARG(o->cluster_id));
+    q->self = o->self;
+    q->self.id = o->node_id;
+    q->self.directory_id = o->directory_id;
+    q->can_vote = o->can_vote;
+    q->auto_join = o->auto_join;
+    q->fetch_timeout_ms = o->fetch_timeout_ms;
+    q->request_timeout_ms = o->request_timeout_ms > 0 ? o->request_timeout_ms : REQUEST_TIMEOUT_MS;
+    q->retry_backoff_ms = o->retry_backoff_ms > 0 ? o->retry_backoff_ms : RETRY_BACKOFF_MS;
+    q->fetch_bytes_max = o->fetch_bytes_max > 0 ? o->fetch_bytes_max : FETCH_BYTES_MAX;
     q->snapshot_bytes = o->snapshot_bytes;
     q->snapshot_interval_ms = o->snapshot_interval_ms;
     q->retention_bytes = o->retention_bytes;
     q->retention_ms = o->retention_ms;
     q->election = (struct raft_election){.leader_id = -1, .voted_id = -1};
-    q->voters = o->static_voters;
-    q->voters.kraft_version = 0;
     q->high_watermark = -1;
     q->caught_up = -1;
+    q->epoch_start = -1;
     q->claimed_epoch = -1;
+    q->told_leader = -1;
+    q->told_epoch = -1;
+    q->updated_epoch = -1;
+    q->hint.id = -1;
+    q->served_high_watermark = -1;
+    list_init(&q->events);
+    list_init(&q->sends);
+    list_init(&q->parked);
+    list_init(&q->changes);
     q->snapshot_taken_ns = io_now_ns(o->io);
+    q->voters = o->static_voters;
+    q->voters.kraft_version = 0;
+    quorum_voters_set(q, &q->voters);
     text_printf(&path, "%s/" METADATA_DIR, o->dir->path);
     q->path = path.p;
     return q;
@@ -86,8 +112,8 @@ static int take_snapshot(struct opening *s)
         return fail_wrap(s->f, "snapshot %s", s->path);
     s->has_snapshot = !snapshot_is_bootstrap(s->newest);
     if (s->snapshot.voters.kraft_version > 0) {
-        q->voters = s->snapshot.voters;
-        q->voters.from_bootstrap = !s->has_snapshot;
+        s->snapshot.voters.from_bootstrap = !s->has_snapshot;
+        quorum_voters_set(q, &s->snapshot.voters);
     }
     return 0;
 }
@@ -126,6 +152,17 @@ static void describe_log(struct opening *s)
     };
 }
 
+/* A snapshot was fetched, and the log before it was not dropped any more: it ends before, or is another one there. */
+static bool begins_behind_snapshot(const struct opening *s)
+{
+    const struct log *log = s->q->log;
+
+    if (!s->has_snapshot || s->newest.end_offset <= log_start(log))
+        return false;
+    int32_t epoch = log_epoch_at(log, s->newest.end_offset - 1); /* -1: the start was raised to the snapshot */
+    return s->newest.end_offset > log_end(log) || (epoch >= 0 && epoch != s->newest.epoch);
+}
+
 /* The records from offset 0 on are in the log, or below its start in a snapshot. */
 static int check_positions(struct opening *s)
 {
@@ -144,17 +181,20 @@ static int check_positions(struct opening *s)
 static int scan_batches(struct opening *s)
 {
     struct bytes rest = bytes_of_str(text_str(&s->text));
-    struct control_seen seen = {0};
+    struct raft_voters voters = s->q->voters;
     struct batch batch;
     int64_t before = s->scan_at;
     int more;
 
     while ((more = batch_next(&rest, &batch)) == 1) {
+        struct control_seen seen = {0};
         s->scan_at = batch.last_offset + 1;
         if (!batch_is_control(&batch))
             continue;
-        if (control_read(&batch, &s->q->voters, &seen, s->f) < 0)
+        if (control_read(&batch, &voters, &seen, s->f) < 0)
             return fail_wrap(s->f, "%s", s->q->path);
+        if (seen.voters || seen.kraft_version)
+            quorum_voters_push(s->q, &voters, s->scan_at);
     }
     if (more < 0 || s->scan_at <= before)
         return fail_set(s->f, ERR_CORRUPT, "%s: the log cannot be read at offset %" PRId64,
@@ -162,36 +202,43 @@ static int scan_batches(struct opening *s)
     return 0;
 }
 
+/* Refuse what can never work, so that it is told at once and not by silence. */
 static int check_voters(struct opening *s)
 {
     const struct quorum_open *o = s->o;
     const struct raft_voters *v = &s->q->voters;
     char directory[UUID_TEXT_BYTES];
 
-    if (!o->can_vote)
+    if (v->count == 0 && o->bootstrap_servers.n <= 0)
         return fail_set(s->f, -ENOTSUP,
-                        "node %" PRId32
-                        " is no controller: this release serves only nodes that are "
-                        "broker and controller in one (process.roles=broker,controller)",
-                        o->node_id);
-    if (v->count == 0)
-        return fail_set(s->f, -ENOTSUP,
-                        "%s: no voters are known: the directory was formatted to join a quorum, "
-                        "which this release cannot; format it with --standalone, or set "
-                        "controller.quorum.voters",
+                        "%s: no voters are known, and there is nobody to ask: set controller.quorum.bootstrap.servers "
+                        "to the controllers of the cluster, or format the directory of its first one with --standalone",
                         s->q->path);
-    if (v->count > 1)
+    if (!o->can_vote || raft_is_voter(v, o->node_id, o->directory_id))
+        return 0;
+    if (v->count > 0 && v->kraft_version == 0)
         return fail_set(s->f, -ENOTSUP,
-                        "%s: the quorum has %" PRIu32 " voters; this release serves quorums of one",
-                        s->q->path, v->count);
-    if (!raft_is_voter(v, o->node_id, o->directory_id))
+                        "%s: controller.quorum.voters does not name node %" PRId32
+                        ", which is a controller: add it there on every node, or check node.id",
+                        s->q->path, o->node_id);
+    if (v->count == 1 && v->voters[0].id == o->node_id)
         return fail_set(s->f, -ENOTSUP,
                         "%s: the quorum's voter is node %" PRId32
                         " with directory %s, this is node "
-                        "%" PRId32 "; check node.id and meta.properties",
+                        "%" PRId32 " with another one; check node.id and meta.properties",
                         s->q->path, v->voters[0].id,
                         uuid_text(v->voters[0].directory_id, directory), o->node_id);
     return 0;
+}
+
+/* By what stands before the voters in force. */
+static bool was_voter(const struct quorum *q)
+{
+    for (uint32_t i = 0; i + 1 < q->history_count; i++) {
+        if (raft_is_voter(&q->history[i].voters, q->node_id, q->directory_id))
+            return true;
+    }
+    return false;
 }
 
 static void make_machine(struct opening *s)
@@ -202,15 +249,21 @@ static void make_machine(struct opening *s)
 
     if (s->has_snapshot && s->newest.epoch > log_epoch)
         log_epoch = s->newest.epoch; /* the log may be empty behind it */
-    q->start_epoch = log_epoch < 0 ? 0 : log_epoch;
+    q->end_epoch = log_epoch < 0 ? 0 : log_epoch;
+    q->voters_changed = false; /* it begins with them */
     q->raft = raft_new(&(struct raft_options){.node_id = o->node_id,
                                               .directory_id = o->directory_id,
                                               .can_vote = o->can_vote,
                                               .voters = q->voters,
+                                              .voters_end = q->history[q->history_count - 1].end,
+                                              .was_voter = was_voter(q),
+                                              .self = q->self,
                                               .election = q->election,
-                                              .log_epoch = q->start_epoch,
+                                              .log_epoch = q->end_epoch,
                                               .election_timeout_ms = o->election_timeout_ms,
+                                              .election_backoff_max_ms = o->election_backoff_max_ms,
                                               .fetch_timeout_ms = o->fetch_timeout_ms,
+                                              .retry_backoff_ms = q->retry_backoff_ms,
                                               .seed = prng_u64(io_prng(o->io))});
 }
 
@@ -268,7 +321,7 @@ static void open_run(struct flow *f)
 
     describe_log(s);
     FLOW_TRY(f, "open the log", log_open(&s->log_open, &q->log, s->f, &f->op));
-    if (s->has_snapshot && s->newest.end_offset > log_end(q->log))
+    if (begins_behind_snapshot(s))
         FLOW_TRY(f, "begin the log anew behind the snapshot",
                  log_restart_at(q->log, s->newest.end_offset, &f->op));
     if ((f->result = check_positions(s)) < 0)
@@ -284,7 +337,7 @@ static void open_run(struct flow *f)
         if ((f->result = scan_batches(s)) < 0)
             goto failed;
     }
-    if ((f->result = check_voters(s)) < 0)
+    if ((f->result = check_voters(s)) < 0 || (f->result = quorum_nodes_open(q, s->o->bootstrap_servers, s->f)) < 0)
         goto failed;
     make_machine(s);
     deliver_snapshot(s);
@@ -327,16 +380,30 @@ static void log_closed(struct op *op, int64_t result)
     opening_end(s, s->trouble);
 }
 
+static void client_closed(struct op *op, int64_t result)
+{
+    struct opening *s = container_of(op, struct opening, done);
+
+    if (s->q->log == NULL) {
+        opening_end(s, s->trouble);
+        return;
+    }
+    op_init(&s->done, log_closed);
+    log_close(s->q->log, &s->done);
+}
+
 static void open_done(struct op *op, int64_t result)
 {
     struct opening *s = container_of(op, struct opening, done);
 
-    if (result < 0 && s->q->log != NULL) {
-        op_init(&s->done, log_closed);
-        log_close(s->q->log, &s->done);
-        return;
+    if (result >= 0) {
+        opening_end(s, result);
+    } else if (s->q->client != NULL) {
+        op_init(&s->done, client_closed);
+        client_close(s->q->client, &s->done);
+    } else {
+        client_closed(op, result);
     }
-    opening_end(s, result);
 }
 
 void quorum_open(const struct quorum_open *o, struct quorum **out, struct fail *f, struct op *op)

@@ -1,4 +1,4 @@
-/* Runs what the machine decides: votes to disk, then control batches to the log, then the world. */
+/* What the controller asks: append, positions, who leads; and the end. */
 #include "quorum/internal.h"
 
 #include <stdlib.h>
@@ -13,122 +13,13 @@ void quorum_fail(struct quorum *q, int error, const char *what)
     log_dir_fail(q->dir, q->io, q->telemetry, &why);
 }
 
-/* ---- steps ------------------------------------------------------------------------------- */
-
-static void act_run(struct flow *f);
-
-/* Give the machine an event and carry out what it says. Not while an outcome is being carried out.
- */
-static void step(struct quorum *q, const struct raft_event *event)
-{
-    struct raft_outcome out;
-
-    ASSERT(!q->acting);
-    raft_step(q->raft, event, &out);
-    if (out.high_watermark_moved) {
-        ASSERT(out.high_watermark > q->high_watermark);
-        q->high_watermark = out.high_watermark;
-    }
-    if ((out.persist || out.append_leader_change) && gate_enter(&q->gate)) {
-        q->acting = true;
-        q->outcome = out;
-        flow_start(&q->act, act_run, NULL);
-        return;
-    }
-    quorum_deliver(q);
-}
-
-void quorum_stable_moved(void *ctx)
-{
-    struct quorum *q = ctx;
-
-    /* Before the first step, and while one is carried out, the log's position is read later. */
-    if (q->acting || q->raft == NULL || !q->begun || q->failed || gate_is_closing(&q->gate))
-        return;
-    step(q, &(struct raft_event){.type = RAFT_EVENT_STABLE,
-                                 .now_ms = io_now_ms(q->io),
-                                 .stable_offset = log_stable(q->log)});
-}
-
-static void step_appended(struct quorum *q)
-{
-    struct raft_outcome out;
-
-    raft_step(q->raft,
-              &(struct raft_event){
-                  .type = RAFT_EVENT_APPENDED, .now_ms = io_now_ms(q->io), .end_offset = log_end(q->log)},
-              &out);
-    ASSERT(!out.persist && !out.high_watermark_moved); /* `stable` has not moved yet */
-}
-
-/* The first batch of an epoch. */
-static int append_leader_change(struct quorum *q)
-{
-    struct text batch = {0};
-    int error =
-        control_leader_change(&q->voters, q->node_id, q->outcome.append_voters, log_end(q->log),
-                              q->election.epoch, io_wall_ms(q->io), &batch);
-
-    if (error == 0)
-        error = log_append_stamped(q->log, bytes_of_str(text_str(&batch)), io_wall_ms(q->io));
-    text_deinit(&batch);
-    TRY(error);
-    q->voters.from_bootstrap = false;
-    step_appended(q);
-    q->accepts = true;
-    return 0;
-}
-
-static void act_end(struct quorum *q)
-{
-    q->acting = false;
-    if (!gate_is_closing(&q->gate) && !q->failed)
-        q->listener.leader(q->listener.ctx, q->election.leader_id, q->election.epoch);
-    quorum_stable_moved(q);
-    gate_leave(&q->gate);
-}
-
-/* The order of effects: election state, log, the rest (Q1). */
-static void act_run(struct flow *f)
-{
-    struct quorum *q = container_of(f, struct quorum, act);
-
-    FLOW_BEGIN(f);
-    if (q->outcome.persist) {
-        q->election = q->outcome.election;
-        text_clear(&q->vote);
-        election_print(&q->election, &q->voters, &q->vote);
-        FLOW_TRY(
-            f, "write quorum-state",
-            file_replace(q->io, q->path, "quorum-state", bytes_of_str(text_str(&q->vote)), &f->op));
-    }
-    if (q->outcome.append_leader_change) {
-        FLOW_TRY(f, "begin an epoch", log_begin_epoch(q->log, q->election.epoch, &f->op));
-        f->result = append_leader_change(q);
-        if (f->result < 0)
-            goto failed;
-    }
-    FLOW_END(f);
-    flow_done(f, 0);
-    act_end(q);
-    return;
-failed:
-    quorum_fail(q, (int)f->result, f->step);
-    flow_done(f, f->result);
-    act_end(q);
-}
-
-void quorum_begin(struct quorum *q)
-{
-    q->begun = true;
-    step(q, &(struct raft_event){.type = RAFT_EVENT_START,
-                                 .now_ms = io_now_ms(q->io),
-                                 .stable_offset = log_stable(q->log),
-                                 .end_offset = log_end(q->log),
-                                 .end_epoch = q->start_epoch});
-}
-
 /* ---- append ------------------------------------------------------------------------------ */
+
+/* Not inside the append: the machine may have more to say than the controller wants to hear there. */
+static void log_moved_soon(struct io_timer *t)
+{
+    quorum_log_moved(container_of(t, struct quorum, soon));
+}
 
 int quorum_append(struct quorum *q, int32_t epoch, const struct bytes *framed, uint32_t count,
                   int64_t *last_offset)
@@ -145,7 +36,8 @@ int quorum_append(struct quorum *q, int32_t epoch, const struct bytes *framed, u
         error = log_append_stamped(q->log, bytes_of_str(text_str(&batch)), io_wall_ms(q->io));
     text_deinit(&batch);
     TRY(error);
-    step_appended(q);
+    q->end_epoch = epoch;
+    io_timer_set(q->io, &q->soon, io_now_ns(q->io), log_moved_soon);
     *last_offset = log_end(q->log) - 1;
     return 0;
 }
@@ -175,23 +67,13 @@ const struct raft_voters *quorum_voters(const struct quorum *q)
     return &q->voters;
 }
 
-bool quorum_leader_endpoint(const struct quorum *q, struct raft_endpoint *out)
-{
-    for (uint32_t i = 0; i < q->voters.count; i++) {
-        const struct raft_voter *v = &q->voters.voters[i];
-        if (v->id == q->election.leader_id && v->id != q->node_id && v->endpoint_count > 0) {
-            *out = v->endpoints[0];
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- close ------------------------------------------------------------------------------- */
 
 void quorum_free(struct quorum *q)
 {
     raft_free(q->raft);
+    quorum_fetch_free(q);
+    free(q->history);
     free(q->snapshots.files);
     text_deinit(&q->vote);
     text_deinit(&q->batches);
@@ -200,30 +82,56 @@ void quorum_free(struct quorum *q)
     free(q);
 }
 
-static void closed(struct op *op, int64_t result)
+/* The machine's last words: the others need not wait until they miss this leader. */
+static void resign(struct quorum *q)
 {
-    struct quorum *q = container_of(op, struct quorum, log_closed);
-    struct op *parent = q->close_op;
-    bool failed = q->failed;
+    struct raft_outcome out;
 
+    if (q->failed || !q->begun)
+        return;
+    raft_step(q->raft, &(struct raft_event){.type = RAFT_EVENT_STOP, .now_ms = io_now_ms(q->io)}, &out);
+    ASSERT(!out.persist);
+    quorum_sends_go(q, &out);
+}
+
+/* The others are told, each within the time of a request; then nothing is left that could be told. */
+static void close_run(struct flow *f)
+{
+    struct quorum *q = container_of(f, struct quorum, close);
+
+    FLOW_BEGIN(f);
+    FLOW_WAIT(f, "turn", io_yield(q->io, &f->op));
+    resign(q);
+    if (!list_empty(&q->sends))
+        FLOW_WAIT(f, "tell the others", q->sends_over = &f->op);
+    FLOW_WAIT(f, "close its connections", client_close(q->client, &f->op));
+    FLOW_WAIT(f, "close the log", log_close(q->log, &f->op));
+    FLOW_END(f);
     q->log = NULL;
+    struct op *parent = q->close_op;
+    int64_t result = q->failed && f->result >= 0 ? ERR_OFFLINE : f->result;
     quorum_free(q);
-    parent->done(parent, failed && result >= 0 ? ERR_OFFLINE : result);
+    parent->done(parent, result);
 }
 
 static void nobody_inside(struct gate *gate)
 {
     struct quorum *q = container_of(gate, struct quorum, gate);
-    struct raft_outcome out;
 
-    raft_step(q->raft, &(struct raft_event){.type = RAFT_EVENT_STOP, .now_ms = io_now_ms(q->io)}, &out);
-    ASSERT(!out.persist);
-    op_init(&q->log_closed, closed);
-    log_close(q->log, &q->log_closed);
+    flow_start(&q->close, close_run, NULL);
 }
 
 void quorum_close(struct quorum *q, struct op *op)
 {
     q->close_op = op;
+    q->accepts = false;
+    io_timer_clear(&q->tick_timer);
+    io_timer_clear(&q->soon);
+    quorum_sends_cancel(q);
+    quorum_fetch_cancel(q);
+    quorum_snapshot_fetch_cancel(q);
+    quorum_join_cancel(q);
+    quorum_probe_cancel(q);
+    quorum_serve_over(q);
     gate_close(&q->gate, nobody_inside);
 }

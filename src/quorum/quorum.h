@@ -12,7 +12,7 @@
  *   Q3  A snapshot is renamed into place only when all of it, footer included, is on stable
  *       storage; the log is cut only below one that is in place.
  *   Q4  A failed write or sync ends the log directory (log.h, L6): nothing is retried.
- *
+ *   Q5  What was delivered is never cut off the log.
  *
  *   other nodes ── quorum_handle ─► raft ─ sends ─► a client (room client) whose nodes are the voters
  *   A follower, and an observer (a broker, or a controller that is no voter yet), fetches the log from the leader.
@@ -111,23 +111,35 @@ void quorum_describe(const struct quorum *q, int16_t version, struct arena *aren
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
+/* Something that the machine is to hear of, in its turn. Private. */
+struct quorum_event {
+    struct list node;
+    void (*begin)(struct quorum *q, struct quorum_event *e);
+    /* What the machine has said is carried out; NULL: nothing more is done, it is closing or has failed. */
+    void (*then)(struct quorum *q, struct quorum_event *e, const struct raft_outcome *out);
+};
+
 /* One request of another node, or of an administrator. Embedded by the caller; lives until `ready`. */
 struct quorum_call {
     int16_t api_key, api_version;
-    const void *request;  /* the generated struct of api_key */
+    const void *request;  /* the generated struct of api_key; with what it points at it lives until `ready` */
     void *response;       /* initialised; filled in */
     struct arena *arena;  /* for what `response` points at */
-    struct str listener;  /* that it came by: endpoints in answers are those of that name */
+    struct str listener;  /* that it came by: endpoints in answers are those of that name; null: the first */
     /* Called once, never inside quorum_handle, also when the quorum closes. */
     void (*ready)(struct quorum_call *call);
-    struct list node;     /* private, from here on */
+    struct quorum *quorum; /* private, from here on */
+    struct quorum_event event;
+    struct list node;     /* where it waits */
     struct io_timer timer;
-    int64_t offset;
-    struct quorum *quorum;
+    int64_t offset;       /* that it waits for */
+    bool inside;
 };
 
 /* Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch (of the metadata log alone), FetchSnapshot, DescribeQuorum,
- * AddRaftVoter, RemoveRaftVoter, UpdateRaftVoter. */
+ * AddRaftVoter, RemoveRaftVoter, UpdateRaftVoter. At most QUORUM_CALLS_MAX wait at a time: what is more is answered
+ * with BROKER_NOT_AVAILABLE. */
+#define QUORUM_CALLS_MAX 4096 /* RAFT_OBSERVERS_MAX wait for records, each with a connection or two */
 bool quorum_handles(int16_t api_key);
 void quorum_handle(struct quorum *q, struct quorum_call *call);
 

@@ -51,14 +51,24 @@ void metadata_snapshot_files_of(const struct io_entries *entries, struct snapsho
     qsort(out->files, out->count, sizeof(*out->files), compare_files);
 }
 
-static void files_add(struct snapshot_files *files, struct snapshot_file file)
+void metadata_snapshot_files_add(struct snapshot_files *files, struct snapshot_file file)
 {
     files->files = realloc(files->files, ((size_t)files->count + 1) * sizeof(*files->files));
     ASSERT(files->files != NULL);
     files->files[files->count++] = file;
 }
 
-static void files_remove_first(struct snapshot_files *files)
+const struct snapshot_file *metadata_snapshot_find(const struct snapshot_files *files, struct raft_snapshot_id id)
+{
+    for (uint32_t i = 0; i < files->count; i++) {
+        const struct snapshot_file *file = &files->files[i];
+        if (file->id.end_offset == id.end_offset && file->id.epoch == id.epoch)
+            return file;
+    }
+    return NULL;
+}
+
+void metadata_snapshot_files_remove_first(struct snapshot_files *files)
 {
     ASSERT(files->count > 0);
     files->count--;
@@ -122,6 +132,8 @@ static bool oldest_may_go(const struct quorum *q)
 
     if (q->snapshots.count < 2)
         return false;
+    if (q->snapshots.files[1].id.end_offset > log_stable(q->log))
+        return false; /* a follower's log may be behind what is committed: with the next snapshot */
     for (uint32_t i = 0; i < q->snapshots.count; i++)
         total_bytes += q->snapshots.files[i].size_bytes;
     if (q->retention_bytes >= 0 && total_bytes > (uint64_t)q->retention_bytes)
@@ -141,9 +153,9 @@ static void snapshot_write_run(struct flow *f)
     FLOW_TRY(f, "write a snapshot",
              metadata_snapshot_put(&w->put, q->io, q->path, name,
                                    bytes_of_str(text_str(&w->content)), &f->op));
-    files_add(&q->snapshots, (struct snapshot_file){.id = w->id,
-                                                    .size_bytes = w->content.n,
-                                                    .modified_ms = io_wall_ms(q->io)});
+    metadata_snapshot_files_add(&q->snapshots, (struct snapshot_file){.id = w->id,
+                                                                      .size_bytes = w->content.n,
+                                                                      .modified_ms = io_wall_ms(q->io)});
     say(q->telemetry, LOG_INFO, "quorum", "wrote snapshot %s, %zu bytes", w->put.path,
         w->content.n);
     while (oldest_may_go(q)) {
@@ -153,7 +165,7 @@ static void snapshot_write_run(struct flow *f)
         metadata_snapshot_name(q->snapshots.files[0].id, name);
         snprintf(w->path, sizeof(w->path), "%s/%s", q->path, name);
         FLOW_TRY(f, "remove a snapshot", io_remove(q->io, w->path, &f->op));
-        files_remove_first(&q->snapshots);
+        metadata_snapshot_files_remove_first(&q->snapshots);
     }
     FLOW_TRY(f, "sync the directory", io_sync_dir(q->io, q->path, &f->op));
     FLOW_END(f);
@@ -180,7 +192,7 @@ static void snapshot_write_done(struct op *op, int64_t result)
 /* 0 when a snapshot may be written at `id`. */
 static int check_id(const struct quorum *q, struct raft_snapshot_id id)
 {
-    if (q->writing != NULL)
+    if (q->writing != NULL || q->fetching != NULL || q->cutting)
         return -EBUSY;
     if (q->snapshots.count > 0 &&
         q->snapshots.files[q->snapshots.count - 1].id.end_offset >= id.end_offset)

@@ -1,0 +1,128 @@
+/* Quorums of several nodes: who leads, what is committed, and what is not. */
+#include "cluster.h"
+
+#include "quorum/internal.h"
+
+static struct cluster c;
+
+TEST(quorum_nodes, three_elect_one_and_commit)
+{
+    cluster_init(&c, 1, NULL, 3, 3, false);
+    cluster_start(&c);
+    cluster_commit(&c, 10);
+    CHECK(c.served[API_VOTE] >= 2);
+    CHECK(c.served[API_FETCH] >= 2);
+    for (int32_t id = 1; id <= 3; id++) {
+        int32_t leader, epoch;
+        quorum_leader(cluster_member(&c, id)->q, &leader, &epoch);
+        CHECK_EQ(leader, cluster_leader(&c)->id);
+        CHECK_EQ(epoch, cluster_leader(&c)->epoch);
+    }
+    cluster_end(&c);
+}
+
+TEST(quorum_nodes, a_power_cut_of_the_leader_costs_an_election_and_no_record)
+{
+    cluster_init(&c, 2, NULL, 3, 3, false);
+    cluster_start(&c);
+    cluster_commit(&c, 20);
+    struct member *old = cluster_leader(&c);
+    int32_t epoch = old->epoch;
+    member_power_cut(old);
+    cluster_commit(&c, 20);
+    CHECK(cluster_leader(&c) != old);
+    CHECK(cluster_leader(&c)->epoch > epoch);
+    member_start(old);
+    cluster_commit(&c, 5);
+    cluster_end(&c);
+}
+
+TEST(quorum_nodes, a_leader_that_stops_says_so)
+{
+    cluster_init(&c, 3, NULL, 3, 3, false);
+    cluster_start(&c);
+    cluster_commit(&c, 3);
+    struct member *old = cluster_leader(&c);
+    int64_t begin_ns = sim_now_ns(c.sim);
+    member_stop(old);
+    CHECK(c.served[API_END_QUORUM_EPOCH] >= 2);
+    CLUSTER_UNTIL(&c, 60000, cluster_leader(&c) != NULL);
+    CHECK(sim_now_ns(c.sim) - begin_ns < INT64_C(1500) * 1000000); /* nobody has waited for the fetch timeout */
+    cluster_end(&c);
+}
+
+TEST(quorum_nodes, a_minority_commits_nothing_and_what_it_has_is_cut)
+{
+    cluster_init(&c, 4, NULL, 3, 3, false);
+    cluster_start(&c);
+    cluster_commit(&c, 10);
+    struct member *old = cluster_leader(&c);
+    uint32_t before = old->count;
+    member_cut_off(old, true);
+    for (int i = 0; i < 5; i++)
+        CHECK(member_append(old));
+    int64_t end = quorum_end(old->q);
+    CLUSTER_UNTIL(&c, 60000, cluster_leader(&c) != NULL && cluster_leader(&c) != old);
+    CHECK_EQ(old->count, before);
+    CHECK_EQ(quorum_end(old->q), end);
+    for (int i = 0; i < 30; i++) {
+        CHECK(member_append(cluster_leader(&c)));
+        cluster_pass(&c, 5);
+    }
+    CHECK_EQ(old->count, before);
+    CLUSTER_UNTIL(&c, 60000, old->leader == -1); /* it has noticed that nobody follows */
+    CHECK(!member_append(old));
+    member_cut_off(old, false);
+    cluster_commit(&c, 5);
+    CHECK(old->count >= before + 35);
+    cluster_end(&c);
+}
+
+TEST(quorum_nodes, an_observer_follows_and_never_votes)
+{
+    cluster_init(&c, 5, NULL, 4, 3, false);
+    cluster_member(&c, 4)->can_vote = false;
+    cluster_member(&c, 4)->endpoint.endpoint_count = 0;
+    cluster_start(&c);
+    cluster_commit(&c, 10);
+    for (int i = 0; i < 3; i++) {
+        struct member *old = cluster_leader(&c);
+        member_kill(old);
+        cluster_commit(&c, 3);
+        member_start(old);
+        cluster_commit(&c, 1);
+    }
+    CHECK_EQ(cluster_member(&c, 4)->claimed, -1);
+    cluster_end(&c);
+}
+
+/* All of a new node's log is below where the others' begins. */
+TEST(quorum_nodes, a_new_node_gets_a_snapshot)
+{
+    cluster_init(&c, 6, NULL, 3, 3, false);
+    for (int32_t id = 1; id <= 3; id++) {
+        cluster_member(&c, id)->retention_bytes = 1;
+        cluster_member(&c, id)->segment_bytes = 2000;
+    }
+    member_start(cluster_member(&c, 1));
+    member_start(cluster_member(&c, 2));
+    cluster_commit(&c, 500);
+    for (int round = 0; round < 2; round++) {
+        for (int32_t id = 1; id <= 2; id++) {
+            CHECK(member_snapshot(cluster_member(&c, id)));
+            CLUSTER_UNTIL(&c, 10000, !cluster_member(&c, id)->snapshotting);
+            CHECK_EQ(cluster_member(&c, id)->snapshot_result, 0);
+        }
+        cluster_commit(&c, 50);
+    }
+    CHECK(log_start(cluster_leader(&c)->q->log) > 0);
+    member_start(cluster_member(&c, 3));
+    cluster_commit(&c, 10);
+    CHECK_EQ(cluster_member(&c, 3)->snapshots, 1);
+    CHECK(c.served[API_FETCH_SNAPSHOT] >= 2); /* in pieces */
+    member_power_cut(cluster_member(&c, 3));
+    member_start(cluster_member(&c, 3));
+    cluster_commit(&c, 10);
+    CHECK_EQ(cluster_member(&c, 3)->snapshots, 2); /* its own one, from its disk */
+    cluster_end(&c);
+}
