@@ -1,20 +1,50 @@
 #include "broker/forward.h"
 
+#include "broker/session.h"
+
+/* ---- on the home shard ------------------------------------------------------------------------- */
+
+static void tell_when_rested(struct broker *b)
+{
+    struct op *op = b->forwards_rested;
+
+    if (op == NULL || b->forwards > 0)
+        return;
+    b->forwards_rested = NULL;
+    io_yield(b->shards[0].io, op);
+}
+
+void forward_rest(struct broker *b, struct op *op)
+{
+    b->forwards_refused = true;
+    b->forwards_rested = op;
+    tell_when_rested(b);
+}
+
 static void call_ready(struct controller_call *call, enum kerr error)
 {
     struct forward *f = container_of(call, struct forward, call);
+    struct scatter_part *part = f->part;
+    struct broker *b = part->shard->broker;
 
     f->error = error;
-    scatter_part_done(f->part);
+    b->forwards--;
+    scatter_part_done(part);
+    tell_when_rested(b);
 }
 
-/* On the home shard. */
-static void part_forward(struct scatter_part *part)
+void forward_part(struct scatter_part *part, struct forward *f)
 {
-    struct forward *f = part->items[0];
     const struct request *r = part->scatter->request;
+    struct broker *b = part->shard->broker;
     struct io *io = part->shard->io;
 
+    if (b->forwards_refused) {
+        f->error = KERR_NOT_CONTROLLER;
+        scatter_part_done(part);
+        return;
+    }
+    b->forwards++;
     f->part = part;
     f->call = (struct controller_call){
         .api_key = f->api_key,
@@ -30,7 +60,27 @@ static void part_forward(struct scatter_part *part)
         .wall_ms = io_wall_ms(io),
         .ready = call_ready,
     };
-    node_forward(part->shard->broker->node, &f->call);
+    if (request_listener(r)->kind == LISTENER_CONTROLLER)
+        node_control(b->node, &f->call);
+    else
+        node_forward(b->node, &f->call);
+}
+
+static void part_forward(struct scatter_part *part)
+{
+    forward_part(part, part->items[0]);
+}
+
+/* ---- on the request's shard -------------------------------------------------------------------- */
+
+struct forward forward_of(struct request *r)
+{
+    return (struct forward){
+        .api_key = r->key,
+        .api_version = r->version,
+        .request = r->message,
+        .response = r->response,
+    };
 }
 
 void forward_ask(struct request *r, struct forward *f, void (*joined)(struct scatter *s))
@@ -60,12 +110,7 @@ void forward_whole(struct request *r, void (*failed)(struct request *r, enum ker
 {
     struct forward_request *whole = arena_take(&r->arena, sizeof *whole);
 
-    whole->forward = (struct forward){
-        .api_key = r->key,
-        .api_version = r->version,
-        .request = r->message,
-        .response = r->response,
-    };
+    whole->forward = forward_of(r);
     whole->failed = failed;
     forward_ask(r, &whole->forward, whole_joined);
 }

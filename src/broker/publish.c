@@ -13,6 +13,7 @@ struct publication {
     struct broker *broker;
     const struct image *before, *after; /* before NULL: the first */
 };
+    int16_t kraft_version;
 
 /* ---- 1: replicas ----------------------------------------------------------------------------- */
 
@@ -103,6 +104,7 @@ static void show(struct broker_shard *shard, void *ctx, struct op *op)
 }
 
 /* ---- both ------------------------------------------------------------------------------------ */
+    shard->kraft_version = p->kraft_version;
 
 static void publish_run(struct flow *f)
 {
@@ -137,3 +139,4 @@ void publish(void *ctx, const struct image *before, const struct image *after, s
     p->after = image_ref(after);
     flow_start(&p->flow, publish_run, op);
 }
+    p->kraft_version = quorum_voters(node_quorum(p->broker->node))->kraft_version;

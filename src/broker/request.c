@@ -2,9 +2,33 @@
 
 #include <stdlib.h>
 
+#include "broker/memory.h"
 #include "broker/metrics.h"
 #include "broker/scatter.h"
 #include "broker/session.h"
+
+void request_prepare(struct request *r)
+{
+    const struct api *api = api_find(r->key);
+
+    r->request_message = api->request;
+    r->response_message = api->response;
+    r->response = arena_take(&r->arena, message_struct_bytes(api->response));
+    message_init(api->response, r->response);
+}
+
+bool request_decode(struct request *r)
+{
+    int used;
+
+    r->arena.limit_bytes = memory_decode_max(r->shard, (uint64_t)r->body.n);
+    r->message = arena_take(&r->arena, message_struct_bytes(r->request_message));
+    used = message_read(r->request_message, r->body, r->version, &r->arena, r->message);
+    r->arena.limit_bytes = 0;
+    return used >= 0;
+}
+
+/* ---- the answer -------------------------------------------------------------------------------- */
 
 /* An encoded answer: one piece of memory holds the spans and the head. */
 struct encoded {
@@ -117,8 +141,13 @@ static struct answer *encode(struct request *r)
 
 void request_answer(struct request *r)
 {
-    struct answer *a = r->cancelled ? NULL : encode(r);
+    struct answer *a;
 
+    if (r->answered != NULL) {
+        r->answered(r);
+        return;
+    }
+    a = r->cancelled ? NULL : encode(r);
     if (a == NULL) {
         if (!r->cancelled)
             session_close(r->session, "its answer could not be made");
@@ -140,17 +169,22 @@ void request_drop(struct request *r, const char *why)
 {
     session_close(r->session, why);
     r->cancelled = true;
-    request_answer_none(r);
+    if (r->answered != NULL)
+        r->answered(r);
+    else
+        request_answer_none(r);
 }
+
+/* ---- who asks ---------------------------------------------------------------------------------- */
 
 const struct principal *request_principal(const struct request *r)
 {
-    return session_principal(r->session);
+    return r->principal != NULL ? r->principal : session_principal(r->session);
 }
 
 struct str request_host(const struct request *r)
 {
-    return session_host(r->session);
+    return r->principal != NULL ? r->host : session_host(r->session);
 }
 
 const struct broker_listener *request_listener(const struct request *r)
@@ -162,5 +196,7 @@ void request_deinit(struct request *r)
 {
     LIST_EACH(it, &r->scatters)
         scatter_deinit(container_of(it, struct scatter, node));
+    if (r->inner != NULL) /* its memory is of this arena */
+        request_deinit(r->inner);
     arena_deinit(&r->arena);
 }

@@ -1,6 +1,7 @@
 /* broker/request.h - one request, from its frame to its answer (internal to this room).
  *
  *   frame ─► header ─► API table ─► decode into the arena ─► handle(r) … request_answer(r)
+ *     └─ Envelope: the request inside ─► the same way, with the principal and address that it names
  *
  * A handler finds `message` decoded and `response` initialised; it fills `response` (memory from
  * the arena, or living until the answer was sent) and calls request_answer once, now or later. It
@@ -49,6 +50,11 @@ struct request {
     bool held, given;                  /* session_holds; conn has given it back meanwhile */
     bool unsupported_version;          /* ApiVersions only: answer in version 0 */
     void *state;                       /* the handler's own, from the arena */
+    struct request *inner;             /* of an Envelope: the request that it brought; see api/envelope.c */
+    struct request *envelope;          /* of such a one: the Envelope */
+    void (*answered)(struct request *r); /* likewise: takes the answer, also that there is none (`cancelled`) */
+    const struct principal *principal; /* whom an inner one is for, and from where; NULL: the session's */
+    struct str host;
     struct group_ask *asked;           /* of groups_ask_one */
     void *batch;                       /* the questions of a request about several groups */
 
@@ -58,6 +64,11 @@ struct request {
     uint32_t records_count;
     void (*sent)(struct request *r);   /* the answer was sent or dropped; NULL: nothing to do */
 };
+
+/* `key` and `version` are known, and exist: `response` is there, and what it and `message` are. */
+void request_prepare(struct request *r);
+/* Read `body` into `message`. False: it cannot be read. */
+bool request_decode(struct request *r);
 
 /* Encode `response` and hand it to the connection. */
 void request_answer(struct request *r);

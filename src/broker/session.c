@@ -138,12 +138,8 @@ static bool understand(struct request *r, const char **why)
         *why = "it asked for an API that is not served on this listener";
         return false;
     }
-    const struct api *api = api_find(r->key);
-    r->request_message = api->request;
-    r->response_message = api->response;
-    r->response = arena_take(&r->arena, message_struct_bytes(api->response));
-    message_init(api->response, r->response);
-    if (!api_has_version(api, r->version)) {
+    request_prepare(r);
+    if (!api_has_version(api_find(r->key), r->version)) {
         if (r->key == API_API_VERSIONS) { /* KIP-511: answered in version 0, whatever was asked */
             r->version = 0;
             r->unsupported_version = true;
@@ -152,11 +148,7 @@ static bool understand(struct request *r, const char **why)
         *why = "it asked for a version of an API that is not served";
         return false;
     }
-    r->arena.limit_bytes = memory_decode_max(r->shard, (uint64_t)r->body.n);
-    r->message = arena_take(&r->arena, message_struct_bytes(api->request));
-    used = message_read(api->request, r->body, r->version, &r->arena, r->message);
-    r->arena.limit_bytes = 0;
-    if (used < 0) {
+    if (!request_decode(r)) {
         *why = "the request's body cannot be read";
         return false;
     }

@@ -37,6 +37,7 @@ struct broker_shard {
     struct log_memory log_memory;
     struct groups *groups;
     const struct image *image; /* what clients of this shard may see; never NULL once listening */
+    int16_t kraft_version;     /* of the quorum, as of then */
     const struct config *settings;  /* broker settings in force (static + dynamic) at `image` */
     const struct authorizer *authorizer;
     struct metrics *metrics;
@@ -65,7 +66,10 @@ struct broker {
     uint32_t shard_count;
     int32_t node_id;
     char cluster_id[64];
-    struct node *node;              /* home shard only */
+    struct node *node;              /* home shard only; NULL before the start has come to it, and once it is closed */
+    uint32_t forwards;              /* home shard: requests that wait for the controller */
+    bool forwards_refused;          /* no more of them: see forward_rest */
+    struct op *forwards_rested;
     char **paths;                   /* of the log directories */
     struct log_dir **dirs;          /* NULL where it is not open yet */
     uint32_t dir_count, metadata_dir;

@@ -25,22 +25,29 @@ static void answer_features(struct request *r, struct api_versions_response *a)
     }
 }
 
+static void add_finalized(struct api_versions_response *a, struct str name, int16_t level)
+{
+    struct api_versions_response_finalized_features *out = &a->finalized_features[a->finalized_features_count++];
+
+    api_versions_response_finalized_features_init(out);
+    out->name = name;
+    out->min_version_level = level;
+    out->max_version_level = level;
+}
+
 static void answer_finalized(struct request *r, struct api_versions_response *a)
 {
     const struct image *image = r->shard->image;
     uint32_t n = image_feature_count(image);
 
     a->finalized_features_epoch = image_offset(image);
-    a->finalized_features = arena_take_array(&r->arena, n, sizeof *a->finalized_features);
+    a->finalized_features = arena_take_array(&r->arena, n + 1, sizeof *a->finalized_features);
     for (uint32_t i = 0; i < n; i++) {
         const struct image_feature *f = image_feature_at(image, i);
-        struct api_versions_response_finalized_features *out =
-            &a->finalized_features[a->finalized_features_count++];
-        api_versions_response_finalized_features_init(out);
-        out->name = arena_str(&r->arena, f->name);
-        out->min_version_level = f->max;
-        out->max_version_level = f->max;
+        add_finalized(a, arena_str(&r->arena, f->name), f->max);
     }
+    if (r->shard->kraft_version > 0) /* the quorum's own: no record of the metadata has it */
+        add_finalized(a, STR("kraft.version"), r->shard->kraft_version);
 }
 
 static void answer_apis(struct request *r, struct api_versions_response *a)

@@ -1,5 +1,6 @@
 /* DescribeCluster (key 60): the nodes of the cluster, brokers or controllers (KIP-919). */
 #include "broker/api/api.h"
+#include "broker/scatter.h"
 #include "broker/session.h"
 #include "broker/view.h"
 #include "protocol/describe_cluster.h"
@@ -46,7 +47,6 @@ static void answer_controllers(struct request *r)
     uint32_t n = image_controller_count(image);
     struct str name = str_of(request_listener(r)->bound->name);
 
-    a->controller_id = r->shard->broker->node_id;
     a->brokers = arena_take_array(&r->arena, n, sizeof *a->brokers);
     for (uint32_t i = 0; i < n; i++) {
         const struct image_controller *c = image_controller_at(image, i);
@@ -55,6 +55,33 @@ static void answer_controllers(struct request *r)
                 add(r, c->id, &c->endpoints[e], STR_NULL, false);
         }
     }
+}
+
+/* On the home shard: which of the controllers is active. */
+static void part_leader(struct scatter_part *part)
+{
+    int32_t *leader_id = part->items[0], epoch;
+    struct node *node = part->shard->broker->node;
+
+    if (node != NULL && node_quorum(node) != NULL)
+        quorum_leader(node_quorum(node), leader_id, &epoch);
+    scatter_part_done(part);
+}
+
+static void leader_joined(struct scatter *s)
+{
+    answer_controllers(s->request);
+    request_answer(s->request);
+}
+
+static void ask_for_leader(struct request *r)
+{
+    struct describe_cluster_response *a = r->response;
+    struct scatter *s = scatter_new(r, part_leader, leader_joined);
+
+    a->controller_id = -1;
+    scatter_add(s, 0, &a->controller_id);
+    scatter_run(s);
 }
 
 /* The words are Kafka's: its Admin shows them to who has mixed up bootstrap servers and
@@ -94,9 +121,10 @@ void describe_cluster_handle(struct request *r)
     if (m->include_cluster_authorized_operations)
         a->cluster_authorized_operations =
             request_authorized_operations(r, RESOURCE_CLUSTER, STR("kafka-cluster"));
-    if (on_controller)
-        answer_controllers(r);
-    else
-        answer_brokers(r);
+    if (on_controller) {
+        ask_for_leader(r);
+        return;
+    }
+    answer_brokers(r);
     request_answer(r);
 }

@@ -1,23 +1,8 @@
 /* DescribeQuorum (key 55): leader, voters and observers of the metadata log, as its leader knows them. */
 #include "broker/api/api.h"
-#include "broker/scatter.h"
 #include "protocol/describe_quorum.h"
 
 #define METADATA_TOPIC STR("__cluster_metadata")
-
-/* On the home shard. */
-static void part_describe(struct scatter_part *part)
-{
-    const struct request *r = part->scatter->request;
-
-    quorum_describe(node_quorum(part->shard->broker->node), r->version, &part->arena, r->response);
-    scatter_part_done(part);
-}
-
-static void joined(struct scatter *s)
-{
-    request_answer(s->request);
-}
 
 /* There is one partition that can be asked about. */
 static bool asks_for_metadata(const struct describe_quorum_request *m)
@@ -50,20 +35,10 @@ static void refuse(struct request *r)
 
 void describe_quorum_handle(struct request *r)
 {
-    struct describe_quorum_response *a = r->response;
-    struct scatter *s;
-
-    if (!request_authorize(r, ACL_DESCRIBE, RESOURCE_CLUSTER, STR("kafka-cluster"))) {
-        a->error_code = KERR_CLUSTER_AUTHORIZATION_FAILED;
-        request_answer(r);
+    if (asks_for_metadata(r->message)) {
+        quorum_request_handle(r);
         return;
     }
-    if (!asks_for_metadata(r->message)) {
-        refuse(r);
-        request_answer(r);
-        return;
-    }
-    s = scatter_new(r, part_describe, joined);
-    scatter_add(s, 0, r);
-    scatter_run(s);
+    refuse(r);
+    request_answer(r);
 }

@@ -1,0 +1,50 @@
+/* What the active controller decides for the nodes of its cluster: AlterPartition (key 56), BrokerRegistration (62),
+ * BrokerHeartbeat (63), UnregisterBroker (64, of an administrator), AllocateProducerIds (67), ControllerRegistration
+ * (70), AssignReplicasToDirs (73).
+ */
+#include "broker/api/api.h"
+
+#include <stddef.h>
+
+#include "broker/forward.h"
+#include "protocol/allocate_producer_ids.h"
+#include "protocol/alter_partition.h"
+#include "protocol/assign_replicas_to_dirs.h"
+#include "protocol/broker_heartbeat.h"
+#include "protocol/broker_registration.h"
+#include "protocol/controller_registration.h"
+#include "protocol/unregister_broker.h"
+
+static size_t error_code_of(int16_t key)
+{
+    switch (key) {
+    case API_ALTER_PARTITION:
+        return offsetof(struct alter_partition_response, error_code);
+    case API_BROKER_REGISTRATION:
+        return offsetof(struct broker_registration_response, error_code);
+    case API_BROKER_HEARTBEAT:
+        return offsetof(struct broker_heartbeat_response, error_code);
+    case API_UNREGISTER_BROKER:
+        return offsetof(struct unregister_broker_response, error_code);
+    case API_ALLOCATE_PRODUCER_IDS:
+        return offsetof(struct allocate_producer_ids_response, error_code);
+    case API_CONTROLLER_REGISTRATION:
+        return offsetof(struct controller_registration_response, error_code);
+    case API_ASSIGN_REPLICAS_TO_DIRS:
+        return offsetof(struct assign_replicas_to_dirs_response, error_code);
+    default:
+        UNREACHABLE("an API of another file");
+    }
+}
+
+static void failed(struct request *r, enum kerr error)
+{
+    int16_t code = (int16_t)error;
+
+    memcpy((char *)r->response + error_code_of(r->key), &code, sizeof code);
+}
+
+void control_handle(struct request *r)
+{
+    forward_whole(r, failed);
+}
