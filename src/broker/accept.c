@@ -8,38 +8,42 @@
 
 /* ---- listeners ------------------------------------------------------------------------------- */
 
-/* max.connections, shared equally by the shards. */
-static bool is_full(const struct broker_shard *shard)
+/* max.connections, shared equally by the shards. As in Kafka controllers' listeners count for themselves: however many
+ * clients there are, the quorum can be reached. */
+static bool is_full(const struct broker_listener *l)
 {
-    int64_t most = config_i64(shard->settings, BROKER_MAX_CONNECTIONS);
-    uint32_t shards = shard->broker->shard_count;
+    int64_t most = config_i64(l->shard->settings, BROKER_MAX_CONNECTIONS);
+    uint32_t shards = l->shard->broker->shard_count;
 
-    return shard->session_count >= (most + shards - 1) / shards;
+    return l->shard->sessions_of[l->kind] >= (most + shards - 1) / shards;
 }
 
 /* max.connection.creation.rate, shared equally by the shards; a second's worth may come at once. How long the
  * next one has to wait; 0 = it may come. */
 #define RATE_SPAN_NS INT64_C(1000000000)
 
-static int64_t rate_wait_ns(const struct broker_shard *shard)
+static int64_t rate_wait_ns(const struct broker_listener *l)
 {
+    const struct broker_shard *shard = l->shard;
+
     if (config_i64(shard->settings, BROKER_MAX_CONNECTION_CREATION_RATE) == 0)
         return RATE_SPAN_NS; /* nobody; the setting may change */
-    int64_t wait_ns = shard->accept_due_ns - io_now_ns(shard->io);
+    int64_t wait_ns = shard->accept_due_ns[l->kind] - io_now_ns(shard->io);
     return wait_ns > 0 ? wait_ns : 0;
 }
 
 /* One has come: the time at which all so far would have come one by one moves on. */
-static void rate_note(struct broker_shard *shard)
+static void rate_note(const struct broker_listener *l)
 {
+    struct broker_shard *shard = l->shard;
     int64_t rate = config_i64(shard->settings, BROKER_MAX_CONNECTION_CREATION_RATE);
     int64_t from_ns = io_now_ns(shard->io) - RATE_SPAN_NS;
 
     if (rate == 0)
         return;
-    if (from_ns < shard->accept_due_ns)
-        from_ns = shard->accept_due_ns;
-    shard->accept_due_ns = from_ns + RATE_SPAN_NS * shard->broker->shard_count / rate;
+    if (from_ns < shard->accept_due_ns[l->kind])
+        from_ns = shard->accept_due_ns[l->kind];
+    shard->accept_due_ns[l->kind] = from_ns + RATE_SPAN_NS * shard->broker->shard_count / rate;
 }
 
 static void accept_more(struct broker_listener *l);
@@ -60,7 +64,7 @@ static void accept_done(struct op *op, int64_t result)
 
     l->accepting = false;
     if (result == 0) {
-        rate_note(l->shard);
+        rate_note(l);
         session_open(l);
     }
     if (l->closing)
@@ -79,13 +83,13 @@ static void accept_done(struct op *op, int64_t result)
 /* When there are too many connections, new ones wait in the kernel until one of the others ends. */
 static void accept_more(struct broker_listener *l)
 {
-    int64_t wait_ns = rate_wait_ns(l->shard);
+    int64_t wait_ns = rate_wait_ns(l);
 
-    if (is_full(l->shard)) {
+    if (is_full(l)) {
         l->full = true;
         say(l->shard->telemetry, LOG_WARN, "broker",
             "%u connections are open, as many as max.connections allows: others have to wait",
-            l->shard->session_count);
+            l->shard->sessions_of[l->kind]);
         return;
     }
     if (wait_ns > 0) {
@@ -126,16 +130,20 @@ void listener_open(struct broker_listener *l, const struct io_address *address,
     io_listen(l->shard->io, address, &options, &l->socket, bound, op);
 }
 
-void listener_accept(struct broker_listener *l)
+void listeners_accept(struct broker_shard *shard, uint8_t kind)
 {
-    accept_more(l);
+    LIST_EACH(it, &shard->listeners) {
+        struct broker_listener *l = container_of(it, struct broker_listener, node);
+        if (l->kind == kind && !l->closing)
+            accept_more(l);
+    }
 }
 
 void listeners_accept_again(struct broker_shard *shard)
 {
     LIST_EACH(it, &shard->listeners) {
         struct broker_listener *l = container_of(it, struct broker_listener, node);
-        if (!l->full || l->closing || is_full(shard))
+        if (!l->full || l->closing || is_full(l))
             continue;
         l->full = false;
         accept_more(l);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "broker/checkpoint.h"
 #include "broker/everywhere.h"
 #include "broker/groups.h"
 #include "broker/metrics.h"
@@ -12,8 +13,8 @@ struct publication {
     struct flow flow;
     struct broker *broker;
     const struct image *before, *after; /* before NULL: the first */
-};
     int16_t kraft_version;
+};
 
 /* ---- 1: replicas ----------------------------------------------------------------------------- */
 
@@ -90,21 +91,30 @@ static void take_settings(struct broker_shard *shard, const struct publication *
     listeners_accept_again(shard);
 }
 
+/* There is something to be seen. Before the broker is unfenced, because then others come at once. */
+static void open_doors(struct broker_shard *shard)
+{
+    shard->partitions_at_start = replicas_count(shard->replicas);
+    listeners_accept(shard, LISTENER_BROKER);
+}
+
 static void show(struct broker_shard *shard, void *ctx, struct op *op)
 {
     const struct publication *p = ctx;
 
     image_unref(shard->image);
     shard->image = image_ref(p->after);
+    shard->kraft_version = p->kraft_version;
     if (settings_changed(p))
         take_settings(shard, p);
     if (p->before != NULL)
         image_topics_changed(p->before, p->after, topic_changed, shard);
+    else
+        open_doors(shard);
     io_complete(shard->io, op, 0);
 }
 
 /* ---- both ------------------------------------------------------------------------------------ */
-    shard->kraft_version = p->kraft_version;
 
 static void publish_run(struct flow *f)
 {
@@ -115,6 +125,8 @@ static void publish_run(struct flow *f)
     if (p->broker->shard_count > 1)
         FLOW_TRY(f, "remove replicas", everywhere(p->broker, remove_gone, p, &f->op));
     FLOW_TRY(f, "apply to replicas", everywhere(p->broker, apply, p, &f->op));
+    if (p->before == NULL)
+        p->broker->checkpoints = checkpoints_start(p->broker); /* requests may ask it for a write */
     FLOW_TRY(f, "show to clients", everywhere(p->broker, show, p, &f->op));
     FLOW_END(f);
     image_unref(p->before);
@@ -137,6 +149,6 @@ void publish(void *ctx, const struct image *before, const struct image *after, s
     p->broker = ctx;
     p->before = before == NULL ? NULL : image_ref(before);
     p->after = image_ref(after);
+    p->kraft_version = quorum_voters(node_quorum(p->broker->node))->kraft_version;
     flow_start(&p->flow, publish_run, op);
 }
-    p->kraft_version = quorum_voters(node_quorum(p->broker->node))->kraft_version;

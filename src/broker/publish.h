@@ -3,7 +3,8 @@
  *   1  every shard makes its replicas what the image says (removes before it opens), and replies
  *   2  every shard shows it to its clients, and replies
  *
- * So no client learns of a partition that its shard cannot serve yet.
+ * So no client learns of a partition that its shard cannot serve yet. With the first image clients, and brokers that
+ * follow, are let in.
  */
 #pragma once
 

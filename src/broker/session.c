@@ -7,6 +7,7 @@
 #include "broker/memory.h"
 #include "broker/metrics.h"
 #include "broker/scatter.h"
+#include "protocol/fetch.h"
 
 /* Requests that a connection may have handed in and not answered. Clients pipeline five. */
 #define IN_FLIGHT_MAX 64
@@ -26,6 +27,7 @@ struct session {
     struct list requests; /* not answered, in order */
     uint64_t frame_bytes; /* of `requests` */
     bool beginning, paused, closed;
+    bool follows; /* it is a broker that replicates partitions from here */
     struct list spare; /* requests for reuse */
 };
 
@@ -78,11 +80,16 @@ static struct request *next_request(const struct session *s)
 static void begin(struct request *r);
 static void tell_when_rested(struct broker_shard *shard);
 
+static bool is_resting(const struct session *s)
+{
+    return s->shard->resting && s->listener->kind == LISTENER_BROKER && !s->follows;
+}
+
 /* A connection is not read while one of its requests waits for its turn, so that the memory of what
  * it has sent is bounded. */
 static void pause_or_read(struct session *s)
 {
-    bool pause = s->shard->resting || next_request(s) != NULL || s->frame_bytes >= FRAME_BYTES_MAX;
+    bool pause = is_resting(s) || next_request(s) != NULL || s->frame_bytes >= FRAME_BYTES_MAX;
 
     if (pause == s->paused || s->closed)
         return;
@@ -99,7 +106,7 @@ static void begin_more(struct session *s)
     if (s->beginning)
         return;
     s->beginning = true;
-    while (!s->shard->resting && conn_is_open(s->conn) && (next = next_request(s)) != NULL && may_begin(s, next))
+    while (!is_resting(s) && conn_is_open(s->conn) && (next = next_request(s)) != NULL && may_begin(s, next))
         begin(next);
     s->beginning = false;
     pause_or_read(s);
@@ -155,15 +162,23 @@ static bool understand(struct request *r, const char **why)
     return true;
 }
 
+static bool is_of_follower(const struct request *r)
+{
+    const struct fetch_request *m = r->message;
+
+    return r->key == API_FETCH && (r->version >= 15 ? m->replica_state.replica_id : m->replica_id) >= 0;
+}
+
 /* Only now it is decoded: what waits for its turn holds its frame and no more. */
 static void begin(struct request *r)
 {
-    const struct session *s = r->session;
+    struct session *s = r->session;
     const char *why;
 
     r->begun = true;
     if (understand(r, &why)) {
         metrics_begun(r);
+        s->follows = s->follows || is_of_follower(r);
         r->api->handle(r);
         return;
     }
@@ -224,7 +239,7 @@ static void session_give(void *ctx, struct conn_frame *frame)
 
 static void tell_when_all_closed(struct broker_shard *shard)
 {
-    if (shard->session_count > 0 || shard->held_count > 0 || shard->sessions_closed == NULL)
+    if (shard->sessions_closed == NULL || shard->sessions_of[shard->closing] > 0 || shard->held_count > 0)
         return;
     struct op *op = shard->sessions_closed;
     shard->sessions_closed = NULL;
@@ -284,8 +299,8 @@ static void session_gone(void *ctx)
     fetch_session_end(s->fetch);
     guest_leave(s->guest);
     list_remove(&s->node);
+    shard->sessions_of[s->listener->kind]--;
     free(s);
-    shard->session_count--;
     metrics_session(shard, -1);
     listeners_accept_again(shard);
     tell_when_all_closed(shard);
@@ -318,7 +333,10 @@ static bool is_worth_waiting(const struct request *r)
 static bool is_at_rest(const struct broker_shard *shard)
 {
     LIST_EACH(it, &shard->sessions) {
-        LIST_EACH(node, &container_of(it, struct session, node)->requests) {
+        const struct session *s = container_of(it, struct session, node);
+        if (!is_resting(s))
+            continue;
+        LIST_EACH(node, &s->requests) {
             if (is_worth_waiting(container_of(node, struct request, node)))
                 return false;
         }
@@ -356,15 +374,16 @@ void sessions_rest(struct broker_shard *shard, struct op *op)
     tell_when_rested(shard);
 }
 
-void sessions_close(struct broker_shard *shard, struct op *op)
+void sessions_close(struct broker_shard *shard, uint8_t kind, struct op *op)
 {
-    if (shard->session_count == 0 && shard->held_count == 0) {
-        io_complete(shard->io, op, 0);
-        return;
-    }
     shard->sessions_closed = op;
-    LIST_EACH(it, &shard->sessions)
-        session_close(container_of(it, struct session, node), "the broker stops");
+    shard->closing = kind;
+    LIST_EACH(it, &shard->sessions) {
+        struct session *s = container_of(it, struct session, node);
+        if (s->listener->kind == kind)
+            session_close(s, "the broker stops");
+    }
+    tell_when_all_closed(shard);
 }
 
 /* ---- a new connection ------------------------------------------------------------------------ */
@@ -408,7 +427,7 @@ void session_open(struct broker_listener *l)
     list_init(&s->requests);
     list_init(&s->spare);
     list_add_tail(&shard->sessions, &s->node);
-    shard->session_count++;
+    shard->sessions_of[l->kind]++;
     metrics_session(shard, 1);
     s->guest = guest_arrive(shard, s->peer.host, session_admitted, s);
 }

@@ -25,10 +25,11 @@ struct broker_listener {
 /* ---- accept.c ---- */
 struct io_listen_options listener_options(const struct broker *b);
 /* Listen on `address` (port 0: any; `bound` tells). Completes when listening; connections wait in
- * the kernel until listener_accept. */
+ * the kernel until listeners_accept. */
 void listener_open(struct broker_listener *l, const struct io_address *address,
                    struct io_address *bound, struct op *op);
-void listener_accept(struct broker_listener *l);
+/* Those of a kind (LISTENER_BROKER, LISTENER_CONTROLLER) let in whoever has come and comes. */
+void listeners_accept(struct broker_shard *shard, uint8_t kind);
 /* Stop accepting; completes when the socket is closed. */
 void listener_close(struct broker_listener *l, struct op *op);
 
@@ -45,12 +46,14 @@ const struct principal *session_principal(const struct session *s);
 struct str session_host(const struct session *s);
 const struct broker_listener *session_listener(const struct session *s);
 struct fetch_set **session_fetch(struct session *s); /* its fetch session; NULL none */
-/* No request of the shard begins any more. Completes when what has begun, and ends by itself, is answered, or after a
+/* No request of the shard's clients begins any more; other brokers that follow go on, because what clients have written
+ * waits for them, and so do the nodes that this one is a controller for. Completes when what has begun, and ends by itself, is answered, or after a
  * second: an idempotent producer that loses the answers to several batches cannot send them again to a broker that
  * starts anew, because a snapshot knows only the last one (as Kafka's). */
 void sessions_rest(struct broker_shard *shard, struct op *op);
-/* Close all sessions of a shard; completes when the last one is gone. */
-void sessions_close(struct broker_shard *shard, struct op *op);
+/* Close all sessions of a shard that came by a kind of listener, when it accepts no more; completes when the last one is
+ * gone. */
+void sessions_close(struct broker_shard *shard, uint8_t kind, struct op *op);
 
 /* A request whose answer was sent from what other shards hold: it stays until session_released. */
 void session_holds(struct request *r);

@@ -48,15 +48,16 @@ struct broker_shard {
     int64_t fetch_session_count;
     struct io_address bound;        /* scratch of listening */
     struct producer_id_block producer_ids; /* left of this shard's block */
-    uint32_t session_count;
+    uint32_t sessions_of[LISTENER_CONTROLLER + 1]; /* by kind of listener, each of which has its limits */
     uint32_t partitions_at_start;   /* for the line that says so */
     uint32_t held_count;            /* requests whose spans are not yet released, and guests that are
                                        being counted */
-    bool resting;                   /* the broker stops: no request begins any more */
+    bool resting;                   /* the broker stops: no request of a client begins any more */
     struct op *rested;              /* waits for answers that are under way */
     struct io_timer rest_limit;
-    struct op *sessions_closed;     /* waits for the last session's end */
-    int64_t accept_due_ns;          /* monotonic: max.connection.creation.rate, see accept.c */
+    struct op *sessions_closed;     /* waits for the end of the last session of the kind `closing` */
+    uint8_t closing;
+    int64_t accept_due_ns[LISTENER_CONTROLLER + 1]; /* monotonic: max.connection.creation.rate, see accept.c */
 };
 
 /* What all shards share and nobody changes after the start. */

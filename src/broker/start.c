@@ -1,5 +1,5 @@
-/* Start: settings ► directories ► replicas and groups (empty) ► sockets bound ► node: quorum,
- * registration, first image ► sockets accept ► ready.
+/* Start: settings ► directories ► replicas and groups (empty) ► sockets bound ► node: quorum open ► other nodes are let
+ * in ► registration, first image ► clients and brokers are let in (publish.c) ► unfenced ► ready.
  */
 #include "broker/start.h"
 
@@ -158,19 +158,53 @@ static int64_t previous_epoch(const struct broker *b)
     return b->dirs[0]->broker_epoch;
 }
 
+static void accept_nodes(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    listeners_accept(shard, LISTENER_CONTROLLER);
+    io_complete(shard->io, op, 0);
+}
+
+static void nothing_waits(struct op *op, int64_t result)
+{
+}
+
+/* The quorum is open, and wants to be asked: it elects a leader before this node can be registered. */
+static void node_opened(void *ctx)
+{
+    struct broker *b = ctx;
+
+    op_init(&b->life->opened, nothing_waits);
+    everywhere(b, accept_nodes, NULL, &b->life->opened);
+}
+
+/* Controllers' listeners as others reach them: what is advertised, else where it listens. */
+static uint32_t take_controller_listeners(struct broker *b)
+{
+    const struct config *c = b->options.settings;
+    uint32_t n = 0;
+
+    b->controller_listeners = calloc(LISTENERS_MAX, sizeof *b->controller_listeners);
+    ASSERT(b->controller_listeners != NULL);
+    for (uint32_t i = 0; i < b->listener_count; i++) {
+        const struct listener *at = &b->listeners[i];
+        if (!config_is_controller_listener(c, str_of(at->name)))
+            continue;
+        b->controller_listeners[n] = *at;
+        for (uint32_t a = 0; a < b->advertised_count; a++) {
+            if (strcmp(b->advertised[a].name, at->name) == 0)
+                b->controller_listeners[n] = b->advertised[a];
+        }
+        n++;
+    }
+    return n;
+}
+
 static void begin_node(struct life *l)
 {
     struct broker *b = l->broker;
     const struct config *c = b->options.settings;
-    uint32_t n = 0;
-    struct listener *controllers = calloc(LISTENERS_MAX, sizeof *controllers);
+    uint32_t n = take_controller_listeners(b);
 
-    ASSERT(controllers != NULL);
-    for (uint32_t i = 0; i < b->listener_count; i++) {
-        if (config_is_controller_listener(c, str_of(b->listeners[i].name)))
-            controllers[n++] = b->listeners[i];
-    }
-    b->controller_listeners = controllers;
     l->node_options = (struct node_options){
         .io = b->shards[0].io,
         .telemetry = b->shards[0].telemetry,
@@ -185,10 +219,11 @@ static void begin_node(struct life *l)
         .memory = &b->shards[0].log_memory,
         .advertised = b->advertised,
         .advertised_count = b->advertised_count,
-        .controller_listeners = controllers,
+        .controller_listeners = b->controller_listeners,
         .controller_listener_count = n,
         .previous_broker_epoch = previous_epoch(b),
         .publish = publish,
+        .open = node_opened,
         .state = node_state,
         .fatal = node_fatal,
         .ctx = b,
@@ -197,14 +232,6 @@ static void begin_node(struct life *l)
 }
 
 /* ---- ready ----------------------------------------------------------------------------------- */
-
-static void accept_all(struct broker_shard *shard, void *ctx, struct op *op)
-{
-    shard->partitions_at_start = replicas_count(shard->replicas);
-    LIST_EACH(it, &shard->listeners)
-        listener_accept(container_of(it, struct broker_listener, node));
-    io_complete(shard->io, op, 0);
-}
 
 static uint32_t partitions_held(const struct broker *b)
 {
@@ -275,8 +302,6 @@ static void start_run(struct flow *f)
     l->space = space_watch_new(b);
     FLOW_TRY(f, "look at the space", space_watch_look(l->space, &f->op));
     FLOW_TRY(f, "join the cluster", begin_node(l));
-    b->checkpoints = checkpoints_start(b); /* requests may ask it for a write */
-    FLOW_TRY(f, "accept", everywhere(b, accept_all, NULL, &f->op));
     l->retention = retention_start(b);
     FLOW_TRY(f, "start the cleaners", cleaning_start(b, &f->op));
     space_watch_begin(l->space);

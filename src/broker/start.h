@@ -20,6 +20,7 @@ struct life {
     struct io_address address, bound;
     struct io_listener *probe;
     struct io_timer start_limit;    /* server.max.startup.time.ms */
+    struct op opened;               /* controllers' listeners accept */
     struct node_options node_options;
     struct retention *retention;
     struct space_watch *space;

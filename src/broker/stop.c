@@ -1,6 +1,9 @@
-/* Stop: no new connections, no new requests ► leave the cluster ► connections closed ► coordinators closed ► no more
- * compaction, checks of old segments and checkpoints ► logs closed ► quorum closed ► last checkpoints ► clean markers. A
- * directory that has failed is not marked clean; after any other trouble on the way none is.
+/* Stop: no new connections and requests of clients ► leave the cluster ► their connections closed ► coordinators closed ►
+ * no more compaction, checks of old segments and checkpoints ► logs closed ► quorum closed ► last checkpoints ► clean
+ * markers. A directory that has failed is not marked clean; after any other trouble on the way none is.
+ *
+ * Controllers' listeners serve until the quorum is closed: to leave the cluster wants the quorum, which may want this
+ * node's vote, and the other brokers want its controller until there is another.
  */
 #include "broker/start.h"
 
@@ -9,6 +12,7 @@
 #include "broker/cleaning.h"
 #include "broker/connections.h"
 #include "broker/everywhere.h"
+#include "broker/forward.h"
 #include "broker/groups.h"
 #include "broker/memory.h"
 #include "broker/metrics.h"
@@ -19,6 +23,7 @@
 struct closing_listeners {
     struct op op;
     struct broker_shard *shard;
+    uint8_t kind;
     struct list *at; /* the listener that is closed */
     struct op *waiter;
 };
@@ -40,7 +45,7 @@ static void close_listeners_from(struct closing_listeners *c)
 
     for (; c->at != &c->shard->listeners; c->at = c->at->next) {
         struct broker_listener *l = container_of(c->at, struct broker_listener, node);
-        if (l->socket == NULL) /* it never came to listen */
+        if (l->kind != c->kind || l->socket == NULL) /* that never came to listen */
             continue;
         op_init(&c->op, listener_closed);
         listener_close(l, &c->op);
@@ -50,15 +55,26 @@ static void close_listeners_from(struct closing_listeners *c)
     free(c);
 }
 
-static void stop_listening(struct broker_shard *shard, void *ctx, struct op *op)
+static void stop_listening(struct broker_shard *shard, uint8_t kind, struct op *op)
 {
     struct closing_listeners *c = calloc(1, sizeof *c);
 
     ASSERT(c != NULL);
     c->shard = shard;
+    c->kind = kind;
     c->at = shard->listeners.next;
     c->waiter = op;
     close_listeners_from(c);
+}
+
+static void stop_listening_to_clients(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    stop_listening(shard, LISTENER_BROKER, op);
+}
+
+static void stop_listening_to_nodes(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    stop_listening(shard, LISTENER_CONTROLLER, op);
 }
 
 static void rest_sessions(struct broker_shard *shard, void *ctx, struct op *op)
@@ -66,10 +82,15 @@ static void rest_sessions(struct broker_shard *shard, void *ctx, struct op *op)
     sessions_rest(shard, op);
 }
 
-static void stop_sessions(struct broker_shard *shard, void *ctx, struct op *op)
+static void stop_clients(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    sessions_close(shard, LISTENER_BROKER, op);
+}
+
+static void stop_nodes(struct broker_shard *shard, void *ctx, struct op *op)
 {
     memory_stop(shard);
-    sessions_close(shard, op);
+    sessions_close(shard, LISTENER_CONTROLLER, op);
 }
 
 static void stop_groups(struct broker_shard *shard, void *ctx, struct op *op)
@@ -155,7 +176,7 @@ static void stop_run(struct flow *f)
     if (l->space != NULL)
         FLOW_WAIT(f, "stop looking at the space", space_watch_stop(l->space, &f->op));
     if (l->has_listeners)
-        FLOW_WAIT(f, "stop listening", everywhere(b, stop_listening, NULL, &f->op));
+        FLOW_WAIT(f, "stop listening", everywhere(b, stop_listening_to_clients, NULL, &f->op));
     if (l->running && !b->failed)
         FLOW_WAIT(f, "answer what has begun", everywhere(b, rest_sessions, NULL, &f->op));
     if (b->node != NULL) {
@@ -163,7 +184,7 @@ static void stop_run(struct flow *f)
         l->broker_epoch = node_broker_epoch(b->node);
     }
     l->stopping = true;
-    FLOW_WAIT(f, "close connections", everywhere(b, stop_sessions, NULL, &f->op));
+    FLOW_WAIT(f, "close connections", everywhere(b, stop_clients, NULL, &f->op));
     FLOW_WAIT(f, "stop the coordinators", everywhere(b, stop_groups, NULL, &f->op));
     if (l->running)
         FLOW_WAIT(f, "stop the cleaners", cleaning_stop(b, &f->op));
@@ -181,9 +202,14 @@ static void stop_run(struct flow *f)
         note_trouble(l);
     }
     if (b->node != NULL) {
+        FLOW_WAIT(f, "answer who asks the controller", forward_rest(b, &f->op));
         FLOW_WAIT(f, "close the quorum", node_close(b->node, &f->op));
+        b->node = NULL;
         note_trouble(l);
     }
+    if (l->has_listeners)
+        FLOW_WAIT(f, "stop listening to nodes", everywhere(b, stop_listening_to_nodes, NULL, &f->op));
+    FLOW_WAIT(f, "close their connections", everywhere(b, stop_nodes, NULL, &f->op));
     for (l->dir = 0; l->dir < b->dir_count; l->dir++) {
         if (b->dirs[l->dir] == NULL)
             continue;
