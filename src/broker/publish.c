@@ -6,6 +6,7 @@
 #include "broker/everywhere.h"
 #include "broker/groups.h"
 #include "broker/metrics.h"
+#include "broker/peers.h"
 #include "broker/session.h"
 #include "broker/settings.h"
 
@@ -95,6 +96,7 @@ static void take_settings(struct broker_shard *shard, const struct publication *
 static void open_doors(struct broker_shard *shard)
 {
     shard->partitions_at_start = replicas_count(shard->replicas);
+    peers_watch(shard);
     listeners_accept(shard, LISTENER_BROKER);
 }
 

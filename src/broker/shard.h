@@ -9,6 +9,7 @@
 #include "replica/replica.h"
 #include "security/security.h"
 
+struct client;   /* client/client.h */
 struct groups;   /* broker/groups.h */
 struct metrics;  /* broker/metrics.h */
 struct checkpoints; /* broker/checkpoint.h */
@@ -41,6 +42,11 @@ struct broker_shard {
     const struct config *settings;  /* broker settings in force (static + dynamic) at `image` */
     const struct authorizer *authorizer;
     struct metrics *metrics;
+    struct client *brokers;         /* connections to other brokers; see peers.h */
+    struct list proposals;          /* of other ISRs, with the controller */
+    bool proposals_refused;         /* no more of them: the replicas are about to be closed */
+    struct op *proposals_ended;
+    struct io_timer isr_timer;
     struct cleaner *cleaner;        /* NULL: log.cleaner.enable is false, or it does not run */
     struct list sessions;
     struct list listeners;          /* struct broker_listener */

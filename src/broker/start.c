@@ -12,6 +12,7 @@
 #include "broker/groups.h"
 #include "broker/memory.h"
 #include "broker/metrics.h"
+#include "broker/peers.h"
 #include "broker/publish.h"
 #include "broker/settings.h"
 #include "broker/space.h"
@@ -104,27 +105,31 @@ static void replica_committed(void *ctx, struct replica *r)
     groups_committed(shard->groups, r);
 }
 
-static void make_replicas(struct broker *b)
+static void make_replicas(struct broker_shard *s, void *ctx, struct op *op)
 {
-    for (uint32_t i = 0; i < b->shard_count; i++) {
-        struct broker_shard *s = &b->shards[i];
-        struct replicas_options o = {
-            .io = s->io,
-            .telemetry = s->telemetry,
-            .dirs = b->dirs,
-            .dir_count = b->dir_count,
-            .dirs_missing = b->missing_count > 0,
-            .memory = &s->log_memory,
-            .broker = s->settings,
-            .node_id = b->node_id,
-            .leading = replica_leads,
-            .committed = replica_committed,
-            .placed = replica_placed,
-            .save_starts = replica_save_starts,
-            .ctx = s,
-        };
-        s->replicas = replicas_new(&o);
-    }
+    const struct broker *b = s->broker;
+
+    peers_start(s);
+    struct replicas_options o = {
+        .io = s->io,
+        .telemetry = s->telemetry,
+        .dirs = b->dirs,
+        .dir_count = b->dir_count,
+        .dirs_missing = b->missing_count > 0,
+        .memory = &s->log_memory,
+        .broker = s->settings,
+        .node_id = b->node_id,
+        .brokers = s->brokers,
+        .listener = config_inter_broker_listener(b->options.settings),
+        .propose = peers_propose,
+        .leading = replica_leads,
+        .committed = replica_committed,
+        .placed = replica_placed,
+        .save_starts = replica_save_starts,
+        .ctx = s,
+    };
+    s->replicas = replicas_new(&o);
+    io_complete(s->io, op, 0);
 }
 
 /* ---- the node -------------------------------------------------------------------------------- */
@@ -297,7 +302,7 @@ static void start_run(struct flow *f)
     FLOW_BEGIN(f);
     limit_start(l);
     FLOW_TRY(f, "open the log directories", start_dirs(l, &f->op));
-    make_replicas(b);
+    FLOW_TRY(f, "make the replicas", everywhere(b, make_replicas, NULL, &f->op));
     FLOW_TRY(f, "listen", start_listeners(l, &f->op));
     l->space = space_watch_new(b);
     FLOW_TRY(f, "look at the space", space_watch_look(l->space, &f->op));

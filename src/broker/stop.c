@@ -16,6 +16,7 @@
 #include "broker/groups.h"
 #include "broker/memory.h"
 #include "broker/metrics.h"
+#include "broker/peers.h"
 #include "broker/space.h"
 
 /* ---- per shard ------------------------------------------------------------------------------- */
@@ -110,6 +111,16 @@ static void stop_replicas(struct broker_shard *shard, void *ctx, struct op *op)
     replicas_close(shard->replicas, op);
 }
 
+static void rest_peers(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    peers_rest(shard, op);
+}
+
+static void stop_peers(struct broker_shard *shard, void *ctx, struct op *op)
+{
+    peers_stop(shard, op);
+}
+
 /* ---- the flow -------------------------------------------------------------------------------- */
 
 static void note_trouble(struct life *l)
@@ -198,8 +209,10 @@ static void stop_run(struct flow *f)
     if (b->shards[0].replicas != NULL) {
         FLOW_WAIT(f, "gather checkpoints", checkpoint_gather_last(b, l->lines, &f->op));
         note_trouble(l);
+        FLOW_WAIT(f, "withdraw what the controller was asked", everywhere(b, rest_peers, NULL, &f->op));
         FLOW_WAIT(f, "close the logs", everywhere(b, stop_replicas, NULL, &f->op));
         note_trouble(l);
+        FLOW_WAIT(f, "close connections to brokers", everywhere(b, stop_peers, NULL, &f->op));
     }
     if (b->node != NULL) {
         FLOW_WAIT(f, "answer who asks the controller", forward_rest(b, &f->op));

@@ -108,8 +108,8 @@ TEST(broker_controllers, a_broker_registers_and_is_shown_when_it_is_unfenced)
         CHECK_EQ(known->brokers[1].node_id, 2);
         CHECK_TEXT(known->brokers[1].host, "second");
         CHECK_EQ(known->brokers[1].port, 9192);
-        client_close(&s.c);
-        client_close(&c);
+        client_end(&s.c);
+        client_end(&c);
         lab_deinit(&lab);
     }
 }
@@ -140,8 +140,8 @@ TEST(broker_controllers, a_stop_leaves_the_cluster_while_other_nodes_are_heard)
         CHECK(!second_beat(&s)->is_fenced);
         CHECK_EQ(wait_end(&lab, &w), 0);
         client_until_closed(&s.c);
-        client_close(&s.c);
-        client_close(&c);
+        client_end(&s.c);
+        client_end(&c);
         sim_node_kill(lab.node);
         CHECK_EQ(lab_start(&lab), 0);
         lab_deinit(&lab);
@@ -166,8 +166,8 @@ TEST(broker_controllers, an_administrator_removes_a_broker_at_any_listener)
         CHECK_EQ(a->error_code, KERR_NONE);
         a = client_ask(&c, API_UNREGISTER_BROKER, 0, &m);
         CHECK_EQ(a->error_code, KERR_BROKER_ID_NOT_REGISTERED);
-        client_close(&c);
-        client_close(&s.c);
+        client_end(&c);
+        client_end(&s.c);
     }
     lab_deinit(&lab);
 }
@@ -187,7 +187,7 @@ TEST(broker_controllers, the_active_one_of_the_controllers_is_named)
     CHECK_EQ(a->brokers[0].port, 9093);
     a = describe(&c, 1, false);
     CHECK_EQ(a->error_code, KERR_MISMATCHED_ENDPOINT_TYPE);
-    client_close(&c);
+    client_end(&c);
     lab_deinit(&lab);
 }
 
@@ -213,7 +213,7 @@ TEST(broker_controllers, versions_tell_the_levels_of_the_quorum)
         CHECK_EQ(a->supported_features[i].max_version, 1);
     }
     CHECK(found);
-    client_close(&c);
+    client_end(&c);
     lab_deinit(&lab);
 }
 
@@ -231,9 +231,9 @@ TEST(broker_controllers, clients_do_not_take_the_connections_of_nodes)
     describe(&b, 1, false);
     client_open(&lab, &node, 9093);
     CHECK_EQ(describe(&node, 2, false)->controller_id, 1);
-    client_close(&a);
-    client_close(&b);
-    client_close(&node);
+    client_end(&a);
+    client_end(&b);
+    client_end(&node);
     lab_deinit(&lab);
 }
 
@@ -252,13 +252,13 @@ TEST(broker_controllers, fetch_at_a_controller_is_of_the_metadata_log)
     lab_produce(&c, topic, 0, 3);
     const void *m = fetch_of(&c.arena, topic, 0, 0, 1, 0);
     CHECK_EQ(records_in(fetched(client_ask(&c, API_FETCH, FETCH_VERSION, m))->records), 3);
-    client_close(&c);
+    client_end(&c);
 
     client_open(&lab, &c, 9093);
     m = fetch_of(&c.arena, topic, 0, 0, 1, 0);
     const struct fetch_response *a = client_ask(&c, API_FETCH, FETCH_VERSION, m);
     for (int32_t i = 0; i < a->responses_count; i++)
         CHECK_EQ(a->responses[i].partitions[0].records.n, 0);
-    client_close(&c);
+    client_end(&c);
     lab_deinit(&lab);
 }

@@ -126,7 +126,7 @@ TEST(broker_envelope, what_is_in_an_envelope_is_done_and_answered_byte_for_byte)
         CHECK_EQ(a->error_code, KERR_NONE);
         CHECK_EQ(a->topics[0].partitions[0].leader_id, 1);
         arena_deinit(&l.arena);
-        client_close(&c);
+        client_end(&c);
         CHECK_EQ(lab_stop(&lab), 0);
         lab_deinit(&lab);
     }
@@ -192,7 +192,7 @@ TEST(broker_envelope, an_envelope_that_makes_no_sense_is_refused_as_kafka_does)
     letter_init(&l, API_CREATE_TOPICS, 7, &m);
     opened(&c, letter_ask(&c, &l), API_CREATE_TOPICS, 7); /* the connection is good */
     arena_deinit(&l.arena);
-    client_close(&c);
+    client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
