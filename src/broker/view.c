@@ -60,6 +60,37 @@ enum kerr view_partition_error(const struct request *r, const struct image_parti
     return view_endpoint(r, b) == NULL ? KERR_LISTENER_NOT_FOUND : KERR_NONE;
 }
 
+bool view_leader_of(const struct request *r, struct uuid topic_id, int32_t partition, struct view_leader *out)
+{
+    const struct image *image = r->shard->image;
+    const struct image_partition *p = image_partition_find(image, topic_id, partition);
+    const struct image_broker *b;
+
+    if (p == NULL)
+        return false;
+    *out = (struct view_leader){.id = p->leader, .epoch = p->leader_epoch};
+    if (!view_is_alive(r, p->leader))
+        return true;
+    b = image_broker_find(image, p->leader);
+    out->endpoint = view_endpoint(r, b);
+    out->rack = b->rack;
+    return true;
+}
+
+int32_t view_controller(const struct request *r)
+{
+    const struct image *image = r->shard->image;
+    int32_t self = r->shard->broker->node_id;
+
+    if (view_is_alive(r, self))
+        return self;
+    for (uint32_t i = 0; i < image_broker_count(image); i++) {
+        if (view_is_alive(r, image_broker_at(image, i)->id))
+            return image_broker_at(image, i)->id;
+    }
+    return -1;
+}
+
 bool view_is_internal(struct str topic)
 {
     return str_equal(topic, STR("__consumer_offsets")) ||

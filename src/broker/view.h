@@ -18,6 +18,19 @@ int32_t *view_offline(struct request *r, const struct image_partition *p, int32_
  * such listener. */
 enum kerr view_partition_error(const struct request *r, const struct image_partition *p);
 
+/* Who leads a partition as the image has it, for an answer that says that this node does not (KIP-951). Text is the
+ * image's. */
+struct view_leader {
+    int32_t id, epoch;
+    const struct image_endpoint *endpoint; /* by the request's listener; NULL: it cannot be reached there */
+    struct str rack;
+};
+/* False: the image has no such partition. */
+bool view_leader_of(const struct request *r, struct uuid topic_id, int32_t partition, struct view_leader *out);
+
+/* Whom clients may take for the controller: any broker passes on what it decides, this one if they can reach it; -1 none. */
+int32_t view_controller(const struct request *r);
+
 bool view_is_internal(struct str topic);
 
 /* Names of topics: as Kafka allows them (1 to 249 of [a-zA-Z0-9._-], not "." or ".."). */

@@ -29,8 +29,7 @@ static void answer_brokers(struct request *r)
     const struct image *image = r->shard->image;
     uint32_t n = image_broker_count(image);
 
-    a->controller_id =
-        r->shard->broker->node_id; /* any broker passes on what the controller decides */
+    a->controller_id = view_controller(r);
     a->brokers = arena_take_array(&r->arena, n, sizeof *a->brokers);
     for (uint32_t i = 0; i < n; i++) {
         const struct image_broker *b = image_broker_at(image, i);

@@ -37,19 +37,44 @@ static void answer_brokers(struct request *r, struct metadata_response *a)
     }
 }
 
+/* Clients before version 6 do not know what LISTENER_NOT_FOUND is. */
+static enum kerr partition_error(const struct request *r, const struct image_partition *p)
+{
+    enum kerr error = view_partition_error(r, p);
+
+    return error == KERR_LISTENER_NOT_FOUND && r->version < 6 ? KERR_LEADER_NOT_AVAILABLE : error;
+}
+
+/* To clients of version 0 replicas that cannot be reached are not named: they look for each among the brokers. */
+static int32_t *nodes_of(struct request *r, const int32_t *ids, int32_t count, int32_t *kept)
+{
+    int32_t *nodes = view_ids(r, ids, count);
+
+    *kept = count;
+    if (r->version > 0)
+        return nodes;
+    *kept = 0;
+    for (int32_t i = 0; i < count; i++) {
+        if (view_is_alive(r, ids[i]))
+            nodes[(*kept)++] = ids[i];
+    }
+    return nodes;
+}
+
 static void answer_partition(struct request *r, const struct image_partition *p,
                              struct metadata_response_topics_partitions *out)
 {
     metadata_response_topics_partitions_init(out);
-    out->error_code = (int16_t)view_partition_error(r, p);
+    out->error_code = (int16_t)partition_error(r, p);
     out->partition_index = p->partition;
     out->leader_id = out->error_code == KERR_NONE ? p->leader : -1;
     out->leader_epoch = p->leader_epoch;
-    out->replica_nodes = view_ids(r, p->replicas, p->replica_count);
-    out->replica_nodes_count = p->replica_count;
-    out->isr_nodes = view_ids(r, p->isr, p->isr_count);
-    out->isr_nodes_count = p->isr_count;
+    out->replica_nodes = nodes_of(r, p->replicas, p->replica_count, &out->replica_nodes_count);
+    out->isr_nodes = nodes_of(r, p->isr, p->isr_count, &out->isr_nodes_count);
     out->offline_replicas = view_offline(r, p, &out->offline_replicas_count);
+    if (out->error_code == KERR_NONE &&
+        (out->replica_nodes_count < p->replica_count || out->isr_nodes_count < p->isr_count))
+        out->error_code = KERR_REPLICA_NOT_AVAILABLE;
 }
 
 static void answer_topic(struct request *r, const struct image_topic *topic,
@@ -154,8 +179,7 @@ static void answer(struct request *r)
 
     answer_brokers(r, a);
     a->cluster_id = str_of(r->shard->broker->cluster_id);
-    a->controller_id =
-        r->shard->broker->node_id; /* every broker passes on what the controller decides */
+    a->controller_id = view_controller(r);
     if (asked_of(r)->include_cluster_authorized_operations)
         a->cluster_authorized_operations =
             request_authorized_operations(r, RESOURCE_CLUSTER, STR("kafka-cluster"));

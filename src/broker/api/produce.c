@@ -9,6 +9,7 @@
 #include "broker/memory.h"
 #include "broker/metrics.h"
 #include "broker/scatter.h"
+#include "broker/view.h"
 #include "protocol/produce.h"
 
 /* One partition of the request. */
@@ -198,11 +199,56 @@ static bool any_failed(const struct produce_response *answer)
     return false;
 }
 
+static void add_endpoint(struct request *r, const struct view_leader *leader)
+{
+    struct produce_response *a = r->response;
+    struct produce_response_node_endpoints *out;
+
+    for (int32_t i = 0; i < a->node_endpoints_count; i++) {
+        if (a->node_endpoints[i].node_id == leader->id)
+            return;
+    }
+    if (a->node_endpoints == NULL)
+        a->node_endpoints =
+            arena_take_array(&r->arena, image_broker_count(r->shard->image), sizeof *a->node_endpoints);
+    out = &a->node_endpoints[a->node_endpoints_count++];
+    produce_response_node_endpoints_init(out);
+    out->node_id = leader->id;
+    out->host = arena_str(&r->arena, leader->endpoint->host);
+    out->port = leader->endpoint->port;
+    out->rack = arena_str(&r->arena, leader->rack);
+}
+
+/* Who was told that the leader is not here hears who it is, and where, and need not ask for metadata (KIP-951). */
+static void tell_leader(struct request *r, const struct produce_item *item)
+{
+    struct view_leader leader;
+
+    if (item->answer->error_code != KERR_NOT_LEADER_OR_FOLLOWER ||
+        !view_leader_of(r, item->topic_id, item->asked->index, &leader))
+        return;
+    item->answer->current_leader.leader_id = leader.id;
+    item->answer->current_leader.leader_epoch = leader.epoch;
+    if (leader.endpoint != NULL)
+        add_endpoint(r, &leader);
+}
+
+static void tell_leaders(struct scatter *s)
+{
+    if (s->request->version < 10)
+        return;
+    for (uint32_t i = 0; i < s->home->broker->shard_count; i++) {
+        for (uint32_t n = 0; n < s->parts[i].count; n++)
+            tell_leader(s->request, s->parts[i].items[n]);
+    }
+}
+
 static void joined(struct scatter *s)
 {
     struct request *r = s->request;
 
     if (produce_of(r)->acks != 0) {
+        tell_leaders(s);
         request_answer(r);
         return;
     }

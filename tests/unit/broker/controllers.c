@@ -1,85 +1,13 @@
 /* The controller's listener: what nodes of the cluster and administrators ask there. A second broker is played by the
  * test. */
-#include "lab.h"
-
-#include <stdlib.h>
+#include "second.h"
 
 #include "protocol/api_versions.h"
 #include "protocol/broker_heartbeat.h"
-#include "protocol/broker_registration.h"
 #include "protocol/describe_cluster.h"
 #include "protocol/fetch.h"
 #include "protocol/metadata.h"
 #include "protocol/unregister_broker.h"
-
-static const struct describe_cluster_response *describe(struct client *c, int8_t endpoint_type, bool fenced)
-{
-    struct describe_cluster_request m;
-
-    describe_cluster_request_init(&m);
-    m.endpoint_type = endpoint_type;
-    m.include_fenced_brokers = fenced;
-    return client_ask(c, API_DESCRIBE_CLUSTER, 2, &m);
-}
-
-/* ---- a second broker ----------------------------------------------------------------------------------- */
-
-struct second {
-    struct client c; /* to the controller */
-    int64_t epoch;
-};
-
-static void second_register(struct lab *lab, struct second *s)
-{
-    static const struct uuid incarnation = {{2, 2}}, dir = {{2, 3}};
-    struct broker_registration_request m;
-    struct broker_registration_request_listeners at;
-    struct broker_registration_request_features has[FEATURE_COUNT];
-
-    client_open(lab, &s->c, 9093);
-    broker_registration_request_init(&m);
-    broker_registration_request_listeners_init(&at);
-    at.name = STR("PLAINTEXT");
-    at.host = STR("second");
-    at.port = 9192;
-    m.broker_id = 2;
-    m.cluster_id = describe(&s->c, 2, false)->cluster_id;
-    m.incarnation_id = incarnation;
-    m.listeners = &at;
-    m.listeners_count = 1;
-    m.log_dirs = (struct uuid *)(uintptr_t)&dir;
-    m.log_dirs_count = 1;
-    m.features = has;
-    m.features_count = FEATURE_COUNT;
-    for (int f = 0; f < FEATURE_COUNT; f++) {
-        broker_registration_request_features_init(&has[f]);
-        has[f].name = str_of(features[f].name);
-        has[f].min_supported_version = features[f].low;
-        has[f].max_supported_version = features[f].latest;
-    }
-    const struct broker_registration_response *a = client_ask(&s->c, API_BROKER_REGISTRATION, 4, &m);
-    CHECK_EQ(a->error_code, KERR_NONE);
-    s->epoch = a->broker_epoch;
-}
-
-/* A heartbeat that says that all metadata is known. */
-static struct broker_heartbeat_request beat_of(const struct second *s)
-{
-    struct broker_heartbeat_request m;
-
-    broker_heartbeat_request_init(&m);
-    m.broker_id = 2;
-    m.broker_epoch = s->epoch;
-    m.current_metadata_offset = INT64_MAX;
-    return m;
-}
-
-static const struct broker_heartbeat_response *second_beat(struct second *s)
-{
-    struct broker_heartbeat_request m = beat_of(s);
-
-    return client_ask(&s->c, API_BROKER_HEARTBEAT, 1, &m);
-}
 
 TEST(broker_controllers, a_broker_registers_and_is_shown_when_it_is_unfenced)
 {
@@ -93,8 +21,8 @@ TEST(broker_controllers, a_broker_registers_and_is_shown_when_it_is_unfenced)
         CHECK_EQ(lab_start(&lab), 0);
         client_open(&lab, &c, 9092);
         second_register(&lab, &s);
-        CHECK_EQ(describe(&c, 1, false)->brokers_count, 1);
-        const struct describe_cluster_response *all = describe(&c, 1, true);
+        CHECK_EQ(lab_describe(&c, 1, false)->brokers_count, 1);
+        const struct describe_cluster_response *all = lab_describe(&c, 1, true);
         CHECK_EQ(all->brokers_count, 2);
         CHECK(!all->brokers[0].is_fenced);
         CHECK(all->brokers[1].is_fenced);
@@ -102,7 +30,7 @@ TEST(broker_controllers, a_broker_registers_and_is_shown_when_it_is_unfenced)
         const struct metadata_response *known = client_ask(&c, API_METADATA, 12, &ask);
         CHECK_EQ(known->brokers_count, 1);
 
-        CHECK(!second_beat(&s)->is_fenced);
+        CHECK(!second_beat(&s, INT64_MAX)->is_fenced);
         known = client_ask(&c, API_METADATA, 12, &ask);
         CHECK_EQ(known->brokers_count, 2);
         CHECK_EQ(known->brokers[1].node_id, 2);
@@ -128,16 +56,13 @@ TEST(broker_controllers, a_stop_leaves_the_cluster_while_other_nodes_are_heard)
         client_open(&lab, &c, 9092);
         lab_topic(&lab, &c, "t", 2);
         second_register(&lab, &s);
-        struct broker_heartbeat_request m = beat_of(&s);
-        m.current_metadata_offset = s.epoch;
-        const struct broker_heartbeat_response *a = client_ask(&s.c, API_BROKER_HEARTBEAT, 1, &m);
-        CHECK(!a->is_fenced);
+        CHECK(!second_beat(&s, s.epoch)->is_fenced);
 
         broker_stop(lab.broker, wait_begin(&w));
         lab.broker = NULL;
         lab_pass(&lab, 4 * SEC);
         CHECK(!w.done);
-        CHECK(!second_beat(&s)->is_fenced);
+        CHECK(!second_beat(&s, INT64_MAX)->is_fenced);
         CHECK_EQ(wait_end(&lab, &w), 0);
         client_until_closed(&s.c);
         client_end(&s.c);
@@ -180,12 +105,12 @@ TEST(broker_controllers, the_active_one_of_the_controllers_is_named)
     lab_init(&lab, 3, NULL, 3);
     CHECK_EQ(lab_start(&lab), 0);
     client_open(&lab, &c, 9093);
-    const struct describe_cluster_response *a = describe(&c, 2, false);
+    const struct describe_cluster_response *a = lab_describe(&c, 2, false);
     CHECK_EQ(a->error_code, KERR_NONE);
     CHECK_EQ(a->controller_id, 1);
     CHECK_EQ(a->brokers_count, 1);
     CHECK_EQ(a->brokers[0].port, 9093);
-    a = describe(&c, 1, false);
+    a = lab_describe(&c, 1, false);
     CHECK_EQ(a->error_code, KERR_MISMATCHED_ENDPOINT_TYPE);
     client_end(&c);
     lab_deinit(&lab);
@@ -227,10 +152,10 @@ TEST(broker_controllers, clients_do_not_take_the_connections_of_nodes)
     CHECK_EQ(lab_start(&lab), 0);
     client_open(&lab, &a, 9092);
     client_open(&lab, &b, 9092);
-    describe(&a, 1, false);
-    describe(&b, 1, false);
+    lab_describe(&a, 1, false);
+    lab_describe(&b, 1, false);
     client_open(&lab, &node, 9093);
-    CHECK_EQ(describe(&node, 2, false)->controller_id, 1);
+    CHECK_EQ(lab_describe(&node, 2, false)->controller_id, 1);
     client_end(&a);
     client_end(&b);
     client_end(&node);

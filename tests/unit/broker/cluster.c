@@ -1,0 +1,195 @@
+/* What clients see of a cluster of several brokers. */
+#include "second.h"
+
+#include "protocol/create_topics.h"
+#include "protocol/describe_topic_partitions.h"
+#include "protocol/find_coordinator.h"
+#include "protocol/metadata.h"
+#include "protocol/produce.h"
+
+/* A topic of one partition, on the second broker alone. */
+static struct uuid elsewhere(struct client *c, const char *name)
+{
+    struct create_topics_request m;
+    struct create_topics_request_topics topic;
+    struct create_topics_request_topics_assignments at;
+    int32_t broker = 2;
+
+    create_topics_request_init(&m);
+    create_topics_request_topics_init(&topic);
+    create_topics_request_topics_assignments_init(&at);
+    at.broker_ids = &broker;
+    at.broker_ids_count = 1;
+    topic.name = str_of(name);
+    topic.num_partitions = -1;
+    topic.replication_factor = -1;
+    topic.assignments = &at;
+    topic.assignments_count = 1;
+    m.topics = &topic;
+    m.topics_count = 1;
+    const struct create_topics_response *a = client_ask(c, API_CREATE_TOPICS, 7, &m);
+    CHECK_EQ(a->topics[0].error_code, KERR_NONE);
+    return a->topics[0].topic_id;
+}
+
+static const struct metadata_response *metadata(struct client *c, int16_t version)
+{
+    struct metadata_request m;
+
+    metadata_request_init(&m);
+    m.topics_count = version == 0 ? 0 : -1;
+    return client_ask(c, API_METADATA, version, &m);
+}
+
+TEST(broker_cluster, metadata_says_who_leads_elsewhere)
+{
+    struct lab lab;
+    struct client c;
+    struct second s;
+
+    lab_init(&lab, 1, NULL, 2);
+    CHECK_EQ(lab_start(&lab), 0);
+    client_open(&lab, &c, 9092);
+    second_register(&lab, &s);
+    second_beat(&s, INT64_MAX);
+    elsewhere(&c, "t");
+    for (int16_t version = 0; version <= 12; version++) {
+        const struct metadata_response *a = metadata(&c, version);
+        CHECK_EQ(a->brokers_count, 2);
+        CHECK_EQ(a->topics_count, 1);
+        const struct metadata_response_topics_partitions *p = &a->topics[0].partitions[0];
+        CHECK_EQ(p->error_code, KERR_NONE);
+        CHECK_EQ(p->leader_id, 2);
+        CHECK_EQ(p->replica_nodes_count, 1);
+        CHECK_EQ(p->offline_replicas_count, 0);
+        if (version >= 1)
+            CHECK_EQ(a->controller_id, 1);
+    }
+    client_end(&s.c);
+    client_end(&c);
+    CHECK_EQ(lab_stop(&lab), 0);
+    lab_deinit(&lab);
+}
+
+/* The second broker falls silent, and is fenced. */
+TEST(broker_cluster, what_a_fenced_broker_had_has_no_leader)
+{
+    struct lab lab;
+    struct client c;
+    struct second s;
+    struct describe_topic_partitions_request m;
+
+    lab_init(&lab, 1, NULL, 2);
+    CHECK_EQ(lab_start(&lab), 0);
+    client_open(&lab, &c, 9092);
+    second_register(&lab, &s);
+    second_beat(&s, INT64_MAX);
+    elsewhere(&c, "t");
+    lab_pass(&lab, 20 * SEC);
+    for (int16_t version = 0; version <= 12; version++) {
+        const struct metadata_response *a = metadata(&c, version);
+        CHECK_EQ(a->brokers_count, 1);
+        const struct metadata_response_topics_partitions *p = &a->topics[0].partitions[0];
+        CHECK_EQ(p->error_code, KERR_LEADER_NOT_AVAILABLE);
+        CHECK_EQ(p->leader_id, -1);
+        CHECK_EQ(p->replica_nodes_count, version == 0 ? 0 : 1);
+        CHECK_EQ(p->offline_replicas_count, version >= 5 ? 1 : 0);
+    }
+    /* It was the last of the ISR, so it may lead again (KIP-966). */
+    describe_topic_partitions_request_init(&m);
+    m.response_partition_limit = 10;
+    const struct describe_topic_partitions_response *a = client_ask(&c, API_DESCRIBE_TOPIC_PARTITIONS, 0, &m);
+    const struct describe_topic_partitions_response_topics_partitions *p = &a->topics[0].partitions[0];
+    CHECK_EQ(p->error_code, KERR_LEADER_NOT_AVAILABLE);
+    CHECK_EQ(p->isr_nodes_count, 0);
+    CHECK_EQ(p->eligible_leader_replicas_count, 1);
+    CHECK_EQ(p->eligible_leader_replicas[0], 2);
+    client_end(&s.c);
+    client_end(&c);
+    lab_deinit(&lab);
+}
+
+/* The second broker has no listener of the name that the client has come by. */
+TEST(broker_cluster, a_leader_without_the_listener_is_said_so)
+{
+    struct lab lab;
+    struct client c;
+    struct second s;
+
+    lab_init(&lab, 1, NULL, 1);
+    lab_set(&lab, "listeners", "PLAINTEXT://:9092,CONTROLLER://:9093,OTHER://:9094");
+    lab_set(&lab, "advertised.listeners", "PLAINTEXT://broker:9092,OTHER://broker:9094");
+    lab_set(&lab, "listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,OTHER:PLAINTEXT");
+    CHECK_EQ(lab_start(&lab), 0);
+    second_register(&lab, &s);
+    second_beat(&s, INT64_MAX);
+    client_open(&lab, &c, 9094);
+    elsewhere(&c, "t");
+    for (int16_t version = 0; version <= 12; version++) {
+        const struct metadata_response *a = metadata(&c, version);
+        CHECK_EQ(a->brokers_count, 1);
+        CHECK_EQ(a->topics[0].partitions[0].error_code,
+                 version < 6 ? KERR_LEADER_NOT_AVAILABLE : KERR_LISTENER_NOT_FOUND);
+        CHECK_EQ(a->topics[0].partitions[0].leader_id, -1);
+    }
+    client_end(&s.c);
+    client_end(&c);
+    lab_deinit(&lab);
+}
+
+/* KIP-951 */
+TEST(broker_cluster, a_producer_is_told_where_the_leader_is)
+{
+    struct lab lab;
+    struct client c;
+    struct second s;
+
+    lab_init(&lab, 1, NULL, 3);
+    CHECK_EQ(lab_start(&lab), 0);
+    client_open(&lab, &c, 9092);
+    second_register(&lab, &s);
+    second_beat(&s, INT64_MAX);
+    struct uuid topic = elsewhere(&c, "t");
+    const void *m = produce_of(&c.arena, topic, 0, -1, batch_of(&c.arena, 1));
+    const struct produce_response *a = client_ask(&c, API_PRODUCE, PRODUCE_VERSION, m);
+    CHECK_EQ(a->responses[0].partition_responses[0].error_code, KERR_NOT_LEADER_OR_FOLLOWER);
+    CHECK_EQ(a->responses[0].partition_responses[0].current_leader.leader_id, 2);
+    CHECK_EQ(a->responses[0].partition_responses[0].current_leader.leader_epoch, 0);
+    CHECK_EQ(a->node_endpoints_count, 1);
+    CHECK_EQ(a->node_endpoints[0].node_id, 2);
+    CHECK_TEXT(a->node_endpoints[0].host, "second");
+    CHECK_EQ(a->node_endpoints[0].port, 9192);
+    client_end(&s.c);
+    client_end(&c);
+    lab_deinit(&lab);
+}
+
+TEST(broker_cluster, a_coordinator_is_who_leads_the_groups_partition)
+{
+    struct lab lab;
+    struct client c;
+    struct second s;
+    struct find_coordinator_request m;
+    bool found[3] = {false};
+
+    lab_init(&lab, 1, NULL, 2);
+    lab_set(&lab, "offsets.topic.num.partitions", "8");
+    CHECK_EQ(lab_start(&lab), 0);
+    client_open(&lab, &c, 9092);
+    second_register(&lab, &s);
+    second_beat(&s, INT64_MAX);
+    for (char name[] = "a"; name[0] <= 'p'; name[0]++) {
+        find_coordinator_request_init(&m);
+        m.key = str_of(name);
+        const struct find_coordinator_response *a = client_ask(&c, API_FIND_COORDINATOR, 3, &m);
+        CHECK_EQ(a->error_code, KERR_NONE);
+        CHECK(a->node_id == 1 || a->node_id == 2);
+        CHECK_EQ(a->port, a->node_id == 1 ? 9092 : 9192);
+        found[a->node_id] = true;
+        second_beat(&s, INT64_MAX);
+    }
+    CHECK(found[1] && found[2]);
+    client_end(&s.c);
+    client_end(&c);
+    lab_deinit(&lab);
+}
