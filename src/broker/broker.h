@@ -28,6 +28,8 @@ struct broker_options {
     const struct config *settings;   /* broker table, static level; lives as long as the broker */
     bool format_empty;               /* format unformatted, empty directories (a local default) */
     struct str software_version;
+    struct str host_name;            /* this machine's: what is told of a listener that is on all interfaces and is not
+                                        advertised otherwise; empty: not known */
     /* The broker is running: `listeners` as "PLAINTEXT://127.0.0.1:9092,..." with real ports. */
     void (*ready)(void *ctx, int32_t node_id, const char *listeners);
     /* It cannot go on (a log directory failed, the quorum is lost for good). Stop the process. */

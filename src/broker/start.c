@@ -47,6 +47,15 @@ static int take_dirs(struct broker *b, struct fail *f)
     return 0;
 }
 
+/* Nobody can connect to "all interfaces": others are told this machine's name, as Kafka tells it. */
+static void name_host(const struct broker *b, struct listener *told)
+{
+    struct str name = b->options.host_name;
+
+    if (told->host[0] == '\0' && name.n > 0 && (size_t)name.n < sizeof told->host)
+        snprintf(told->host, sizeof told->host, "%.*s", STR_ARG(name));
+}
+
 static int take_listeners(struct broker *b, struct fail *f)
 {
     int n;
@@ -64,6 +73,8 @@ static int take_listeners(struct broker *b, struct fail *f)
     }
     TRY(n = config_advertised_listeners(b->options.settings, b->advertised, LISTENERS_MAX, f));
     b->advertised_count = (uint32_t)n;
+    for (int i = 0; i < n; i++)
+        name_host(b, &b->advertised[i]);
     return 0;
 }
 
@@ -195,6 +206,7 @@ static uint32_t take_controller_listeners(struct broker *b)
         if (!config_is_controller_listener(c, str_of(at->name)))
             continue;
         b->controller_listeners[n] = *at;
+        name_host(b, &b->controller_listeners[n]);
         for (uint32_t a = 0; a < b->advertised_count; a++) {
             if (strcmp(b->advertised[a].name, at->name) == 0)
                 b->controller_listeners[n] = b->advertised[a];
@@ -204,12 +216,25 @@ static uint32_t take_controller_listeners(struct broker *b)
     return n;
 }
 
+/* What is advertised of controllers' listeners (KIP-853) is not the broker's. */
+static void keep_own_advertised(struct broker *b)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < b->advertised_count; i++) {
+        if (!config_is_controller_listener(b->options.settings, str_of(b->advertised[i].name)))
+            b->advertised[kept++] = b->advertised[i];
+    }
+    b->advertised_count = kept;
+}
+
 static void begin_node(struct life *l)
 {
     struct broker *b = l->broker;
     const struct config *c = b->options.settings;
     uint32_t n = take_controller_listeners(b);
 
+    keep_own_advertised(b);
     l->node_options = (struct node_options){
         .io = b->shards[0].io,
         .telemetry = b->shards[0].telemetry,

@@ -2,6 +2,7 @@
 #include "main/server.h"
 
 #include <malloc.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "main/sink.h"
 
 #define OVERRIDES_MAX 256
+#define HOST_NAME_BYTES 256
 
 extern char **environ;
 
@@ -39,6 +41,7 @@ struct server {
     struct page *page;             /* NULL: metrics are not served */
     struct telemetry *telemetry;   /* for lines of this room */
     struct fail fail;
+    char host_name[HOST_NAME_BYTES];
     struct op start, stop, page_stop;
     bool starting, stopping, stop_asked;
     int exit_code;
@@ -181,6 +184,36 @@ static uint32_t shard_count(const struct config *c)
     return processors <= 2 ? 1 : (uint32_t)processors / 2;
 }
 
+static bool any_without_host(const struct listener *l, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (l[i].host[0] == '\0')
+            return true;
+    }
+    return false;
+}
+
+/* The name that others are told of a listener on all interfaces: this machine's, in full. Asked for only where there is
+ * such a listener, because the answer may be long in coming. */
+static void find_host_name(const struct config *c, char name[HOST_NAME_BYTES])
+{
+    struct listener all[LISTENERS_MAX];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_CANONNAME}, *found;
+    int count = config_listeners(c, all, LISTENERS_MAX, NULL);
+    bool wanted = any_without_host(all, count);
+
+    count = config_advertised_listeners(c, all, LISTENERS_MAX, NULL);
+    if (!wanted && !any_without_host(all, count))
+        return;
+    if (gethostname(name, HOST_NAME_BYTES - 1) != 0 || getaddrinfo(name, NULL, &hints, &found) != 0) {
+        name[0] = '\0';
+        return;
+    }
+    if (found->ai_canonname != NULL)
+        snprintf(name, HOST_NAME_BYTES, "%s", found->ai_canonname);
+    freeaddrinfo(found);
+}
+
 static int run(struct server *s, const struct config *settings, bool format_empty)
 {
     uint32_t shards = shard_count(settings);
@@ -193,6 +226,7 @@ static int run(struct server *s, const struct config *settings, bool format_empt
         io_epoll_free(s->world);
         return 1;
     }
+    find_host_name(settings, s->host_name);
     for (uint32_t i = 0; i < shards; i++)
         s->shards[i] = io_epoll_shard(s->world, i);
     s->options = (struct broker_options){
@@ -202,6 +236,7 @@ static int run(struct server *s, const struct config *settings, bool format_empt
         .settings = settings,
         .format_empty = format_empty,
         .software_version = STR(MILLRACE_VERSION),
+        .host_name = str_of(s->host_name),
         .ready = ready,
         .fatal = fatal,
         .ctx = s,

@@ -137,6 +137,31 @@ TEST(broker_cluster, a_leader_without_the_listener_is_said_so)
     lab_deinit(&lab);
 }
 
+/* Controllers' listeners may be advertised, too, and are not the broker's; all interfaces are told by the machine's name. */
+TEST(broker_cluster, each_listener_is_told_as_it_can_be_reached)
+{
+    struct lab lab;
+    struct client c;
+
+    lab_init(&lab, 1, NULL, 2);
+    lab_set(&lab, "advertised.listeners", "PLAINTEXT://:9092,CONTROLLER://outside:19093");
+    CHECK_EQ(lab_start(&lab), 0);
+    CHECK_TEXT(text_str(&lab.ready), "1 PLAINTEXT://machine:9092");
+    client_open(&lab, &c, 9092);
+    const struct metadata_response *known = metadata(&c, 12);
+    CHECK_EQ(known->brokers_count, 1);
+    CHECK_TEXT(known->brokers[0].host, "machine");
+    client_end(&c);
+    client_open(&lab, &c, 9093);
+    const struct describe_cluster_response *a = lab_describe(&c, DESCRIBE_CONTROLLERS, false);
+    CHECK_EQ(a->brokers_count, 1);
+    CHECK_TEXT(a->brokers[0].host, "outside");
+    CHECK_EQ(a->brokers[0].port, 19093);
+    client_end(&c);
+    CHECK_EQ(lab_stop(&lab), 0);
+    lab_deinit(&lab);
+}
+
 /* KIP-951 */
 TEST(broker_cluster, a_producer_is_told_where_the_leader_is)
 {

@@ -110,6 +110,7 @@ TEST(broker_controllers, the_active_one_of_the_controllers_is_named)
     CHECK_EQ(a->controller_id, 1);
     CHECK_EQ(a->brokers_count, 1);
     CHECK_EQ(a->brokers[0].port, 9093);
+    CHECK_TEXT(a->brokers[0].host, "machine"); /* it listens on all interfaces */
     a = lab_describe(&c, 1, false);
     CHECK_EQ(a->error_code, KERR_MISMATCHED_ENDPOINT_TYPE);
     client_end(&c);

@@ -118,6 +118,7 @@ int64_t lab_start(struct lab *lab)
         .settings = lab->settings,
         .format_empty = true,
         .software_version = STR("test"),
+        .host_name = STR("machine"),
         .ready = ready,
         .fatal = fatal,
         .ctx = lab,
