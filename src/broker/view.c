@@ -60,21 +60,30 @@ enum kerr view_partition_error(const struct request *r, const struct image_parti
     return view_endpoint(r, b) == NULL ? KERR_LISTENER_NOT_FOUND : KERR_NONE;
 }
 
-bool view_leader_of(const struct request *r, struct uuid topic_id, int32_t partition, struct view_leader *out)
+static void name_broker(struct request *r, struct view_leaders *named, int32_t id)
 {
     const struct image *image = r->shard->image;
-    const struct image_partition *p = image_partition_find(image, topic_id, partition);
-    const struct image_broker *b;
+
+    for (uint32_t i = 0; i < named->count; i++) {
+        if (named->brokers[i]->id == id)
+            return;
+    }
+    if (named->brokers == NULL)
+        named->brokers = arena_take_array(&r->arena, image_broker_count(image), sizeof(*named->brokers));
+    named->brokers[named->count++] = image_broker_find(image, id);
+}
+
+void view_name_leader(struct request *r, struct view_leaders *named, struct uuid topic_id, int32_t partition,
+                      int32_t *leader_id, int32_t *leader_epoch)
+{
+    const struct image_partition *p = image_partition_find(r->shard->image, topic_id, partition);
 
     if (p == NULL)
-        return false;
-    *out = (struct view_leader){.id = p->leader, .epoch = p->leader_epoch};
-    if (!view_is_alive(r, p->leader))
-        return true;
-    b = image_broker_find(image, p->leader);
-    out->endpoint = view_endpoint(r, b);
-    out->rack = b->rack;
-    return true;
+        return;
+    *leader_id = p->leader;
+    *leader_epoch = p->leader_epoch;
+    if (view_is_alive(r, p->leader))
+        name_broker(r, named, p->leader);
 }
 
 int32_t view_controller(const struct request *r)

@@ -18,15 +18,14 @@ int32_t *view_offline(struct request *r, const struct image_partition *p, int32_
  * such listener. */
 enum kerr view_partition_error(const struct request *r, const struct image_partition *p);
 
-/* Who leads a partition as the image has it, for an answer that says that this node does not (KIP-951). Text is the
- * image's. */
-struct view_leader {
-    int32_t id, epoch;
-    const struct image_endpoint *endpoint; /* by the request's listener; NULL: it cannot be reached there */
-    struct str rack;
+/* Leaders that an answer names where it says that this node is not the leader (KIP-951), each once. Zeroed at first. */
+struct view_leaders {
+    const struct image_broker **brokers; /* of the image, until the handler returns; view_endpoint finds each */
+    uint32_t count;
 };
-/* False: the image has no such partition. */
-bool view_leader_of(const struct request *r, struct uuid topic_id, int32_t partition, struct view_leader *out);
+/* Who leads the partition as the image has it; left as it is where there is no such partition. */
+void view_name_leader(struct request *r, struct view_leaders *named, struct uuid topic_id, int32_t partition,
+                      int32_t *leader_id, int32_t *leader_epoch);
 
 /* Whom clients may take for the controller: any broker passes on what it decides, this one if they can reach it; -1 none. */
 int32_t view_controller(const struct request *r);

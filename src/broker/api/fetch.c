@@ -10,6 +10,7 @@
 #include "broker/fetch_set.h"
 #include "broker/metrics.h"
 #include "broker/session.h"
+#include "broker/view.h"
 
 enum fetch_phase { FETCH_LOOKING, FETCH_WAITING, FETCH_RELEASING };
 
@@ -27,6 +28,7 @@ struct fetch {
     const struct log_spans **records;
     uint32_t records_count;
     uint64_t bytes;
+    struct view_leaders named;
 };
 
 static const struct fetch_request *fetch_of(const struct request *r)
@@ -67,6 +69,35 @@ static void answer_records(struct fetch *f, const struct fetch_result *result,
     metrics_fetched(r->shard, result->item->name, n);
 }
 
+static void answer_endpoints(struct request *r, const struct view_leaders *named)
+{
+    struct fetch_response *a = r->response;
+
+    if (named->count == 0)
+        return;
+    a->node_endpoints_count = (int32_t)named->count;
+    a->node_endpoints = arena_take_array(&r->arena, named->count, sizeof *a->node_endpoints);
+    for (uint32_t i = 0; i < named->count; i++) {
+        const struct image_endpoint *at = view_endpoint(r, named->brokers[i]);
+        struct fetch_response_node_endpoints *out = &a->node_endpoints[i];
+        fetch_response_node_endpoints_init(out);
+        out->node_id = named->brokers[i]->id;
+        out->host = arena_str(&r->arena, at->host);
+        out->port = at->port;
+        out->rack = arena_str(&r->arena, named->brokers[i]->rack);
+    }
+}
+
+/* Who asks the wrong one, or in an older epoch, hears who leads, and where (KIP-951). */
+static void answer_leader(struct fetch *f, const struct fetch_item *item,
+                          struct fetch_response_responses_partitions *a)
+{
+    if (f->request->version >= 16 &&
+        (a->error_code == KERR_NOT_LEADER_OR_FOLLOWER || a->error_code == KERR_FENCED_LEADER_EPOCH))
+        view_name_leader(f->request, &f->named, item->topic_id, item->partition, &a->current_leader.leader_id,
+                         &a->current_leader.leader_epoch);
+}
+
 static void answer_item(struct fetch *f, struct fetch_item *item, struct fetch_response_responses_partitions *a)
 {
     fetch_response_responses_partitions_init(a);
@@ -75,6 +106,7 @@ static void answer_item(struct fetch *f, struct fetch_item *item, struct fetch_r
     a->aborted_transactions_count = f->pass.isolation == READ_COMMITTED ? 0 : -1;
     a->high_watermark = -1;
     a->error_code = (int16_t)(item->refused != KERR_NONE ? item->refused : item->error);
+    answer_leader(f, item, a);
     if (!item->doubtful && a->error_code != KERR_NONE) {
         item->doubtful = true;
         item->set->doubtful++;
@@ -175,6 +207,7 @@ static void answer(struct fetch *f)
     io_timer_clear(&f->timer);
     f->phase = FETCH_RELEASING;
     answer_items(f, items, collect(f, items));
+    answer_endpoints(r, &f->named);
     a->session_id = fetch_session_answered(f->pass.set);
     f->pass.set->pass = NULL;
     r->records = f->records;

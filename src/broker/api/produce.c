@@ -199,48 +199,41 @@ static bool any_failed(const struct produce_response *answer)
     return false;
 }
 
-static void add_endpoint(struct request *r, const struct view_leader *leader)
+static void answer_endpoints(struct request *r, const struct view_leaders *named)
 {
     struct produce_response *a = r->response;
-    struct produce_response_node_endpoints *out;
 
-    for (int32_t i = 0; i < a->node_endpoints_count; i++) {
-        if (a->node_endpoints[i].node_id == leader->id)
-            return;
+    if (named->count == 0)
+        return;
+    a->node_endpoints_count = (int32_t)named->count;
+    a->node_endpoints = arena_take_array(&r->arena, named->count, sizeof *a->node_endpoints);
+    for (uint32_t i = 0; i < named->count; i++) {
+        const struct image_endpoint *at = view_endpoint(r, named->brokers[i]);
+        struct produce_response_node_endpoints *out = &a->node_endpoints[i];
+        produce_response_node_endpoints_init(out);
+        out->node_id = named->brokers[i]->id;
+        out->host = arena_str(&r->arena, at->host);
+        out->port = at->port;
+        out->rack = arena_str(&r->arena, named->brokers[i]->rack);
     }
-    if (a->node_endpoints == NULL)
-        a->node_endpoints =
-            arena_take_array(&r->arena, image_broker_count(r->shard->image), sizeof *a->node_endpoints);
-    out = &a->node_endpoints[a->node_endpoints_count++];
-    produce_response_node_endpoints_init(out);
-    out->node_id = leader->id;
-    out->host = arena_str(&r->arena, leader->endpoint->host);
-    out->port = leader->endpoint->port;
-    out->rack = arena_str(&r->arena, leader->rack);
 }
 
 /* Who was told that the leader is not here hears who it is, and where, and need not ask for metadata (KIP-951). */
-static void tell_leader(struct request *r, const struct produce_item *item)
-{
-    struct view_leader leader;
-
-    if (item->answer->error_code != KERR_NOT_LEADER_OR_FOLLOWER ||
-        !view_leader_of(r, item->topic_id, item->asked->index, &leader))
-        return;
-    item->answer->current_leader.leader_id = leader.id;
-    item->answer->current_leader.leader_epoch = leader.epoch;
-    if (leader.endpoint != NULL)
-        add_endpoint(r, &leader);
-}
-
 static void tell_leaders(struct scatter *s)
 {
+    struct view_leaders named = {0};
+
     if (s->request->version < 10)
         return;
     for (uint32_t i = 0; i < s->home->broker->shard_count; i++) {
-        for (uint32_t n = 0; n < s->parts[i].count; n++)
-            tell_leader(s->request, s->parts[i].items[n]);
+        for (uint32_t n = 0; n < s->parts[i].count; n++) {
+            const struct produce_item *item = s->parts[i].items[n];
+            if (item->answer->error_code == KERR_NOT_LEADER_OR_FOLLOWER)
+                view_name_leader(s->request, &named, item->topic_id, item->asked->index,
+                                 &item->answer->current_leader.leader_id, &item->answer->current_leader.leader_epoch);
+        }
     }
+    answer_endpoints(s->request, &named);
 }
 
 static void joined(struct scatter *s)

@@ -3,6 +3,7 @@
 
 #include "protocol/create_topics.h"
 #include "protocol/describe_topic_partitions.h"
+#include "protocol/fetch.h"
 #include "protocol/find_coordinator.h"
 #include "protocol/metadata.h"
 #include "protocol/produce.h"
@@ -163,7 +164,7 @@ TEST(broker_cluster, each_listener_is_told_as_it_can_be_reached)
 }
 
 /* KIP-951 */
-TEST(broker_cluster, a_producer_is_told_where_the_leader_is)
+TEST(broker_cluster, who_asks_the_wrong_one_is_told_where_the_leader_is)
 {
     struct lab lab;
     struct client c;
@@ -184,6 +185,17 @@ TEST(broker_cluster, a_producer_is_told_where_the_leader_is)
     CHECK_EQ(a->node_endpoints[0].node_id, 2);
     CHECK_TEXT(a->node_endpoints[0].host, "second");
     CHECK_EQ(a->node_endpoints[0].port, 9192);
+    for (int16_t version = FETCH_VERSION; version <= 16; version++) {
+        m = fetch_of(&c.arena, topic, 0, 0, 1, 0);
+        const struct fetch_response *read = client_ask(&c, API_FETCH, version, m);
+        const struct fetch_response_responses_partitions *p = &read->responses[0].partitions[0];
+        CHECK_EQ(p->error_code, KERR_NOT_LEADER_OR_FOLLOWER);
+        CHECK_EQ(p->current_leader.leader_id, version < 16 ? -1 : 2);
+        CHECK_EQ(p->current_leader.leader_epoch, version < 16 ? -1 : 0);
+        CHECK_EQ(read->node_endpoints_count, version < 16 ? 0 : 1);
+        if (version >= 16)
+            CHECK_TEXT(read->node_endpoints[0].host, "second");
+    }
     client_end(&s.c);
     client_end(&c);
     lab_deinit(&lab);
