@@ -78,7 +78,7 @@ static void play(struct world *w, uint64_t seed)
     if (prng_below(&g, 2) == 0)
         w->bootstrap &= ~4u; /* one of them is to be added */
     w->trouble_at = 3000;
-    run_until(w, 5000 + (int64_t)prng_below(&g, 10000));
+    run_until(w, 5000 + (int64_t)prng_below(&g, 30000));
     calm_down(w);
     (void)run_until_whole(w);
     node_write(w, world_leader(w));

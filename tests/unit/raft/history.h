@@ -39,7 +39,7 @@ struct letter {
     int32_t preferred[RAFT_VOTERS_MAX];
     struct raft_answer answer;
     /* FETCH: from where; its answer: what is there */
-    int64_t fetch_offset, diverging_end;
+    int64_t fetch_offset, diverging_end, snapshot_end;
     int32_t fetch_epoch, diverging_epoch; /* -1 none */
     uint32_t entry_count;
     struct entry entries[BATCH_MAX];
@@ -58,7 +58,7 @@ struct node {
     int32_t rate; /* of its clock, in thousandths */
     /* on disk */
     struct entry log[LOG_MAX];
-    int64_t end, stable;
+    int64_t start, end, stable; /* below `start` there is a snapshot */
     struct raft_election election;
     /* in memory */
     int64_t deadline_ms; /* by its own clock */
@@ -118,7 +118,7 @@ void node_append(struct world *w, struct node *n, struct entry e);
 void node_write(struct world *w, struct node *n);
 enum kerr node_change(struct world *w, struct node *n, enum raft_change_kind kind, int32_t id);
 void node_synced(struct world *w, struct node *n);
-/* The last voters in its log, and where their batch ends. */
+/* The last voters in its log, and where their batch ends; 0 in a snapshot, or when there are none. */
 uint32_t node_voters(const struct world *w, const struct node *n, int64_t *end);
 
 /* ---- history_net.c */

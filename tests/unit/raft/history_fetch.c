@@ -1,12 +1,12 @@
 /* Fetch of the log, as room quorum does it: by epochs. */
 #include "history.h"
 
-/* The largest epoch in the log that is not above `epoch`, and where it ends. */
+/* The largest epoch in the log that is not above `epoch`, and where it ends; else that of the snapshot before it. */
 static void end_for_epoch(const struct node *n, int32_t epoch, int32_t *found, int64_t *end)
 {
     int64_t i = n->end;
 
-    while (i > 0 && n->log[i - 1].epoch > epoch)
+    while (i > n->start && n->log[i - 1].epoch > epoch)
         i--;
     *end = i;
     *found = i > 0 ? n->log[i - 1].epoch : 0;
@@ -33,6 +33,17 @@ void fetch_send(struct world *w, struct node *n)
     n->fetch_call = net_call(w, n, &m, answer);
 }
 
+/* What is asked for is not in the log any more. Rule: KIP-630. */
+static bool needs_snapshot(const struct node *n, const struct letter *m)
+{
+    if (n->start == 0)
+        return false;
+    int32_t epoch = n->log[n->start - 1].epoch;
+    if (m->fetch_offset < n->start || m->fetch_epoch < epoch)
+        return true;
+    return m->fetch_offset == n->start && m->fetch_epoch != epoch;
+}
+
 void fetch_answer(struct world *w, struct node *n, const struct letter *m)
 {
     struct letter back = {.kind = LETTER_FETCHED, .from = n->id, .to = m->from, .call = m->call, .diverging_epoch = -1};
@@ -47,7 +58,9 @@ void fetch_answer(struct world *w, struct node *n, const struct letter *m)
         .error = out.reply.error, .leader_id = out.reply.leader_id, .epoch = out.reply.epoch, .high_watermark = -1};
     if (out.reply.error == KERR_NONE) {
         end_for_epoch(n, m->fetch_epoch, &epoch, &end);
-        if (epoch != m->fetch_epoch || end < m->fetch_offset) {
+        if (needs_snapshot(n, m)) {
+            back.snapshot_end = n->start;
+        } else if (epoch != m->fetch_epoch || end < m->fetch_offset) {
             back.diverging_epoch = epoch;
             back.diverging_end = end;
         } else {
@@ -72,6 +85,7 @@ static void truncate_to(struct world *w, struct node *n, int64_t end)
 
     world_trace(w, "%d is cut from %d to %d", n->id, (int)n->end, (int)end);
     CHECK(end >= n->high_watermark);
+    CHECK(end >= n->start);
     n->end = end;
     if (n->stable > end)
         n->stable = end;
@@ -92,6 +106,15 @@ static void truncate_to(struct world *w, struct node *n, int64_t end)
     if (bits_of(voters) != bits_of(raft_voters(n->raft)))
         node_step(w, n, (struct raft_event){.type = RAFT_EVENT_VOTERS, .voters = voters, .voters_end = voters_end},
                   &out);
+}
+
+static void take_snapshot(struct world *w, struct node *n, int64_t end)
+{
+    memcpy(n->log, w->committed, (size_t)end * sizeof(n->log[0]));
+    if (n->stable < end || n->end > end)
+        n->stable = end;
+    n->start = end;
+    truncate_to(w, n, end);
 }
 
 static void diverge(struct world *w, struct node *n, const struct letter *m)
@@ -122,6 +145,8 @@ void fetch_done(struct world *w, struct node *n, const struct letter *m)
         a.high_watermark = -1;
     if (is_current && m->diverging_epoch >= 0)
         diverge(w, n, m);
+    if (is_current && m->snapshot_end > 0)
+        take_snapshot(w, n, m->snapshot_end);
     for (uint32_t i = 0; is_current && i < m->entry_count && n->up; i++)
         node_append(w, n, m->entries[i]);
     if (n->up)

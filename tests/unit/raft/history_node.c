@@ -60,7 +60,7 @@ uint32_t node_voters(const struct world *w, const struct node *n, int64_t *end)
     for (int64_t i = n->end - 1; i >= 0; i--) {
         if (n->log[i].voters == 0)
             continue;
-        *end = i + 1;
+        *end = i < n->start ? 0 : i + 1;
         return n->log[i].voters;
     }
     *end = 0;
@@ -182,11 +182,13 @@ void node_start(struct world *w, struct node *n)
                               .retry_backoff_ms = 20,
                               .seed = prng_u64(&w->g)};
     o.voters = *voters_of(node_voters(w, n, &voters_end), w->is_dynamic);
-    o.voters.from_bootstrap = w->is_dynamic && voters_end == 0;
+    o.voters.from_bootstrap = w->is_dynamic;
     o.voters_end = voters_end;
     o.was_voter = (w->bootstrap & 1u << n->id) != 0;
-    for (int64_t i = 0; i < n->end; i++)
+    for (int64_t i = 0; i < n->end; i++) {
+        o.voters.from_bootstrap = o.voters.from_bootstrap && n->log[i].voters == 0;
         o.was_voter = o.was_voter || (n->log[i].voters & 1u << n->id) != 0;
+    }
     o.self = voters_of(1u << n->id, true)->voters[0];
     world_trace(w, "%d starts epoch=%d leader=%d voted=%d end=%d", n->id, n->election.epoch, n->election.leader_id,
                 n->election.voted_id, (int)n->end);
@@ -220,6 +222,8 @@ static void node_end(struct world *w, struct node *n)
 void node_crash(struct world *w, struct node *n)
 {
     n->end = n->stable + (int64_t)below(w, (uint64_t)(n->end - n->stable) + 1);
+    if (n->end < n->start)
+        n->end = n->start;
     world_trace(w, "%d crashes end=%d", n->id, (int)n->end);
     node_end(w, n);
 }

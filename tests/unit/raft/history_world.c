@@ -66,9 +66,8 @@ static struct node *any_node(struct world *w)
     return &w->nodes[1 + below(w, w->count)];
 }
 
-static void cut_some(struct world *w)
+static void cut_some(struct world *w, int32_t a)
 {
-    int32_t a = any_node(w)->id;
 
     if (below(w, 2) == 0) {
         w->cut[a][any_node(w)->id] = true; /* one way */
@@ -90,10 +89,11 @@ static void change_some(struct world *w, struct node *n)
 
 static void trouble(struct world *w)
 {
-    struct node *n = any_node(w);
+    struct node *leader = world_leader(w);
+    struct node *n = leader != NULL && below(w, 3) == 0 ? leader : any_node(w);
 
     w->trouble_at = w->now + 1 + (int64_t)below(w, 400);
-    switch (below(w, 12)) {
+    switch (below(w, 13)) {
     case 0:
         if (n->up)
             node_crash(w, n);
@@ -103,7 +103,7 @@ static void trouble(struct world *w)
             node_stop(w, n);
         break;
     case 2:
-        cut_some(w);
+        cut_some(w, n->id);
         break;
     case 3:
     case 4:
@@ -114,14 +114,18 @@ static void trouble(struct world *w)
     case 7:
         if (n->role == RAFT_LEADER)
             change_some(w, n);
-        else if (world_leader(w) != NULL)
-            change_some(w, world_leader(w));
+        else if (leader != NULL)
+            change_some(w, leader);
+        break;
+    case 8:
+        if (n->up && n->high_watermark > n->start)
+            n->start += 1 + (int64_t)below(w, (uint64_t)(n->high_watermark - n->start));
         break;
     default:
         if (n->role == RAFT_LEADER)
             node_write(w, n);
-        else if (world_leader(w) != NULL)
-            node_write(w, world_leader(w));
+        else if (leader != NULL)
+            node_write(w, leader);
     }
 }
 
