@@ -23,7 +23,9 @@ static void follow(struct raft *r, int32_t epoch, int32_t leader_id, struct raft
         raft_elect(r, next, out);
     r->has_fetched = false;
     r->leader_lost = false;
+#ifndef MUTANT_RAFT_OLD_WATERMARK
     r->leader_high_watermark = -1;
+#endif
     if (leader_id == r->node_id) {
         /* This node has led it and does not know: its directory was lost. As at a start, F5. */
         raft_become(r, RAFT_RESIGNED, out);

@@ -141,6 +141,7 @@ MUTANTS = {
     "RAFT_PRE_VOTE_BESIDE_LEADER": ("who hears its leader wishes another one well", RAFT),
     "RAFT_OLD_VOTES_COUNT": ("an answer of an older epoch counts as a vote", RAFT),
     "RAFT_COMMITS_OLD_EPOCH": ("a leader commits before one offset of its own epoch is held", RAFT),
+    "RAFT_OLD_WATERMARK": ("a follower takes an older leader's high watermark for its log's", RAFT),
     "RAFT_COUNTS_UNSTABLE": ("a leader counts what only its memory has", RAFT),
     "RAFT_LEADS_AGAIN": ("a leader that starts again leads the same epoch", RAFT),
     "RAFT_NO_CHECK_QUORUM": ("a leader that nobody fetches from leads on", RAFT),

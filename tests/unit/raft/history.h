@@ -20,11 +20,12 @@
 /* One offset of a log. */
 struct entry {
     int32_t epoch, value; /* values are never the same twice */
-    uint32_t voters;      /* not 0: a record of voters, bit 1 << id */
+    uint32_t voters;      /* not 0: a record of voters, bit 1 << id; see voters_of */
 };
 
-/* Voters by their bits. */
-const struct raft_voters *voters_of(uint32_t bits, bool is_dynamic);
+/* Voters by their bits; bit 0: a static quorum. */
+#define STATIC_BIT 1u
+const struct raft_voters *voters_of(uint32_t bits);
 uint32_t bits_of(const struct raft_voters *voters);
 struct raft_key key_of(int32_t id, bool is_dynamic);
 
@@ -74,7 +75,7 @@ struct world {
     bool trace;
     struct prng g;
     int64_t now;
-    bool is_dynamic, calm; /* calm: nothing goes wrong any more */
+    bool calm;             /* nothing goes wrong any more */
     uint32_t bootstrap;    /* voters that all were told first */
     uint32_t count;
     struct node nodes[NODES_MAX + 1]; /* by id */
@@ -83,7 +84,7 @@ struct world {
     uint32_t letter_count, last_call;
     int64_t trouble_at; /* when the next thing goes wrong, or a client writes */
     int32_t last_value;
-    uint32_t elections, commits, changes;
+    uint32_t elections, commits, changes, upgrades;
     /* What has ever been seen. */
     int32_t leader_of[EPOCHS_MAX];
     struct raft_key vote_of[NODES_MAX + 1][EPOCHS_MAX];

@@ -102,7 +102,7 @@ static void truncate_to(struct world *w, struct node *n, int64_t end)
               &out);
     if (!n->up)
         return;
-    const struct raft_voters *voters = voters_of(node_voters(w, n, &voters_end), w->is_dynamic);
+    const struct raft_voters *voters = voters_of(node_voters(w, n, &voters_end));
     if (bits_of(voters) != bits_of(raft_voters(n->raft)))
         node_step(w, n, (struct raft_event){.type = RAFT_EVENT_VOTERS, .voters = voters, .voters_end = voters_end},
                   &out);

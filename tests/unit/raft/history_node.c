@@ -12,10 +12,11 @@ struct raft_key key_of(int32_t id, bool is_dynamic)
     return key;
 }
 
-const struct raft_voters *voters_of(uint32_t bits, bool is_dynamic)
+const struct raft_voters *voters_of(uint32_t bits)
 {
-    static struct raft_voters made[2][1 << (NODES_MAX + 1)];
-    struct raft_voters *v = &made[is_dynamic][bits];
+    static struct raft_voters made[1 << (NODES_MAX + 1)];
+    struct raft_voters *v = &made[bits];
+    bool is_dynamic = (bits & STATIC_BIT) == 0;
 
     if (v->count > 0)
         return v;
@@ -35,7 +36,7 @@ const struct raft_voters *voters_of(uint32_t bits, bool is_dynamic)
 
 uint32_t bits_of(const struct raft_voters *voters)
 {
-    uint32_t bits = 0;
+    uint32_t bits = voters->kraft_version == 0 ? STATIC_BIT : 0;
 
     for (uint32_t i = 0; i < voters->count; i++)
         bits |= 1u << voters->voters[i].id;
@@ -88,7 +89,7 @@ void node_append(struct world *w, struct node *n, struct entry e)
     node_step(w, n, (struct raft_event){.type = RAFT_EVENT_APPENDED, .end_offset = n->end, .end_epoch = e.epoch}, &out);
     if (!n->up || e.voters == 0)
         return;
-    const struct raft_voters *voters = voters_of(node_voters(w, n, &voters_end), w->is_dynamic);
+    const struct raft_voters *voters = voters_of(node_voters(w, n, &voters_end));
     node_step(w, n, (struct raft_event){.type = RAFT_EVENT_VOTERS, .voters = voters, .voters_end = voters_end}, &out);
 }
 
@@ -181,15 +182,15 @@ void node_start(struct world *w, struct node *n)
                               .fetch_timeout_ms = 2000,
                               .retry_backoff_ms = 20,
                               .seed = prng_u64(&w->g)};
-    o.voters = *voters_of(node_voters(w, n, &voters_end), w->is_dynamic);
-    o.voters.from_bootstrap = w->is_dynamic;
+    o.voters = *voters_of(node_voters(w, n, &voters_end));
+    o.voters.from_bootstrap = (w->bootstrap & STATIC_BIT) == 0;
     o.voters_end = voters_end;
     o.was_voter = (w->bootstrap & 1u << n->id) != 0;
     for (int64_t i = 0; i < n->end; i++) {
         o.voters.from_bootstrap = o.voters.from_bootstrap && n->log[i].voters == 0;
         o.was_voter = o.was_voter || (n->log[i].voters & 1u << n->id) != 0;
     }
-    o.self = voters_of(1u << n->id, true)->voters[0];
+    o.self = voters_of(1u << n->id)->voters[0];
     world_trace(w, "%d starts epoch=%d leader=%d voted=%d end=%d", n->id, n->election.epoch, n->election.leader_id,
                 n->election.voted_id, (int)n->end);
     n->raft = raft_new(&o);
@@ -261,17 +262,19 @@ void node_write(struct world *w, struct node *n)
 
 enum kerr node_change(struct world *w, struct node *n, enum raft_change_kind kind, int32_t id)
 {
+    static const char *const names[] = {"adds", "removes", "updates", "upgrades by"};
     static struct raft_change change;
     struct raft_outcome out;
     uint32_t before = bits_of(raft_voters(n->raft));
     int64_t high_watermark = n->high_watermark;
 
-    change = (struct raft_change){.kind = kind, .voter = voters_of(1u << id, true)->voters[0]};
+    change = (struct raft_change){.kind = kind, .voter = voters_of(1u << id)->voters[0]};
     node_step(w, n, (struct raft_event){.type = RAFT_EVENT_CHANGE, .change = &change}, &out);
     if (out.append_voters) {
         w->changes++;
         check_change(w, n, high_watermark);
-        world_trace(w, "%d %s %d of %x", n->id, kind == RAFT_ADD_VOTER ? "adds" : "removes", id, before);
+        w->upgrades += kind == RAFT_UPGRADE;
+        world_trace(w, "%d %s %d of %x", n->id, names[kind], id, before);
     }
     return out.reply.error;
 }

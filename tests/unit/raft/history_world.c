@@ -24,7 +24,7 @@ void world_init(struct world *w, uint64_t seed, uint32_t voters, uint32_t others
     memset(w, 0, sizeof(*w));
     w->trace = trace;
     w->seed = seed;
-    w->is_dynamic = is_dynamic;
+    w->bootstrap = is_dynamic ? 0 : STATIC_BIT;
     w->count = voters + others;
     prng_init(&w->g, seed);
     w->trouble_at = NEVER;
@@ -84,7 +84,14 @@ static void change_some(struct world *w, struct node *n)
 
     if (!w->nodes[id].can_vote)
         return;
-    (void)node_change(w, n, below(w, 2) == 0 ? RAFT_ADD_VOTER : RAFT_REMOVE_VOTER, id);
+    if (raft_voters(n->raft)->kraft_version > 0) {
+        (void)node_change(w, n, below(w, 2) == 0 ? RAFT_ADD_VOTER : RAFT_REMOVE_VOTER, id);
+        return;
+    }
+    for (id = 1; id <= (int32_t)w->count && n->up; id++) /* all say what they are, perhaps */
+        (void)node_change(w, n, RAFT_UPDATE_VOTER, id);
+    if (n->up && below(w, 4) == 0)
+        (void)node_change(w, n, RAFT_UPGRADE, n->id);
 }
 
 static void trouble(struct world *w)
