@@ -75,8 +75,8 @@ struct world {
     bool trace;
     struct prng g;
     int64_t now;
-    bool calm;             /* nothing goes wrong any more */
-    uint32_t bootstrap;    /* voters that all were told first */
+    bool calm;          /* nothing goes wrong any more */
+    uint32_t bootstrap; /* voters that all were told first */
     uint32_t count;
     struct node nodes[NODES_MAX + 1]; /* by id */
     bool cut[NODES_MAX + 1][NODES_MAX + 1];

@@ -101,8 +101,8 @@ void lab_step(struct lab *l, struct raft_event event)
 
 struct lab lab_start(const struct raft_options *options)
 {
-    struct lab l = {.options = *options, .now = 1000};
     int64_t end = options->log_epoch == 0 ? 0 : LAB_END;
+    struct lab l = {.options = *options, .now = 1000, .end = end};
 
     l.raft = raft_new(options);
     lab_step(&l,
@@ -221,6 +221,7 @@ void lab_append(struct lab *l, int64_t end)
 
     lab_step(l, (struct raft_event){.type = RAFT_EVENT_APPENDED, .end_offset = end, .end_epoch = epoch});
     lab_step(l, (struct raft_event){.type = RAFT_EVENT_STABLE, .stable_offset = end});
+    l->end = end;
 }
 
 enum kerr lab_change(struct lab *l, enum raft_change_kind kind, struct raft_voter voter)

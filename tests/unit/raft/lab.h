@@ -20,7 +20,7 @@ struct lab {
     struct raft *raft;
     struct raft_options options;
     struct raft_outcome out;
-    int64_t now;
+    int64_t now, end; /* of its log */
     struct text said;
 };
 

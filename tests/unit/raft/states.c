@@ -210,6 +210,24 @@ TEST(raft_states, a_resigned_leader_says_so_and_goes_on_to_the_next_epoch)
     lab_free(&l);
 }
 
+TEST(raft_states, a_leader_of_the_own_epoch_is_followed_by_who_lacked_it)
+{
+    for (enum raft_role role = RAFT_UNATTACHED; role <= RAFT_CANDIDATE; role++) {
+        struct lab l = lab_at(role);
+
+        lab_answer_all(&l, (struct raft_answer){.rpc = RAFT_VOTE,
+                                                .from = 3,
+                                                .sent_epoch = LAB_EPOCH,
+                                                .pre_vote = role == RAFT_PROSPECTIVE,
+                                                .leader_id = 2,
+                                                .epoch = LAB_EPOCH});
+        CHECK_EQ(raft_role(l.raft), RAFT_FOLLOWER);
+        CHECK_EQ(raft_election(l.raft)->leader_id, 2);
+        CHECK_EQ(raft_election(l.raft)->voted_id, role == RAFT_CANDIDATE ? LAB_NODE : -1);
+        lab_free(&l);
+    }
+}
+
 TEST(raft_states, a_higher_epoch_ends_every_role)
 {
     for (enum raft_role role = RAFT_UNATTACHED; role <= RAFT_RESIGNED; role++) {
