@@ -24,7 +24,8 @@ static void wake_arrived(struct io *io, struct io_message *m)
     fetch_woken(container_of(m, struct fetch_side, wake));
 }
 
-/* By message also on the own shard, because this is called from within the replica. */
+/* By message also on the own shard, because this is called from within the replica. A follower is not answered for a
+ * high watermark that has moved, but hears of it with the next answer. */
 static void item_moved(struct replica_watch *w)
 {
     struct fetch_item *item = container_of(w, struct fetch_item, watch);
@@ -34,6 +35,8 @@ static void item_moved(struct replica_watch *w)
     if (!list_linked(&item->due))
         list_add_tail(&side->due, &item->due);
 #endif
+    if (w->only_mark)
+        return;
     side->moved = true;
     if (!side->armed)
         return;
@@ -48,6 +51,9 @@ static void item_watch(struct fetch_item *item, struct replica *replica)
     if (list_linked(&item->watch.node))
         return;
     item->watch.moved = item_moved;
+    item->watch.follower = item->set->reader >= 0;
+    item->watch.follower_id = item->set->reader;
+    item->watch.heard_ms = &item->side->heard_ms;
     replica_watch(replica, &item->watch);
 }
 
@@ -66,11 +72,14 @@ void fetch_side_leave(struct fetch_side *side)
 
 /* ---- the end of a pass ------------------------------------------------------------------------ */
 
+/* Up to where it may be read: by followers also what is not stable here. */
 static int64_t mark_of(const struct fetch_pass *pass, const struct replica *replica)
 {
 #ifdef MUTANT_BROKER_READS_PAST_WATERMARK
     return log_end(replica_log(replica));
 #endif
+    if (pass->set->reader >= 0)
+        return log_end(replica_log(replica));
     return pass->isolation == READ_COMMITTED ? replica_last_stable_offset(replica)
                                              : replica_high_watermark(replica);
 }
@@ -216,33 +225,6 @@ static void item_read(struct scatter_part *part, struct fetch_item *item, struct
 
 /* ---- look ------------------------------------------------------------------------------------- */
 
-/* A reader whose last record is not in this log (KIP-595, KIP-320). */
-static bool item_diverges(struct fetch_item *item, const struct log *log)
-{
-    if (item->last_epoch < 0)
-        return false;
-    struct epoch_end end = log_epoch_end(log, item->last_epoch);
-    if (end.end_offset < 0 || (end.epoch >= item->last_epoch && end.end_offset >= item->offset))
-        return false;
-    item->diverging = end;
-    return true;
-}
-
-/* May the partition be read at this offset, by this reader? */
-static enum kerr item_check(const struct fetch_pass *pass, const struct fetch_item *item, struct replica *replica)
-{
-    enum kerr error = replication_check_leader(replica_replication(replica), item->leader_epoch);
-    const struct log *log = replica_log(replica);
-
-    if (error != KERR_NONE)
-        return error;
-    if (pass->reader >= 0) /* a broker that is not among the partition's replicas */
-        return item->leader_epoch >= 0 ? KERR_UNKNOWN_LEADER_EPOCH : KERR_NOT_LEADER_OR_FOLLOWER;
-    if (item->offset < log_start(log) || item->offset > log_end(log))
-        return KERR_OFFSET_OUT_OF_RANGE;
-    return KERR_NONE;
-}
-
 static uint32_t budget(const struct fetch_pass *pass, const struct fetch_part *p, int32_t partition_max)
 {
     uint64_t taken = p->bytes + p->reserved_bytes;
@@ -262,6 +244,28 @@ static void item_stays_due(struct scatter_part *part, struct fetch_item *item, s
     p->seen_end = &item->next_seen;
 }
 
+/* False: there is nothing to read of it, but an error, or where it diverges, is to be told at once. */
+static bool item_let_in(struct scatter_part *part, struct fetch_item *item, struct replica *replica)
+{
+    struct fetch_part *p = part->state;
+
+    item->high_watermark = item->last_stable_offset = item->log_start = -1;
+    item->diverging = (struct epoch_end){.epoch = -1, .end_offset = -1};
+    item->error = replica == NULL ? replica_absence(part->shard->replicas, item->topic_id, item->partition)
+                                  : fetch_admit(pass_of(part), item, replica);
+    if (item->error != KERR_NONE) {
+        item_fail(part, item, item->error);
+        return false;
+    }
+    item->high_watermark = replica_high_watermark(replica);
+    item->last_stable_offset = replica_last_stable_offset(replica);
+    item->log_start = log_start(replica_log(replica));
+    if (item->diverging.epoch < 0)
+        return true;
+    p->failed = true; /* to be answered at once */
+    return false;
+}
+
 /* Look at an item that is in no list. It stays due, behind those that are left unread, or becomes quiet. */
 static void item_look(struct scatter_part *part, struct fetch_item *item, struct list *seen)
 {
@@ -270,21 +274,7 @@ static void item_look(struct scatter_part *part, struct fetch_item *item, struct
     struct replica *replica = replica_find(part->shard->replicas, item->topic_id, item->partition);
 
     replica_watch_cancel(&item->watch);
-    item->high_watermark = item->last_stable_offset = item->log_start = -1;
-    item->diverging = (struct epoch_end){.epoch = -1, .end_offset = -1};
-    item->error = replica == NULL ? replica_absence(part->shard->replicas, item->topic_id, item->partition)
-                                  : item_check(pass, item, replica);
-    if (item->error != KERR_NONE) {
-        item_fail(part, item, item->error);
-        item_stays_due(part, item, seen);
-        return;
-    }
-    struct log *log = replica_log(replica);
-    item->high_watermark = replica_high_watermark(replica);
-    item->last_stable_offset = replica_last_stable_offset(replica);
-    item->log_start = log_start(log);
-    if (item_diverges(item, log)) {
-        p->failed = true; /* to be answered at once */
+    if (!item_let_in(part, item, replica)) {
         item_stays_due(part, item, seen);
         return;
     }
@@ -339,8 +329,10 @@ void fetch_look(struct scatter_part *part)
     p->seen_end = &p->seen;
     p->reading = 1;
     side->armed = side->moved = false;
-    if (pass_of(part)->first)
+    if (pass_of(part)->first) {
+        side->heard_ms = io_now_ms(part->shard->io);
         take_touched(part, side);
+    }
     list_move_all(&due, &side->due);
     for (struct list *node; (node = list_take_head(&due)) != NULL;) {
         struct fetch_item *item = container_of(node, struct fetch_item, due);

@@ -95,7 +95,7 @@ static struct fetch_set *go_on(const struct request *r, struct fetch_set *set, e
     const struct fetch_request *m = fetch_of(r);
 
     *error = KERR_NONE;
-    if (set == NULL || set->session_id != m->session_id)
+    if (set == NULL || set->session_id != m->session_id || set->reader != fetch_reader(r))
         *error = KERR_FETCH_SESSION_ID_NOT_FOUND;
     else if (set->by_id != (r->version >= 13))
         *error = KERR_FETCH_SESSION_TOPIC_ID_ERROR;

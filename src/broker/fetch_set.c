@@ -64,6 +64,22 @@ static void item_free(struct fetch_item *item)
     free(item);
 }
 
+int32_t fetch_reader(const struct request *r)
+{
+    const struct fetch_request *m = r->message;
+    int32_t id = r->version >= 15 ? m->replica_state.replica_id : m->replica_id;
+
+    return id < 0 ? -1 : id;
+}
+
+/* Other brokers read what they replicate, whatever topics they may read. */
+static bool may_read(const struct fetch_set *set, const struct request *r, struct str topic)
+{
+    if (set->reader >= 0)
+        return request_authorize(r, ACL_CLUSTER_ACTION, RESOURCE_CLUSTER, STR("kafka-cluster"));
+    return request_authorize(r, ACL_READ, RESOURCE_TOPIC, topic);
+}
+
 /* Where it lies, or why it is refused, by what this shard shows to clients now. */
 static void item_resolve(struct fetch_item *item, struct request *r, const struct image_topic *topic)
 {
@@ -74,7 +90,7 @@ static void item_resolve(struct fetch_item *item, struct request *r, const struc
         item->refused = set->by_id ? KERR_UNKNOWN_TOPIC_ID : KERR_UNKNOWN_TOPIC_OR_PARTITION;
     else if (item->partition < 0 || item->partition >= topic->partition_count)
         item->refused = KERR_UNKNOWN_TOPIC_OR_PARTITION;
-    if (!request_authorize(r, ACL_READ, RESOURCE_TOPIC, item->name))
+    if (!may_read(set, r, item->name))
         item->refused = KERR_TOPIC_AUTHORIZATION_FAILED;
     if (item->refused != KERR_NONE) {
         set->refused++;
@@ -135,6 +151,7 @@ static void item_ask(struct fetch_item *item, const struct fetch_request_topics_
     item->leader_epoch = asked->current_leader_epoch;
     item->last_epoch = asked->last_fetched_epoch;
     item->bytes_max = asked->partition_max_bytes;
+    item->asked_log_start = asked->log_start_offset;
     if (item->side != NULL)
         scatter_add(scatter, item->side->shard->index, item);
 }
@@ -146,7 +163,7 @@ static void item_renew(struct fetch_item *item, struct request *r, struct scatte
     const struct image_topic *topic = topic_find(set, r, item->name, item->topic_id);
     struct item_key key = {item->name, item->topic_id, item->partition, set->by_id};
     bool same = item->side != NULL && topic != NULL && uuid_equal(topic->id, item->topic_id) &&
-                request_authorize(r, ACL_READ, RESOURCE_TOPIC, item->name);
+                may_read(set, r, item->name);
 
     set->doubtful -= item->doubtful;
     item->doubtful = false;
@@ -158,6 +175,7 @@ static void item_renew(struct fetch_item *item, struct request *r, struct scatte
     anew->leader_epoch = item->leader_epoch;
     anew->last_epoch = item->last_epoch;
     anew->bytes_max = item->bytes_max;
+    anew->asked_log_start = item->asked_log_start;
     if (anew->side != NULL)
         scatter_add(scatter, anew->side->shard->index, anew);
     item_let_go(item, scatter);
@@ -251,6 +269,7 @@ void fetch_set_init(struct fetch_set *set, struct request *r, struct arena *aren
         .arena = arena,
         .by_id = r->version >= 13,
         .isolation = ((const struct fetch_request *)r->message)->isolation_level,
+        .reader = fetch_reader(r),
         .authorizer = r->shard->authorizer,
         .sides = arena != NULL ? arena_take_array(arena, b->shard_count, sizeof *set->sides)
                                : calloc(b->shard_count, sizeof *set->sides),

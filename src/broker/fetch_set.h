@@ -38,6 +38,7 @@ struct fetch_item {
     bool leaving;               /* the next pass lets go of it, and home frees it then */
     int64_t offset;
     int32_t leader_epoch, last_epoch, bytes_max; /* as asked; -1 = not given */
+    int64_t asked_log_start;    /* a follower's own */
     int64_t told_high_watermark, told_log_start; /* by the last answer; -2 = nothing */
     /* ---- the side's */
     struct list due;            /* in side->due */
@@ -62,6 +63,7 @@ struct fetch_side {
     uint32_t posted;            /* wakes sent */
     bool armed;                 /* the pass has found too little: what moves tells home */
     bool moved;                 /* something became due while a pass was under way */
+    int64_t heard_ms;           /* when the last Fetch came here (io_now_ms) */
     struct io_message wake;
 };
 
@@ -77,6 +79,7 @@ struct fetch_set {
     uint32_t doubtful, refused; /* how many of them are */
     bool by_id;                 /* topics are asked for by id (version 13 and later) */
     int8_t isolation;           /* of the last Fetch */
+    int32_t reader;             /* broker that follows, or -1: the same for all Fetches of a session */
     struct fetch_pass *pass;    /* of the Fetch that is under way; NULL */
     const struct authorizer *authorizer; /* under which the items were let in */
 
@@ -91,6 +94,8 @@ struct fetch_set {
 /* ---- fetch_set.c ------------------------------------------------------------------------------ */
 
 void fetch_set_init(struct fetch_set *set, struct request *r, struct arena *arena);
+/* Broker id of the follower that asks, or -1. */
+int32_t fetch_reader(const struct request *r);
 /* Follow what the request asks for, and no longer what it forgets; all that is touched goes into the scatter. */
 void fetch_set_update(struct fetch_set *set, struct request *r, struct scatter *scatter);
 /* The pass is over: what was leaving is gone. */
@@ -144,11 +149,15 @@ struct fetch_pass {
     struct fetch_set *set;
     uint64_t min_bytes, max_bytes;
     int8_t isolation;
-    int32_t reader;             /* broker id of a follower, or -1 */
+    int64_t reader_epoch;       /* of a broker that follows: its broker epoch, -1 not said */
     bool first;                 /* what the request touches is taken in */
     bool last;                  /* the Fetch is answered after this one */
     bool alone;                 /* the set is for this request, and ends with it */
 };
+
+/* fetch_admit.c: NONE, or the partition's error. Where the reader's log is another one (KIP-320, KIP-595)
+ * item->diverging says so; else what it asks for counts as what it has, if it follows. */
+enum kerr fetch_admit(const struct fetch_pass *pass, struct fetch_item *item, struct replica *replica);
 
 /* Look at what is due; scatter_part_done. */
 void fetch_look(struct scatter_part *part);

@@ -25,6 +25,7 @@ SEEDS = 2000
 UNIT_SECONDS_MAX = 600
 SIM = "tests/sim_node"
 FETCH = "tests/unit_broker broker_fetch*"
+FOLLOWERS = "tests/unit_broker broker_followers*"
 CONSUMER = "tests/unit_consumer"
 CONTROLLER = "tests/unit_controller"
 JOURNAL = "tests/unit_log journal*"  # the tests of that name
@@ -95,6 +96,7 @@ MUTANTS = {
     "BROKER_READS_PAST_WATERMARK": ("readers see what is not durable yet", SIM),
     "BROKER_FETCH_MISSES_MOVES": ("a fetch session does not look again at what has moved", FETCH),
     "BROKER_FETCH_TELLS_ONCE": ("a fetch session forgets records that the client has not taken", FETCH),
+    "BROKER_FETCH_DIVERGING_COUNTS": ("what a follower asks for counts where its log is another", FOLLOWERS),
     "BROKER_PUBLISH_AT_ONCE": ("a shard opens a directory that another has yet to set aside", SIM),
     "BROKER_FAILED_DIR_GOES_ON": ("nobody hears of a log directory that has failed", "tests/unit_broker"),
     "NETWORK_UNORDERED": ("answers leave as they come", SIM),

@@ -66,7 +66,8 @@ static void answer_records(struct fetch *f, const struct fetch_result *result,
     f->bytes += n;
     a->records = (struct bytes){NULL, (int32_t)n};
     f->records[f->records_count++] = &result->spans;
-    metrics_fetched(r->shard, result->item->name, n);
+    if (f->pass.set->reader < 0)
+        metrics_fetched(r->shard, result->item->name, n);
 }
 
 static void answer_endpoints(struct request *r, const struct view_leaders *named)
@@ -333,9 +334,9 @@ void fetch_handle(struct request *r)
     f->pass = (struct fetch_pass){
         .set = set,
         .min_bytes = not_negative(m->min_bytes),
-        .max_bytes = max_bytes < server_max ? max_bytes : server_max,
-        .isolation = m->isolation_level,
-        .reader = r->version >= 15 ? m->replica_state.replica_id : m->replica_id,
+        .max_bytes = max_bytes < server_max || set->reader >= 0 ? max_bytes : server_max,
+        .isolation = set->reader >= 0 ? READ_UNCOMMITTED : m->isolation_level,
+        .reader_epoch = r->version >= 15 ? m->replica_state.replica_epoch : -1,
         .first = true,
         .alone = set->arena != NULL,
     };

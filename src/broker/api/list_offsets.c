@@ -98,14 +98,29 @@ static void item_ask(struct offset_item *item, struct replica *replica)
     }
 }
 
+/* A new leader may know a lower high watermark than the one before it, until it has heard of its followers: consumers
+ * must not be told an end that goes back (KIP-207). */
+static enum kerr item_check(const struct scatter_part *part, const struct offset_item *item,
+                            const struct replica *replica)
+{
+    const struct list_offsets_request *m = part->scatter->request->message;
+    const struct replication *state = replica_replication(replica);
+    enum kerr error = replication_check_leader(state, item->asked->current_leader_epoch);
+
+    if (error != KERR_NONE || m->replica_id >= 0 || state->high_watermark >= state->epoch_start)
+        return error;
+    if (item->asked->timestamp < TIME_LATEST) /* not of the end */
+        return KERR_NONE;
+    return part->scatter->request->version >= 5 ? KERR_OFFSET_NOT_AVAILABLE : KERR_LEADER_NOT_AVAILABLE;
+}
+
 static void item_run(struct scatter_part *part, struct offset_item *item)
 {
     struct replica *r = replica_find(part->shard->replicas, item->topic_id,
                                      item->asked->partition_index);
     enum kerr error = r == NULL ? replica_absence(part->shard->replicas, item->topic_id,
                                                   item->asked->partition_index)
-                                : replication_check_leader(replica_replication(r),
-                                                           item->asked->current_leader_epoch);
+                                : item_check(part, item, r);
 
     item->part = part;
     item->answer->error_code = (int16_t)error;

@@ -46,7 +46,8 @@ static void add_topic(struct scatter *s, const struct offset_for_leader_epoch_re
     const struct image_topic *topic = image_topic_find(r->shard->image, asked->topic);
     enum kerr error = topic == NULL ? KERR_UNKNOWN_TOPIC_OR_PARTITION : KERR_NONE;
 
-    if (!request_authorize(r, ACL_DESCRIBE, RESOURCE_TOPIC, asked->topic))
+    if (!request_authorize(r, ACL_CLUSTER_ACTION, RESOURCE_CLUSTER, STR("kafka-cluster")) &&
+        !request_authorize(r, ACL_DESCRIBE, RESOURCE_TOPIC, asked->topic))
         error = KERR_TOPIC_AUTHORIZATION_FAILED;
     offset_for_leader_epoch_response_topics_init(a);
     a->topic = asked->topic;
