@@ -160,9 +160,11 @@ void waits_end_moved(struct replica *r, int64_t end_before)
     replica_hold(r);
     LIST_EACH(it, &r->follower_watches) {
         struct replica_watch *w = container_of(it, struct replica_watch, node);
-#ifndef MUTANT_REPLICA_QUIET_LAGS
-        replication_heard(&r->replication, w->follower_id, end_before, *w->heard_ms);
+        int64_t heard_ms = *w->heard_ms;
+#ifdef MUTANT_REPLICA_QUIET_LAGS
+        heard_ms = -1;
 #endif
+        replication_heard(&r->replication, w->follower_id, end_before, heard_ms);
     }
     tell_watches(&r->follower_watches);
     replica_release(r);

@@ -124,6 +124,7 @@ static void begin(uint32_t shards)
 {
     lab_init(&lab, shards, NULL, shards);
     lab_set(&lab, "broker.session.timeout.ms", "3600000");
+    lab_set(&lab, "replica.lag.time.max.ms", "20000");
     CHECK_EQ(lab_start(&lab), 0);
     client_open(&lab, &writer, 9092);
     for (int32_t id = 2; id <= 3; id++) {
@@ -336,6 +337,37 @@ TEST(broker_followers, sessions_tell_followers_of_the_mark)
                    request_of(&(struct asks){.id = 3, .session_id = session, .session_epoch = 3}));
     CHECK_EQ(a->error_code, KERR_FETCH_SESSION_ID_NOT_FOUND);
     end();
+}
+
+static int32_t in_sync(void)
+{
+    return image_partition_find(lab.broker->shards[0].image, topic, 0)->isr_count;
+}
+
+TEST(broker_followers, who_stops_to_fetch_leaves_the_isr_and_comes_back)
+{
+    for (uint32_t shards = 1; shards <= 3; shards++) {
+        begin(shards);
+        produce_later(0, 3);
+        for (int i = 0; i < 15; i++) { /* less than the lag */
+            ask(&(struct asks){.id = 3, .at = 3});
+            lab_pass(&lab, SEC);
+        }
+        CHECK(!client_has_answer(&writer));
+        CHECK_EQ(in_sync(), 3);
+        for (int i = 0; i < 30 && !client_has_answer(&writer); i++) {
+            ask(&(struct asks){.id = 3, .at = 3});
+            lab_pass(&lab, SEC);
+        }
+        check_produced(0);
+        CHECK_EQ(in_sync(), 2);
+        ask(&(struct asks){.id = 2, .at = 2});
+        lab_pass(&lab, SEC);
+        CHECK_EQ(in_sync(), 2); /* it has not all that is committed */
+        ask(&(struct asks){.id = 2, .at = 3});
+        UNTIL(&lab, in_sync() == 3);
+        end();
+    }
 }
 
 static int64_t latest(int32_t replica_id, enum kerr *error)
