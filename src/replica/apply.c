@@ -79,6 +79,7 @@ static void finish(struct apply *a)
     }
     rs->applying = false;
     free(a);
+    fetchers_go_on(rs);
     waiter->done(waiter, result);
 }
 
@@ -300,6 +301,7 @@ void replicas_apply(struct replicas *rs, const struct image *before, const struc
     image_unref(rs->image);
     rs->image = after;
     leaders_see_brokers(rs, before);
+    fetchers_tell_nodes(rs, before, after);
     find_and_begin(a, before);
 }
 
@@ -308,6 +310,7 @@ void replicas_close(struct replicas *rs, struct op *op)
     struct apply *a = apply_new(rs, NULL, op);
 
     a->closes = true;
+    fetchers_close(rs);
     image_unref(rs->image);
     rs->image = NULL;
     MAP_EACH(node, &rs->by_id)

@@ -26,6 +26,8 @@ struct replica {
     struct list stable_waits;
     struct list watches;
     struct list follower_watches;
+    struct following *following; /* from another broker (fetcher.h); NULL: it leads, or nobody does */
+    struct cut *cut;             /* its log is being cut for that (fetcher_cut.c); NULL mostly */
 
     /* what was over when it came: told in the next turn */
     struct list ready;           /* waits: the mark is there */
@@ -64,6 +66,8 @@ struct replicas {
     uint32_t asides;             /* moves, and logs of failed directories that are being closed */
     struct apply *asides_waiter; /* replicas_close, waiting for them */
     uint32_t moves;              /* that copy */
+    struct list fetchers;        /* struct fetcher: one for each broker that is, or was, followed */
+    bool fetchers_closed;
     struct list preferred;       /* struct preferred (place.c), oldest first */
     uint32_t preferred_count;
 };
@@ -149,6 +153,8 @@ void preferred_free(struct replicas *rs);
 
 /* move.c: go on with a move that a start has found under way. */
 void replica_move_on(struct replica *r, const struct existing *e);
+/* Where it moves, while r->move is there. */
+struct log_dir *move_target(const struct replica *r);
 /* The move ends soon; the replica may have moved. `keeps`: the next start goes on with it. */
 void move_cancel(struct replica *r, bool keeps);
 /* As move_cancel; completes when it has ended. Another may begin before `op` is told. */
@@ -173,3 +179,27 @@ void replica_told(struct replica *r, const struct replication_outcome *out);
 void leader_begin(struct replica *r);
 /* rs->image is there, in place of `before` (may be NULL): what leaders believe of brokers that have changed. */
 void leaders_see_brokers(struct replicas *rs, const struct image *before);
+
+/* ---- fetcher.c, for the files that know nothing of fetchers otherwise ------------------------- */
+
+/* Follow whom the replication machine names, or nobody. Its log is not being cut. */
+void fetcher_take_role(struct replica *r);
+/* Nothing more is asked for, appended or cut. What is being cut ends later: see cut_wait. */
+void fetcher_leave(struct replica *r);
+/* The log's stable end has moved; its start, by retention. */
+void fetcher_stable_moved(struct replica *r);
+void fetcher_start_moved(struct replica *r);
+/* fetcher_cut.c: completes when r->cut is over. Another may have begun. One at a time. */
+void cut_wait(struct replica *r, struct op *op);
+/* The replica is to move to `dir` when its log has been cut. */
+void cut_then_move(struct replica *r, struct log_dir *dir);
+
+/* fetcher_nodes.c: tell the shard's client which brokers there are, and where. */
+void fetchers_tell_nodes(struct replicas *rs, const struct image *before, const struct image *after);
+/* An image was applied: those that begin may begin. */
+void fetchers_go_on(struct replicas *rs);
+/* Nothing is asked any more; what is under way ends soon, as something aside. */
+void fetchers_close(struct replicas *rs);
+void fetchers_free(struct replicas *rs);
+/* The broker can be asked: the image says where it listens. */
+bool fetcher_node_is_known(const struct replicas *rs, int32_t id);

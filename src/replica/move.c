@@ -271,12 +271,21 @@ static char *future_name(const struct replica *r)
     return name.p;
 }
 
+struct log_dir *move_target(const struct replica *r)
+{
+    return r->move->to;
+}
+
 enum kerr replica_move(struct replica *r, struct log_dir *dir)
 {
     if (r->log == NULL)
         return r->offline ? KERR_KAFKA_STORAGE_ERROR : KERR_REPLICA_NOT_AVAILABLE;
     if (!log_dir_is_online(dir))
         return KERR_KAFKA_STORAGE_ERROR;
+    if (r->cut != NULL) {
+        cut_then_move(r, dir);
+        return KERR_NONE;
+    }
     if (r->move != NULL && (r->move->to != dir || r->move->cancelled)) {
         r->next_dir = dir;
         move_cancel(r, false);

@@ -53,6 +53,7 @@ void replica_go_offline(struct replica *r)
 
     if (r->offline)
         return;
+    fetcher_leave(r);
     if (log != NULL)
         replica_tell_leading(r, false);
     r->offline = true;

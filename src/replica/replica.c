@@ -135,4 +135,5 @@ void replica_stable_moved(void *ctx)
         return;
     replication_stable(&r->replication, log_stable(r->log), &out);
     replica_told(r, &out);
+    fetcher_stable_moved(r);
 }

@@ -35,7 +35,7 @@ struct replicas_options {
     const struct config *broker;/* static broker settings (immutable) */
     int32_t node_id;
     /* Connections to other brokers, the shard's: a told one (client.h); which brokers there are, and where, is told it
-     * here from the images, by their `listener` (inter.broker.listener.name). */
+     * here from the images, by their `listener` (inter.broker.listener.name). Outlives the set. NULL: nobody is followed. */
     struct client *brokers;
     struct str listener;
     /* A leader proposes another ISR (AlterPartition): ask the controller, and tell replica_proposed. A later proposal

@@ -105,6 +105,7 @@ struct replicas *replicas_new(const struct replicas_options *o)
     rs->broker = o->broker;
     rs->broker_epoch = -1;
     list_init(&rs->preferred);
+    list_init(&rs->fetchers);
     map_init(&rs->by_id, key_equal);
     map_init(&rs->existing_by_id, existing_equal);
     existing_gather(rs);
@@ -117,6 +118,7 @@ void replicas_free(struct replicas *rs)
     ASSERT(!rs->applying);
     ASSERT(rs->asides == 0);
     preferred_free(rs);
+    fetchers_free(rs);
     map_deinit(&rs->by_id);
     map_deinit(&rs->existing_by_id);
     free(rs->existing);

@@ -54,6 +54,7 @@ static void pass_run(struct flow *f)
             continue;
         FLOW_WAIT(f, "a replica", p->visit(p->replicas[p->i], &f->op));
         note_trouble(p, f->result);
+        fetcher_start_moved(p->replicas[p->i]);
     }
     FLOW_END(f);
     for (uint32_t i = 0; i < p->count; i++)

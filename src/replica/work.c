@@ -115,6 +115,7 @@ void replica_take_role(struct replica *r, const struct image_topic *topic)
         waits_fail(r, KERR_NOT_LEADER_OR_FOLLOWER);
     if (out.became_follower)
         replica_tell_leading(r, false);
+    fetcher_take_role(r);
     waits_advance(r, out.high_watermark_moved);
     if (!out.became_leader)
         return;
@@ -233,7 +234,10 @@ static void open_run(struct flow *f)
         } else {
             opened(w);
             take_role(w);
-            go_on_moving(w);
+            while (r->cut != NULL)
+                FLOW_WAIT(f, "end its cut", cut_wait(r, &f->op));
+            if (r->log != NULL)
+                go_on_moving(w);
             if (!log_dir_is_online(r->dir)) /* it has failed meanwhile: those that were open know it */
                 replica_go_offline(r);
         }
@@ -247,6 +251,8 @@ static void change_run(struct flow *f)
     struct work *w = container_of(f, struct work, flow);
 
     FLOW_BEGIN(f);
+    while (w->replica->cut != NULL)
+        FLOW_WAIT(f, "end its cut", cut_wait(w->replica, &f->op));
     if (!w->replica->offline)
         take_role(w);
     FLOW_WAIT(f, "turn", io_yield(work_set(w)->options.io, &f->op));
@@ -260,6 +266,9 @@ static void delete_run(struct flow *f)
     struct work *w = container_of(f, struct work, flow);
 
     FLOW_BEGIN(f);
+    fetcher_leave(w->replica);
+    while (w->replica->cut != NULL)
+        FLOW_WAIT(f, "end its cut", cut_wait(w->replica, &f->op));
     while (w->replica->move != NULL)
         FLOW_WAIT(f, "end its move", move_end(w->replica, false, &f->op));
     w->log = withdraw(w->replica);
@@ -277,6 +286,9 @@ static void close_run(struct flow *f)
     struct work *w = container_of(f, struct work, flow);
 
     FLOW_BEGIN(f);
+    fetcher_leave(w->replica);
+    while (w->replica->cut != NULL)
+        FLOW_WAIT(f, "end its cut", cut_wait(w->replica, &f->op));
     while (w->replica->move != NULL)
         FLOW_WAIT(f, "end its move", move_end(w->replica, true, &f->op));
     w->log = withdraw(w->replica);

@@ -26,6 +26,7 @@ UNIT_SECONDS_MAX = 600
 SIM = "tests/sim_node"
 FETCH = "tests/unit_broker broker_fetch*"
 FOLLOWERS = "tests/unit_broker broker_followers*"
+FOLLOW = "tests/unit_replica follow*"
 CONSUMER = "tests/unit_consumer"
 CONTROLLER = "tests/unit_controller"
 JOURNAL = "tests/unit_log journal*"  # the tests of that name
@@ -99,6 +100,11 @@ MUTANTS = {
     "BROKER_FETCH_DIVERGING_COUNTS": ("what a follower asks for counts where its log is another", FOLLOWERS),
     "BROKER_PUBLISH_AT_ONCE": ("a shard opens a directory that another has yet to set aside", SIM),
     "BROKER_FAILED_DIR_GOES_ON": ("nobody hears of a log directory that has failed", "tests/unit_broker"),
+    "FETCHER_BEFORE_STABLE": ("a follower acknowledges what is not stable", FOLLOW),
+    "FETCHER_OLD_ANSWER": ("a follower appends what it asked for under an older epoch", FOLLOW),
+    "FETCHER_DROPS_PARTITIONS": ("a session that begins anew forgets what it followed", FOLLOW),
+    "FETCHER_KEEPS_ASKING": ("what an error was said of stays in the session", FOLLOW),
+    "FETCHER_ANY_EPOCH": ("batches of an epoch that the follower has not heard of are appended", FOLLOW),
     "NETWORK_UNORDERED": ("answers leave as they come", SIM),
     "COORDINATOR_FORGETS_THE_LAST": ("a coordinator loads all but the last batch", SIM),
     "ANSWER_BEFORE_COMMIT": ("a commit is answered before it is durable", SIM),

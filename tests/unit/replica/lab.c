@@ -8,6 +8,7 @@
 #include "protocol/feature_level_record.h"
 #include "protocol/partition_change_record.h"
 #include "protocol/partition_record.h"
+#include "protocol/register_broker_record.h"
 #include "protocol/remove_topic_record.h"
 #include "protocol/topic_record.h"
 
@@ -26,13 +27,20 @@ static void sink_write(struct telemetry_sink *sink, enum log_level level, const 
 void lab_init(struct lab *lab, uint64_t seed, const struct sim_options *options,
               uint32_t shard_count, uint32_t dir_count)
 {
+    lab_init_in(lab, sim_new(seed, options), shard_count, dir_count);
+    lab->borrowed = false;
+}
+
+void lab_init_in(struct lab *lab, struct sim *sim, uint32_t shard_count, uint32_t dir_count)
+{
     char path[16];
 
     *lab = (struct lab){.shard_count = shard_count,
                         .dir_count = dir_count,
                         .sink = {.write = sink_write, .level = LOG_WARN}};
     lab->telemetry = telemetry_new(&lab->sink);
-    lab->sim = sim_new(seed, options);
+    lab->sim = sim;
+    lab->borrowed = true;
     lab->node = sim_node_new(lab->sim, "one");
     for (uint32_t d = 0; d < dir_count; d++) {
         snprintf(path, sizeof path, "/data%u", d);
@@ -56,7 +64,8 @@ void lab_init(struct lab *lab, uint64_t seed, const struct sim_options *options,
 void lab_deinit(struct lab *lab)
 {
     lab_bury(lab);
-    sim_free(lab->sim);
+    if (!lab->borrowed)
+        sim_free(lab->sim);
     telemetry_free(lab->telemetry);
     config_free(lab->broker);
     image_unref(lab->image);
@@ -224,6 +233,29 @@ static int64_t open_dirs(struct lab *lab)
     return 0;
 }
 
+/* As a broker's to the others. */
+static struct client *peers_new(struct lab *lab, uint32_t shard)
+{
+    static const struct client_settings settings = {
+        .bootstrap_servers = STR_NULL,
+        .client_id = {"broker-1", 8},
+        .client_rack = STR_NULL,
+        .request_timeout_ms = 30000,
+        .reconnect_backoff_ms = 50,
+        .reconnect_backoff_max_ms = 1000,
+        .retry_backoff_ms = 100,
+        .retry_backoff_max_ms = 1000,
+        .connection_setup_timeout_ms = 10000,
+        .connection_setup_timeout_max_ms = 30000,
+        .connections_max_idle_ms = -1,
+        .metadata_max_age_ms = 300000,
+        .frame_bytes_max = 100u << 20,
+        .in_flight_max = 5,
+    };
+
+    return lab->has_peers ? client_new(sim_node_io(lab->node, shard), lab->telemetry, &settings, NULL) : NULL;
+}
+
 int64_t lab_open(struct lab *lab)
 {
     if (!sim_node_is_up(lab->node))
@@ -233,6 +265,7 @@ int64_t lab_open(struct lab *lab)
     if (open_dirs(lab) < 0)
         return -EIO;
     for (uint32_t i = 0; i < lab->shard_count; i++) {
+        lab->peers[i] = peers_new(lab, i);
         struct replicas_options o = {
             .io = sim_node_io(lab->node, i),
             .telemetry = lab->telemetry,
@@ -243,6 +276,8 @@ int64_t lab_open(struct lab *lab)
             .broker = lab->broker,
             .node_id = ME,
             .propose = propose,
+            .brokers = lab->peers[i],
+            .listener = STR("INTERNAL"),
             .leading = leading,
             .committed = committed,
             .placed = placed,
@@ -305,6 +340,11 @@ static int64_t close_sets(struct lab *lab)
             result = w.result;
         replicas_free(lab->sets[i]);
         lab->sets[i] = NULL;
+        if (lab->peers[i] != NULL) {
+            client_close(lab->peers[i], wait_begin(&w));
+            (void)wait_end(lab, &w);
+        }
+        lab->peers[i] = NULL;
         log_memory_deinit(&lab->memory[i]);
     }
     image_unref(lab->applied);
@@ -422,6 +462,26 @@ void meta_topic(struct lab *lab, const char *name, uint8_t id, int32_t partition
         meta_partition(lab, id, p, me, 1, NULL);
 }
 
+void meta_broker(struct lab *lab, int32_t id, int64_t epoch, const char *host, uint16_t port)
+{
+    struct register_broker_record_end_points at;
+    struct register_broker_record r;
+
+    register_broker_record_end_points_init(&at);
+    at.name = STR("INTERNAL");
+    at.host = str_of(host);
+    at.port = port;
+    register_broker_record_init(&r);
+    r.broker_id = id;
+    r.broker_epoch = epoch;
+    r.incarnation_id = topic_id((uint8_t)epoch);
+    r.end_points = &at;
+    r.end_points_count = 1;
+    r.rack = STR_NULL;
+    r.fenced = false;
+    meta(lab, &register_broker_record_message, 3, &r);
+}
+
 void meta_remove(struct lab *lab, uint8_t id)
 {
     struct remove_topic_record r;
@@ -488,13 +548,14 @@ void meta_config(struct lab *lab, const char *topic, const char *name, const cha
 
 void meta_directory(struct lab *lab, uint8_t id, int32_t partition, struct uuid directory)
 {
+    struct uuid directories[4] = {directory, directory, directory, directory};
     struct partition_change_record r;
 
     partition_change_record_init(&r);
     r.topic_id = topic_id(id);
     r.partition_id = partition;
-    r.directories = &directory;
-    r.directories_count = 1;
+    r.directories = directories;
+    r.directories_count = image_partition_find(lab->image, r.topic_id, partition)->replica_count;
     meta(lab, &partition_change_record_message, 1, &r);
 }
 

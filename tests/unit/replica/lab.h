@@ -3,6 +3,7 @@
 #pragma once
 
 #include "check.h"
+#include "client/client.h"
 #include "replica/replica.h"
 #include "simulator/simulator.h"
 
@@ -21,6 +22,7 @@ struct wish {
 
 struct lab {
     struct sim *sim;
+    bool borrowed;                     /* it is somebody else's */
     struct sim_node *node;
     uint32_t shard_count, dir_count;
     struct io *io; /* of shard 0 */
@@ -31,6 +33,8 @@ struct lab {
     struct log_dir *dirs[DIRS_MAX];
     struct log_memory memory[SIM_SHARDS_MAX];
     struct replicas *sets[SIM_SHARDS_MAX];
+    bool has_peers;                    /* before the start: it may follow other brokers */
+    struct client *peers[SIM_SHARDS_MAX];
     struct image *image;               /* the newest metadata: what records were applied to */
     struct image *applied;             /* what the replicas were told last; NULL */
     struct text told;                  /* of internal topics: "leads __x-0 epoch end ", ... */
@@ -48,6 +52,8 @@ struct lab {
 /* A node with empty directories /data0, /data1, ...; nothing runs yet. */
 void lab_init(struct lab *lab, uint64_t seed, const struct sim_options *options,
               uint32_t shard_count, uint32_t dir_count);
+/* The same, in a world that has others in it. */
+void lab_init_in(struct lab *lab, struct sim *sim, uint32_t shard_count, uint32_t dir_count);
 void lab_deinit(struct lab *lab);
 
 /* Start the process if need be; open the directories, make the sets. A result below 0 is the first trouble. */
@@ -81,6 +87,8 @@ void lab_pass(struct lab *lab, int64_t ns);
 /* ---- metadata ------------------------------------------------------------------------------- */
 
 struct uuid topic_id(uint8_t id);
+/* A broker that listens to others of the cluster; registered anew when it was there. */
+void meta_broker(struct lab *lab, int32_t id, int64_t epoch, const char *host, uint16_t port);
 void meta_topic(struct lab *lab, const char *name, uint8_t id, int32_t partitions);
 void meta_partition(struct lab *lab, uint8_t id, int32_t partition, const int32_t *replicas,
                     int32_t count, const struct uuid *directory);
