@@ -19,7 +19,7 @@ struct metrics {
     struct telemetry *telemetry;
     struct counter *requests[API_KEYS_MAX];
     struct histogram *times[API_KEYS_MAX];
-    struct gauge *connections, *broker_state, *partitions, *leaders, *offline;
+    struct gauge *connections, *broker_state, *partitions, *leaders, *offline, *max_lag;
     struct gauge *memory[LEDGER_USES], *memory_limit, *memory_waiting;
     struct gauge *fetch_sessions, *fetch_partitions;
     struct map topics;
@@ -53,6 +53,8 @@ struct metrics *metrics_new(struct telemetry *t)
                                  "Partitions that this broker leads.");
     m->offline = telemetry_gauge(t, "kafka_server_replicamanager_offlinereplicacount", "",
                                  "Partitions that lie in a log directory that has failed.");
+    m->max_lag = telemetry_peak(t, "kafka_server_replicafetchermanager_maxlag", "clientId=\"Replica\"",
+                                "Records that the replica furthest behind its leader lacks.");
     for (int i = 0; i < LEDGER_USES; i++)
         m->memory[i] = telemetry_gauge(t, "millrace_memory_used_bytes", memory_labels[i],
                                        "Memory that is counted, by what it is for.");
@@ -279,6 +281,7 @@ void metrics_gather(struct broker_shard *shard)
 
     m->partitions->value = replicas_count(shard->replicas);
     m->leaders->value = 0;
+    m->max_lag->value = replicas_max_lag(shard->replicas);
     for (int i = 0; i < LEDGER_USES; i++)
         m->memory[i]->value = (int64_t)shard->ledger.uses[i];
     m->memory_limit->value = (int64_t)shard->ledger.limit_bytes;

@@ -297,6 +297,7 @@ static void follow(struct replica *r)
     r->following = p;
     p->leader_epoch = r->replication.leader_epoch;
     p->attempts = 0;
+    p->lag = 0;
     following_begin(p);
     fetcher_pump(f);
 }
@@ -323,6 +324,18 @@ void fetcher_stable_moved(struct replica *r)
         return;
     following_begin(p);
     fetcher_pump(p->fetcher);
+}
+
+int64_t replicas_max_lag(const struct replicas *rs)
+{
+    int64_t most = 0;
+
+    MAP_EACH (node, &rs->by_id) {
+        const struct following *p = container_of(node, const struct replica, node)->following;
+        if (p != NULL && p->lag > most)
+            most = p->lag;
+    }
+    return most;
 }
 
 void fetcher_start_moved(struct replica *r)

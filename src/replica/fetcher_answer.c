@@ -151,10 +151,10 @@ static void take_error(struct following *p, int16_t code)
 static void diverged(struct following *p, struct replication_end leader)
 {
     struct replica *r = p->replica;
-    struct epoch_end own = log_epoch_end(r->log, leader.epoch);
-    bool again;
-    int64_t offset = replication_truncation(&r->replication, leader, (struct replication_end){own.epoch, own.end_offset},
-                                            log_end(r->log), &again);
+    struct epoch_end e = log_epoch_end(r->log, leader.epoch);
+    struct replication_end own = {e.epoch, e.end_offset};
+    bool again; /* what is left to be cut, the next Fetch finds */
+    int64_t offset = replication_truncation(&r->replication, leader, own, log_end(r->log), &again);
 
     if (offset < log_start(r->log))
         offset = log_start(r->log);

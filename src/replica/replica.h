@@ -35,7 +35,8 @@ struct replicas_options {
     const struct config *broker;/* static broker settings (immutable) */
     int32_t node_id;
     /* Connections to other brokers, the shard's: a told one (client.h); which brokers there are, and where, is told it
-     * here from the images, by their `listener` (inter.broker.listener.name). Outlives the set. NULL: nobody is followed. */
+     * here from the images, by their `listener` (inter.broker.listener.name). Outlives the set. NULL: nobody is
+     * followed. */
     struct client *brokers;
     struct str listener;
     /* A leader proposes another ISR (AlterPartition): ask the controller, and tell replica_proposed. A later proposal
@@ -101,6 +102,8 @@ struct replica *replica_find(const struct replicas *rs, struct uuid topic_id, in
 enum kerr replica_absence(const struct replicas *rs, struct uuid topic_id, int32_t partition);
 uint32_t replicas_offline(const struct replicas *rs); /* how many have no log because of a directory */
 uint32_t replicas_count(const struct replicas *rs);
+/* By how many records at most a replica that follows is behind its leader's high watermark, as it was told last. */
+int64_t replicas_max_lag(const struct replicas *rs);
 void replicas_each(struct replicas *rs, void (*each)(void *ctx, struct replica *r), void *ctx);
 
 /* New static or dynamic broker settings: those of all replicas are derived anew. */

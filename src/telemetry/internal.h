@@ -19,7 +19,7 @@ struct histogram {
 void histogram_deinit(struct histogram *h);
 void histogram_merge(struct histogram *h, const struct histogram *from);
 
-enum kind { COUNTER, GAUGE, HISTOGRAM };
+enum kind { COUNTER, GAUGE, PEAK, HISTOGRAM };
 
 struct number {
     struct map_node node;
@@ -28,7 +28,7 @@ struct number {
     char *name, *labels;
     union {
         struct counter counter;
-        struct gauge gauge;
+        struct gauge gauge; /* of a PEAK, too */
         struct histogram histogram;
     };
 };

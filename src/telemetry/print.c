@@ -37,6 +37,7 @@ static const char *type_name(enum kind kind)
     case COUNTER:
         return "counter";
     case GAUGE:
+    case PEAK:
         return "gauge";
     case HISTOGRAM:
         return "summary";

@@ -94,6 +94,11 @@ struct gauge *telemetry_gauge(struct telemetry *t, const char *name, const char 
     return &number_get(t, GAUGE, name, labels, help)->gauge;
 }
 
+struct gauge *telemetry_peak(struct telemetry *t, const char *name, const char *labels, const char *help)
+{
+    return &number_get(t, PEAK, name, labels, help)->gauge;
+}
+
 struct histogram *telemetry_histogram(struct telemetry *t, const char *name, const char *labels,
                                       uint64_t unit, const char *help)
 {
@@ -119,6 +124,10 @@ void telemetry_merge(struct telemetry *sum, const struct telemetry *from)
             break;
         case GAUGE:
             to->gauge.value += n->gauge.value;
+            break;
+        case PEAK:
+            if (n->gauge.value > to->gauge.value)
+                to->gauge.value = n->gauge.value;
             break;
         case HISTOGRAM:
             to->histogram.unit = n->histogram.unit;

@@ -48,6 +48,8 @@ struct counter *telemetry_counter(struct telemetry *t, const char *name, const c
                                   const char *help);
 struct gauge *telemetry_gauge(struct telemetry *t, const char *name, const char *labels,
                               const char *help);
+/* A gauge of which the sum over the shards is the largest one; not below 0. */
+struct gauge *telemetry_peak(struct telemetry *t, const char *name, const char *labels, const char *help);
 /* `unit` is what one is divided by when printed: 1000000000 for values in ns printed as s. It is a
  * power of ten. */
 struct histogram *telemetry_histogram(struct telemetry *t, const char *name, const char *labels,
@@ -69,6 +71,6 @@ void telemetry_label(struct text *labels, const char *key, struct str value);
 void telemetry_merge(struct telemetry *sum, const struct telemetry *from);
 
 /* The sum over the shards (all read by the caller's thread) in Prometheus text format 0.0.4:
- * counters and gauges added up, histograms as summaries with quantiles 0.5, 0.75, 0.95, 0.98, 0.99,
+ * counters and gauges added up, of peaks the largest, histograms as summaries with quantiles 0.5, 0.75, 0.95, 0.98, 0.99,
  * 0.999, sum and count. Sorted by name, then labels. */
 void telemetry_print(struct telemetry *const *shards, uint32_t count, struct text *out);

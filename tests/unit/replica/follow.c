@@ -78,6 +78,26 @@ TEST(follow, mark_and_start_of_the_leader_are_followed)
     end(g);
 }
 
+TEST(follow, lag_is_what_is_missing_up_to_the_leaders_mark)
+{
+    struct rig *g = rig_new(18, NULL);
+    struct leader_log *l = rig_partition(g, 1, 0, 2);
+    int64_t most = 0;
+
+    g->max_bytes = 1000;
+    leader_append(g, l, 200, 5);
+    leader_mark(g, l, 1000, 0);
+    rig_start(g);
+    while (!rig_has_all(g)) {
+        CHECK(sim_step(g->lab.sim));
+        most = replicas_max_lag(g->lab.sets[0]) > most ? replicas_max_lag(g->lab.sets[0]) : most;
+    }
+    CHECK(most > 900);
+    CHECK(most < 1000);
+    CHECK_EQ(replicas_max_lag(g->lab.sets[0]), 0);
+    end(g);
+}
+
 TEST(follow, empty_replica_begins_where_the_leader_does_also_within_a_batch)
 {
     struct rig *g = rig_new(5, NULL);

@@ -60,7 +60,8 @@ static void metadata(struct history *h)
 
 static void trouble(struct history *h)
 {
-    static const enum script_fault faults[] = {SCRIPT_CUT, SCRIPT_CUT_AFTER, SCRIPT_SHORT, SCRIPT_GARBAGE, SCRIPT_DELAY};
+    static const enum script_fault faults[] = {SCRIPT_CUT, SCRIPT_CUT_AFTER, SCRIPT_SHORT, SCRIPT_GARBAGE,
+                                               SCRIPT_DELAY};
     static const int16_t errors[] = {KERR_UNKNOWN_LEADER_EPOCH, KERR_NOT_LEADER_OR_FOLLOWER, KERR_UNKNOWN_TOPIC_ID};
     struct leader_log *l = h->l[below(h, PARTITIONS)];
     struct leader *b = &h->g->leaders[2 + below(h, 3)];
@@ -190,7 +191,8 @@ static void play(uint64_t seed, struct sum *sum)
     for (int lives = 0; lives < 4; lives++) {
         if (lives > 0 && below(&h, 2) == 0) {
             sim_node_start(h.g->lab.node, 1);
-            sim_crash_at_io(h.g->lab.node, 1 + below(&h, 300), SIM_CRASH_POWER | (below(&h, 2) == 0 ? SIM_CRASH_AFTER : 0));
+            sim_crash_at_io(h.g->lab.node, 1 + below(&h, 300),
+                            SIM_CRASH_POWER | (below(&h, 2) == 0 ? SIM_CRASH_AFTER : 0));
         }
         live_again(&h);
         live(&h);

@@ -250,3 +250,20 @@ TEST(follow_trouble, answer_to_what_was_asked_under_an_older_epoch_is_dropped)
     }
     end(&p);
 }
+
+/* What it then has may be wrong: a checksum covers only records. */
+TEST(follow_trouble, answers_with_flipped_bits_stop_nothing)
+{
+    for (uint64_t seed = 300; seed < 340; seed++) {
+        struct pair p = begin(seed);
+        for (int n = 0; n < 30; n++) {
+            script_fault(p.g->script, 2, n % 7 == 0 ? API_LIST_OFFSETS : API_FETCH, SCRIPT_FLIP,
+                         1 + (int64_t)prng_below(sim_prng(p.g->lab.sim), 4));
+            leader_append(p.g, n % 2 == 0 ? p.bad : p.good[n % OTHERS], 1, 1);
+            lab_pass(&p.g->lab, (int64_t)prng_below(sim_prng(p.g->lab.sim), SEC));
+        }
+        CHECK_EQ(lab_online(&p.g->lab), 1);
+        CHECK_EQ(lab_stop(&p.g->lab), 0);
+        rig_free(p.g);
+    }
+}

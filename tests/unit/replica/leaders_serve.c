@@ -260,7 +260,8 @@ static void fetch(struct script_request *r, void *ctx)
         io_timer_clear(&b->timer);
         late(&b->timer);
     }
-    a->error_code = q->replica_state.replica_epoch == b->rig->broker_epoch ? take_session(b, q) : KERR_UNKNOWN_SERVER_ERROR;
+    bool is_current = q->replica_state.replica_epoch == b->rig->broker_epoch;
+    a->error_code = is_current ? take_session(b, q) : KERR_UNKNOWN_SERVER_ERROR;
     if (a->error_code != KERR_NONE)
         return;
     take_entries(b, q);

@@ -152,6 +152,21 @@ TEST(numbers, of_shards_are_added_up)
         telemetry_free(shards[i]);
 }
 
+TEST(numbers, of_peaks_the_largest_counts)
+{
+    struct telemetry *shards[3] = {telemetry_new(NULL), telemetry_new(NULL), telemetry_new(NULL)};
+
+    telemetry_peak(shards[0], "p", "", "P.")->value = 3;
+    telemetry_peak(shards[1], "p", "", "P.")->value = 7;
+    telemetry_peak(shards[2], "p", "", "P.")->value = 5;
+    check_print(shards, 3,
+                "# HELP p P.\n"
+                "# TYPE p gauge\n"
+                "p 7\n");
+    for (int i = 0; i < 3; i++)
+        telemetry_free(shards[i]);
+}
+
 TEST(numbers, of_a_thing_that_is_gone_go)
 {
     struct telemetry *t_ = telemetry_new(NULL);
