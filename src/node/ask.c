@@ -156,6 +156,9 @@ static bool may_repeat(const struct ask *a)
 {
     if (a->kind == ASK_OWN)
         return true;
+#ifdef MUTANT_NODE_REPEATS_ALL
+    return true;
+#endif
     switch (a->call->api_key) {
     case API_DESCRIBE_QUORUM:
     case API_LIST_PARTITION_REASSIGNMENTS:
@@ -190,8 +193,10 @@ void ask_go_on(struct node *n)
             io_timer_set(n->io, &a->timer, io_now_ns(n->io), try_again);
         } else if (a->phase == ASK_AWAY && leader >= 0 && a->asked != leader &&
                    (may_repeat(a) || !client_call_has_left(&a->away))) {
+#ifndef MUTANT_NODE_WAITS_FOR_OLD_CONTROLLER
             a->tries = 0;
             remote_cancel(a);
+#endif
         }
     }
 }

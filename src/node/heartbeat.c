@@ -42,6 +42,12 @@ static void prepare(struct own_call *c)
     m->broker_epoch = n->broker_epoch;
     m->current_metadata_offset = n->published == NULL ? -1 : image_offset(n->published);
     m->want_fence = n->published == NULL;
+#ifdef MUTANT_NODE_BEAT_SAYS_LOADED
+    m->current_metadata_offset = image_offset(n->loaded);
+#endif
+#ifdef MUTANT_NODE_UNFENCED_BEFORE_LOGS
+    m->want_fence = false;
+#endif
     m->want_shut_down = n->left != NULL;
     h->leaving = m->want_shut_down;
     n->offered = !m->want_fence;

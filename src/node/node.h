@@ -110,10 +110,11 @@ struct node_proposal {
      * recovery, nothing else of `state`; `isr` is valid during the call. What a controller with older metadata says,
      * or one in trouble, is not told: then the proposal is sent again. */
     void (*done)(struct node_proposal *p, enum kerr error, const struct replication_state *state);
-    bool sent, withdrawn; /* private */
+    bool waits, tried, withdrawn; /* private */
 };
 void node_propose(struct node *n, struct node_proposal *p);
-/* It ends with KERR_OPERATION_NOT_ATTEMPTED, later, or as it ends. */
+/* It ends later: with KERR_OPERATION_NOT_ATTEMPTED where it was never sent, else as it ends, or with
+ * KERR_REQUEST_TIMED_OUT: the controller may have taken it. So do all that are left when the node leaves. */
 void node_withdraw(struct node *n, struct node_proposal *p);
 
 /* The node cannot go on, because something that it stands on has failed (a log directory): its

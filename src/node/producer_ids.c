@@ -19,7 +19,7 @@ static void allocated(struct own_call *c, enum kerr error)
     struct op *op = a->op;
     int64_t result = -EAGAIN; /* whoever asks may ask again */
 
-    if (error == KERR_NONE) {
+    if (error == KERR_NONE && a->response.producer_id_start >= 0 && a->response.producer_id_len > 0) {
         a->out->first = a->response.producer_id_start;
         a->out->count = a->response.producer_id_len;
         result = 0;

@@ -45,8 +45,13 @@ static void end_withdrawn(struct io_timer *t)
     struct list ending = LIST_INIT(ending);
 
     list_move_all(&ending, &n->proposals.withdrawn);
-    while (!list_empty(&ending))
-        end(proposal_of(ending.next), KERR_OPERATION_NOT_ATTEMPTED, NULL);
+    while (!list_empty(&ending)) {
+        struct node_proposal *p = proposal_of(ending.next);
+#ifdef MUTANT_NODE_PROPOSAL_SURE_OF_DOUBT
+        p->tried = false;
+#endif
+        end(p, p->tried ? KERR_REQUEST_TIMED_OUT : KERR_OPERATION_NOT_ATTEMPTED, NULL);
+    }
 }
 
 static void end_soon(struct node *n, struct node_proposal *p)
@@ -64,10 +69,12 @@ static void again(struct io_timer *t)
 
 /* What the leader of the partition has to hear. The rest says nothing of what was proposed: a controller whose metadata
  * is older than the leader's, or which is in trouble. */
-static bool is_answer(int16_t error)
+static bool is_answer(const answered_partition *a)
 {
-    switch (error) {
+    switch (a->error_code) {
     case KERR_NONE:
+        return a->isr_count > 0 && (a->leader_recovery_state == REPLICATION_RECOVERED ||
+                                    a->leader_recovery_state == REPLICATION_RECOVERING);
     case KERR_UNKNOWN_TOPIC_OR_PARTITION:
     case KERR_UNKNOWN_TOPIC_ID:
     case KERR_FENCED_LEADER_EPOCH:
@@ -115,10 +122,12 @@ static enum kerr take_all(struct list *sent, const struct alter_partition_respon
         for (int32_t i = 0; i < m->topics[t].partitions_count; i++) {
             const answered_partition *a = &m->topics[t].partitions[i];
             struct node_proposal *p = find(sent, m->topics[t].topic_id, a->partition_index);
-            if (p != NULL && is_answer(a->error_code))
+            if (p == NULL)
+                continue;
+            if (is_answer(a))
                 take_one(p, a);
-            else if (p != NULL)
-                refusal = (enum kerr)a->error_code;
+            else
+                refusal = a->error_code == KERR_NONE ? KERR_UNKNOWN_SERVER_ERROR : (enum kerr)a->error_code;
         }
     }
     return refusal == KERR_NONE && !list_empty(sent) ? KERR_UNKNOWN_SERVER_ERROR : refusal;
@@ -131,11 +140,12 @@ static void send_again(struct node *n, struct list *sent)
 
     while (!list_empty(sent)) {
         struct node_proposal *p = proposal_of(list_take_head(sent));
-        p->sent = false;
-        if (p->withdrawn || n->proposals.stopped)
+        if (p->withdrawn || n->proposals.stopped) {
             end_soon(n, p);
-        else
+        } else {
+            p->waits = true;
             list_add_tail(&kept, &p->node);
+        }
     }
     list_move_all(&kept, &n->proposals.waiting);
     list_move_all(&n->proposals.waiting, &kept);
@@ -167,7 +177,7 @@ static void answered(struct own_call *own, enum kerr error)
     send_again(n, &sent);
     arena_deinit(&own->arena);
     free(c);
-    if (n->proposals.stopped)
+    if (n->proposals.stopped || n->failed)
         return;
     if (error != KERR_NONE) {
         refused(n, error);
@@ -207,7 +217,8 @@ static void add_one(struct proposals_call *c, struct node_proposal *p)
     t->partitions->partition_epoch = p->proposal.partition_epoch;
     t->partitions->leader_recovery_state = (int8_t)p->proposal.recovery;
     fill_isr(&c->own.arena, t->partitions, &p->proposal);
-    p->sent = true;
+    p->waits = false;
+    p->tried = true;
     list_remove(&p->node);
     list_add_tail(&c->sent, &p->node);
 }
@@ -216,7 +227,11 @@ static void add_one(struct proposals_call *c, struct node_proposal *p)
 static void prepare(struct own_call *own)
 {
     struct proposals_call *c = container_of(own, struct proposals_call, own);
+#ifdef MUTANT_NODE_NO_BROKER_EPOCHS
+    bool epochs = own->call.api_version > VERSION_BROKER_EPOCHS;
+#else
     bool epochs = own->call.api_version >= VERSION_BROKER_EPOCHS;
+#endif
     uint32_t at = 0;
 
     c->request.broker_epoch = own->node->broker_epoch;
@@ -257,8 +272,9 @@ void proposals_advance(struct node *n)
 
 void node_propose(struct node *n, struct node_proposal *p)
 {
-    p->sent = p->withdrawn = false;
-    if (n->proposals.stopped) {
+    p->tried = p->withdrawn = false;
+    p->waits = !n->proposals.stopped;
+    if (!p->waits) {
         end_soon(n, p);
         return;
     }
@@ -268,11 +284,10 @@ void node_propose(struct node *n, struct node_proposal *p)
 
 void node_withdraw(struct node *n, struct node_proposal *p)
 {
-    bool waits = !p->sent && !p->withdrawn;
-
     p->withdrawn = true;
-    if (!waits)
+    if (!p->waits)
         return;
+    p->waits = false;
     list_remove(&p->node);
     end_soon(n, p);
 }
@@ -293,7 +308,7 @@ void proposals_stop(struct node *n)
     io_timer_clear(&ps->again);
     while (!list_empty(&ps->waiting)) {
         struct node_proposal *p = proposal_of(list_take_head(&ps->waiting));
-        p->withdrawn = true;
+        p->waits = false;
         end_soon(n, p);
     }
 }

@@ -54,6 +54,9 @@ void publisher_answer(struct ask *a)
 
     a->phase = ASK_ANSWERED;
     a->offset = image_offset(n->loaded);
+#ifdef MUTANT_NODE_ANSWER_BEFORE_VISIBLE
+    a->offset = -1;
+#endif
     list_remove(&a->node);
     list_add_tail(&n->answered, &a->node);
     if (n->failed || n->quiet)

@@ -86,6 +86,8 @@ static void registered(struct own_call *c, enum kerr error)
     struct fail why = {0};
 
     n->calling = false;
+    if (error == KERR_NONE && r->response.broker_epoch < 0)
+        error = KERR_UNKNOWN_SERVER_ERROR;
     if (error == KERR_NONE) {
         n->broker_epoch = r->response.broker_epoch;
         n->attempts = 0;

@@ -32,6 +32,7 @@ CONTROLLER = "tests/unit_controller"
 JOURNAL = "tests/unit_log journal*"  # the tests of that name
 LANE = "tests/unit_producer lane*"
 SENDER = "tests/unit_producer sender*"
+NODE = "tests/unit_node_apart"
 METADATA = "tests/unit_client client_metadata*"
 RAFT = "tests/unit_raft"
 POINTS = "tests/unit_log log_points*"
@@ -159,6 +160,13 @@ MUTANTS = {
     "RAFT_REMOVED_LEADS_ON": ("a leader that removed itself does not resign", RAFT),
     "RAFT_REMOVED_GIVES_UP": ("who is removed, perhaps, does not stand, and nobody can win", RAFT),
     "OLD_GENERATION_COMMITS": ("a commit of an old generation is accepted", SIM),
+    "NODE_REPEATS_ALL": ("a request that may have been carried out goes to the controller again", NODE),
+    "NODE_WAITS_FOR_OLD_CONTROLLER": ("what a controller has that leads no more is waited for", NODE),
+    "NODE_BEAT_SAYS_LOADED": ("a broker says it has metadata that its clients cannot see", NODE),
+    "NODE_UNFENCED_BEFORE_LOGS": ("a broker is unfenced while its logs load", NODE),
+    "NODE_ANSWER_BEFORE_VISIBLE": ("a topic is created before this node shows it", "tests/unit_node"),
+    "NODE_PROPOSAL_SURE_OF_DOUBT": ("a proposal in doubt is said not to have been made", NODE),
+    "NODE_NO_BROKER_EPOCHS": ("an ISR is proposed without broker epochs", NODE),
 }
 
 

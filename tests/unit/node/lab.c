@@ -159,6 +159,11 @@ void lab_add(struct lab *lab, const struct message *message, int16_t version, co
     add_record(&lab->quorum->records, message, version, record);
 }
 
+void lab_add_metadata_version(struct lab *lab)
+{
+    add_metadata_version(&lab->quorum->records);
+}
+
 void lab_commit(struct lab *lab)
 {
     struct quorum *q = lab->quorum;
@@ -216,7 +221,7 @@ static void registration(struct script_request *r, void *ctx)
     if (a->error_code != KERR_NONE)
         return;
     if (lab->quorum->end == 0)
-        add_metadata_version(&lab->quorum->records);
+        lab_add_metadata_version(lab);
     lab->broker_epoch = lab->quorum->end + (lab->quorum->end == 0 ? 1 : 0);
     lab->fenced = true;
     add_registration(lab, r->message);

@@ -77,6 +77,7 @@ void lab_lead(struct lab *lab, int32_t id, int32_t epoch);
 void lab_claim(struct lab *lab, int32_t epoch);
 /* Commit what was added, as one batch. */
 void lab_commit(struct lab *lab);
+void lab_add_metadata_version(struct lab *lab);
 void lab_add(struct lab *lab, const struct message *message, int16_t version, const void *record);
 
 /* ---- a client's request --------------------------------------------------------------------------- */

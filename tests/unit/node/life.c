@@ -310,11 +310,22 @@ TEST(life, a_controller_alone_runs_when_its_first_image_is_shown)
     lab_lead(&lab, 1, 1);
     script_pass(lab.s, 2000);
     CHECK(!lab.started.done); /* nothing is committed yet */
-    lab_lead(&lab, NODE_ID, 2);
-    lab_claim(&lab, 2);
+    lab_add_metadata_version(&lab);
+    lab_commit(&lab);
     CHECK_EQ(script_wait_end(lab.s, &lab.started), 0);
     CHECK_TEXT(text_str(&lab.states), "1 3 ");
     CHECK(lab.before != NULL);
+    script_pass(lab.s, 100);
+    CHECK_EQ(script_count(lab.s, 1, API_CONTROLLER_REGISTRATION), 1);
+    CHECK_EQ(script_count(lab.s, 0, API_BROKER_REGISTRATION), 0);
+    lab_end(&lab);
+
+    lab_init(&lab, 63, "controller"); /* and one that leads */
+    lab_open(&lab);
+    lab_lead(&lab, NODE_ID, 1);
+    lab_claim(&lab, 1);
+    CHECK_EQ(script_wait_end(lab.s, &lab.started), 0);
+    CHECK_TEXT(text_str(&lab.states), "1 3 ");
     lab_end(&lab);
 }
 
