@@ -79,6 +79,7 @@ static void taken(struct node *n, const struct heartbeat *h)
         say(n->telemetry, LOG_INFO, "node", "the controller takes this broker's heartbeats again");
     n->refusal = KERR_NONE;
     n->attempts = 0;
+    n->amended = false;
     n->heard_ns = io_now_ns(n->io);
     offline_told(n, h->offline);
 }

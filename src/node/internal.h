@@ -150,6 +150,7 @@ struct node {
     uint32_t attempts;             /* in a row, that were not taken */
     enum kerr refusal;             /* why, as it was said last */
     bool offered;                  /* to be unfenced */
+    bool amended;                  /* since the last heartbeat it has tried to register once more, with directories */
     int64_t heard_ns;              /* when a controller took the last heartbeat */
     struct op *left;               /* node_leave's */
     uint32_t leave_beats;          /* answered, of those that say so */

@@ -75,6 +75,15 @@ static void advance_controller(struct node *n)
         run(n);
 }
 
+/* It registered when the metadata knew no directories, and now it does (KIP-858): the controller is to know them, too. */
+static bool lacks_directories(const struct node *n)
+{
+    const struct image_broker *b = image_broker_find(n->loaded, n->options.node_id);
+
+    return b != NULL && b->epoch == n->broker_epoch && b->directory_count == 0 && !n->amended &&
+           image_metadata_version(n->loaded) >= METADATA_VERSION_DIRECTORIES;
+}
+
 static void advance_broker(struct node *n)
 {
     /* The first image that the shards get has this registration in it. */
@@ -87,6 +96,11 @@ static void advance_broker(struct node *n)
     }
     if (n->state == BROKER_RECOVERY && sees_itself_unfenced(n))
         run(n);
+    if (n->state == BROKER_RUNNING && lacks_directories(n)) {
+        n->amended = true;
+        register_broker(n);
+        return;
+    }
     if (n->state == BROKER_RECOVERY && n->published != NULL && !n->offered)
         io_timer_clear(&n->pulse); /* the logs are loaded: no longer wait to say so */
     if (!io_timer_is_set(&n->pulse))

@@ -96,6 +96,9 @@ static void registered(struct own_call *c, enum kerr error)
         n->heard_ns = io_now_ns(n->io);
     } else if (n->failed || n->state == BROKER_SHUTTING_DOWN) {
         /* nobody asks any more */
+    } else if (n->broker_epoch >= 0) { /* the one that is in force stays so */
+        say_why(n, error);
+        membership_pulse(n, ask_backoff_ms(n, ++n->attempts));
     } else if (is_final(error)) {
         fail_set(&why, -EINVAL,
                  "the controller refuses to register this broker: %s; another broker may have its "

@@ -134,13 +134,13 @@ bool quorum_snapshot_due(const struct quorum *q)
     return false;
 }
 
-static void add_metadata_version(struct text *records)
+static void add_metadata_version(struct text *records, int16_t level)
 {
     struct feature_level_record r;
 
     feature_level_record_init(&r);
     r.name = STR("metadata.version");
-    r.feature_level = METADATA_VERSION;
+    r.feature_level = level;
     add_record(records, &feature_level_record_message, 0, &r);
 }
 
@@ -148,7 +148,7 @@ void quorum_bootstrap(struct io *io, const char *dir, struct text *out, struct f
 {
     struct text records = {0};
 
-    add_metadata_version(&records);
+    add_metadata_version(&records, METADATA_VERSION);
     add_batch(out, &records, 0, 0);
     text_deinit(&records);
     io_complete(io, op, 0);
@@ -161,7 +161,7 @@ void lab_add(struct lab *lab, const struct message *message, int16_t version, co
 
 void lab_add_metadata_version(struct lab *lab)
 {
-    add_metadata_version(&lab->quorum->records);
+    add_metadata_version(&lab->quorum->records, lab->metadata_version);
 }
 
 void lab_commit(struct lab *lab)
@@ -206,9 +206,11 @@ static void add_registration(struct lab *lab, const struct broker_registration_r
     r.broker_id = m->broker_id;
     r.incarnation_id = m->incarnation_id;
     r.broker_epoch = lab->broker_epoch;
-    r.fenced = true;
-    r.log_dirs = m->log_dirs;
-    r.log_dirs_count = m->log_dirs_count;
+    r.fenced = lab->fenced;
+    if (lab->metadata_version >= METADATA_VERSION_DIRECTORIES) {
+        r.log_dirs = m->log_dirs;
+        r.log_dirs_count = m->log_dirs_count;
+    }
     lab_add(lab, &register_broker_record_message, 3, &r);
 }
 
@@ -222,8 +224,10 @@ static void registration(struct script_request *r, void *ctx)
         return;
     if (lab->quorum->end == 0)
         lab_add_metadata_version(lab);
-    lab->broker_epoch = lab->quorum->end + (lab->quorum->end == 0 ? 1 : 0);
-    lab->fenced = true;
+    if (!lab->amends) {
+        lab->broker_epoch = lab->quorum->end + (lab->quorum->end == 0 ? 1 : 0);
+        lab->fenced = true;
+    }
     add_registration(lab, r->message);
     lab_commit(lab);
     a->broker_epoch = lab->broker_epoch;
@@ -367,7 +371,7 @@ void lab_set(struct lab *lab, const char *name, const char *value)
 
 void lab_init(struct lab *lab, uint64_t seed, const char *roles)
 {
-    *lab = (struct lab){.memory.limit_bytes = 32 << 20, .broker_epoch = -1};
+    *lab = (struct lab){.memory.limit_bytes = 32 << 20, .broker_epoch = -1, .metadata_version = METADATA_VERSION};
     lab->s = script_new(seed, 2);
     lab->io = script_io(lab->s);
     lab->settings = config_new(&broker_settings);

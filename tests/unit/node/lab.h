@@ -49,6 +49,8 @@ struct lab {
     /* what the controllers know and do */
     int64_t broker_epoch;       /* -1 never registered */
     bool fenced;
+    bool amends;                /* the next registration is of the same incarnation */
+    int16_t metadata_version;
     int64_t lags_ms;            /* what is committed is delivered so much later */
     enum kerr refuse;           /* heartbeats and registrations are answered so */
     int lets_go_at;             /* the so-and-so-manieth heartbeat that wants to; 0 never */

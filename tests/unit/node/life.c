@@ -155,6 +155,37 @@ TEST(life, a_registration_goes_to_the_next_controller)
     lab_end(&lab);
 }
 
+/* Its directories come into the metadata when that has room for them. */
+TEST(life, a_broker_registers_again_when_metadata_comes_to_know_directories)
+{
+    struct lab lab;
+
+    lab_init(&lab, 22, "broker");
+    lab.metadata_version = METADATA_VERSION_DIRECTORIES - 1;
+    lab_run(&lab);
+    script_pass(lab.s, 5000);
+    CHECK_EQ(script_count(lab.s, 1, API_BROKER_REGISTRATION), 1);
+    lab.amends = true;
+    lab.refuse = KERR_UNSUPPORTED_VERSION; /* no reason to stop */
+    lab.metadata_version = METADATA_VERSION_DIRECTORIES;
+    lab_add_metadata_version(&lab);
+    lab_commit(&lab);
+    script_pass(lab.s, 2000);
+    CHECK_EQ(lab.fatal.error, 0);
+    lab.refuse = KERR_NONE;
+    script_pass(lab.s, 3000);
+    uint32_t registrations = script_count(lab.s, 1, API_BROKER_REGISTRATION);
+    const struct image_broker *b = image_broker_find(node_image(lab.node), NODE_ID);
+    CHECK(b != NULL);
+    CHECK_EQ(b->directory_count, 1);
+    CHECK(!b->fenced);
+    CHECK_EQ(node_broker_epoch(lab.node), b->epoch);
+    script_pass(lab.s, 5000);
+    CHECK_EQ(script_count(lab.s, 1, API_BROKER_REGISTRATION), registrations);
+    CHECK_TEXT(text_str(&lab.states), "1 2 3 ");
+    lab_end(&lab);
+}
+
 /* ---- heartbeats --------------------------------------------------------------------------------------- */
 
 TEST(life, a_broker_that_reaches_no_controller_serves_on_and_says_so_once)
