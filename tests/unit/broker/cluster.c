@@ -8,19 +8,18 @@
 #include "protocol/metadata.h"
 #include "protocol/produce.h"
 
-/* A topic of one partition, on the second broker alone. */
-static struct uuid elsewhere(struct client *c, const char *name)
+/* A topic of one partition, on these brokers. */
+static struct uuid topic_on(struct client *c, const char *name, const int32_t *brokers, int32_t count)
 {
     struct create_topics_request m;
     struct create_topics_request_topics topic;
     struct create_topics_request_topics_assignments at;
-    int32_t broker = 2;
 
     create_topics_request_init(&m);
     create_topics_request_topics_init(&topic);
     create_topics_request_topics_assignments_init(&at);
-    at.broker_ids = &broker;
-    at.broker_ids_count = 1;
+    at.broker_ids = (int32_t *)(uintptr_t)brokers;
+    at.broker_ids_count = count;
     topic.name = str_of(name);
     topic.num_partitions = -1;
     topic.replication_factor = -1;
@@ -31,6 +30,13 @@ static struct uuid elsewhere(struct client *c, const char *name)
     const struct create_topics_response *a = client_ask(c, API_CREATE_TOPICS, 7, &m);
     CHECK_EQ(a->topics[0].error_code, KERR_NONE);
     return a->topics[0].topic_id;
+}
+
+static struct uuid elsewhere(struct client *c, const char *name)
+{
+    const int32_t second = 2;
+
+    return topic_on(c, name, &second, 1);
 }
 
 static const struct metadata_response *metadata(struct client *c, int16_t version)
@@ -229,4 +235,41 @@ TEST(broker_cluster, a_coordinator_is_who_leads_the_groups_partition)
     client_end(&s.c);
     client_end(&c);
     lab_deinit(&lab);
+}
+
+static int32_t isr_count(struct client *c)
+{
+    return metadata(c, 12)->topics[0].partitions[0].isr_nodes_count;
+}
+
+/* The second broker is alive, and never fetches: the leader proposes an ISR without it, and takes no notice of it then. */
+TEST(broker_cluster, who_does_not_follow_leaves_the_isr)
+{
+    for (uint32_t shards = 1; shards <= 3; shards += 2) {
+        struct lab lab;
+        struct client c;
+        struct second s;
+        const int32_t both[] = {1, 2};
+
+        lab_init(&lab, shards, NULL, shards);
+        lab_set(&lab, "replica.lag.time.max.ms", "3000");
+        CHECK_EQ(lab_start(&lab), 0);
+        client_open(&lab, &c, 9092);
+        second_register(&lab, &s);
+        second_beat(&s, INT64_MAX);
+        struct uuid topic = topic_on(&c, "t", both, 2);
+        CHECK_EQ(isr_count(&c), 2);
+        client_post(&c, API_PRODUCE, PRODUCE_VERSION, produce_of(&c.arena, topic, 0, -1, batch_of(&c.arena, 1)));
+        for (int i = 0; i < 6 && !client_has_answer(&c); i++) {
+            lab_pass(&lab, SEC);
+            second_beat(&s, INT64_MAX);
+        }
+        CHECK(client_has_answer(&c)); /* it waited for the second one as long as that was in the ISR */
+        const struct produce_response *a = client_answer(&c, API_PRODUCE, PRODUCE_VERSION, c.correlation);
+        CHECK_EQ(a->responses[0].partition_responses[0].error_code, KERR_NONE);
+        CHECK_EQ(isr_count(&c), 1);
+        client_end(&s.c);
+        client_end(&c);
+        lab_deinit(&lab);
+    }
 }
