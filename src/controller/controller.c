@@ -71,6 +71,7 @@ void controller_claim(struct controller *c, const struct image *image, int32_t e
     c->latest = image_ref(image);
     c->end = image_offset(image) + 1;
     c->appended_ms = now_ms;
+    balance_begin(c, now_ms);
     decision_begin(&d, c, NULL, now_ms);
     decide_activation(&d);
     (void)decision_commit(&d); /* when it is refused we have resigned already */
@@ -122,6 +123,9 @@ static const struct handler handlers[] = {
     {API_ALLOCATE_PRODUCER_IDS, decide_allocate_producer_ids, true},
     {API_ASSIGN_REPLICAS_TO_DIRS, decide_assign_replicas_to_dirs, true},
     {API_ALTER_PARTITION, decide_alter_partition, true},
+    {API_ALTER_PARTITION_REASSIGNMENTS, decide_alter_partition_reassignments, false},
+    {API_LIST_PARTITION_REASSIGNMENTS, decide_list_partition_reassignments, false},
+    {API_ELECT_LEADERS, decide_elect_leaders, false},
 };
 
 static const struct handler *handler_find(int16_t api_key)
@@ -211,21 +215,26 @@ static int64_t no_op_due_ms(const struct controller *c)
                                              : c->appended_ms + c->settings.idle_interval_ms;
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 int64_t controller_tick(struct controller *c, int64_t now_ms)
 {
-    int64_t sessions_ms, no_op_ms;
+    int64_t due_ms;
 
     answer_refused(c);
     parking_advance(&c->parking, c->parking.committed);
     if (c->active)
         sessions_expire(c, now_ms);
+    balance_tick(c, now_ms);
     if (c->active && now_ms >= no_op_due_ms(c))
         append_no_op(c, now_ms);
     if (!list_empty(&c->refused))
         return now_ms;
     if (!c->active)
         return INT64_MAX;
-    sessions_ms = sessions_due_ms(c);
-    no_op_ms = no_op_due_ms(c);
-    return sessions_ms < no_op_ms ? sessions_ms : no_op_ms;
+    due_ms = earlier(sessions_due_ms(c), no_op_due_ms(c));
+    return earlier(due_ms, balance_due_ms(c));
 }

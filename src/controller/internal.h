@@ -42,6 +42,8 @@ struct controller {
     const struct image *latest; /* NULL while not active */
     int64_t end;                /* behind the last offset that we know of */
     int64_t appended_ms;        /* monotonic; of the last append */
+    int64_t balance_due_ms, unclean_due_ms; /* monotonic: next elections; INT64_MAX = never */
+    int64_t balance_interval_ms, unclean_interval_ms;
     struct parking parking;
     struct list refused; /* calls that came while not active */
     struct list sessions;
@@ -119,6 +121,9 @@ decide decide_broker_heartbeat;        /* heartbeat.c */
 decide decide_allocate_producer_ids;   /* producer_ids.c */
 decide decide_assign_replicas_to_dirs; /* assign_dirs.c */
 decide decide_alter_partition;         /* alter_partition.c */
+decide decide_alter_partition_reassignments; /* reassign.c */
+decide decide_list_partition_reassignments;  /* list_reassignments.c */
+decide decide_elect_leaders;                 /* elect_leaders.c */
 
 bool decision_may(const struct decision *d, enum acl_operation operation,
                   enum acl_resource resource, struct str name);
@@ -258,3 +263,13 @@ void add_configs(struct decision *d, int8_t type, struct str resource,
 /* ---- activation.c ---- */
 void decide_activation(struct decision *d);
 void decide_no_op(struct decision *d);
+
+/* ---- elect_leaders.c ---- */
+/* Adds the record of an election; false where nobody else would lead. */
+bool elect_again(struct decision *d, const struct image_topic *topic,
+                 const struct image_partition *p, enum election election);
+
+/* ---- balance.c: elections from time to time ---- */
+void balance_begin(struct controller *c, int64_t now_ms);
+int64_t balance_due_ms(const struct controller *c);
+void balance_tick(struct controller *c, int64_t now_ms);

@@ -91,6 +91,8 @@ MUTANTS = {
     "CONTROLLER_FENCED_JOINS": ("a fenced broker comes into the ISR", CONTROLLER),
     "CONTROLLER_ANY_INCARNATION": ("a broker comes into the ISR that has died since it was in sync", CONTROLLER),
     "CONTROLLER_OLD_PROPOSAL": ("an ISR is changed that its leader does not know", CONTROLLER),
+    "CONTROLLER_OLD_LEADER_STAYS": ("a leader stays that is in sync no more", CONTROLLER),
+    "CONTROLLER_REASSIGNS_EARLY": ("replicas go before the new ones are in sync", CONTROLLER),
     "CONTROLLER_DEAD_STAYS_ELIGIBLE": ("a broker that died is eligible with what it has left", CONTROLLER),
     "CONTROLLER_LEAVES_EARLY": ("a broker stops before all have seen that it leads nothing", CONTROLLER),
     "BROKER_ACKS_ONE_AT_ONCE": ("acks=1 is answered when the batch is in memory", SIM),

@@ -18,6 +18,7 @@ void describe_groups_handle(struct request *r);
 void describe_log_dirs_handle(struct request *r);
 void describe_quorum_handle(struct request *r);
 void describe_topic_partitions_handle(struct request *r);
+void elect_leaders_handle(struct request *r);
 void envelope_handle(struct request *r);
 void fetch_handle(struct request *r);
 void fetch_cancel(struct request *r);

@@ -1,6 +1,7 @@
-/* What the active controller decides for the nodes of its cluster: AlterPartition (key 56), BrokerRegistration (62),
- * BrokerHeartbeat (63), UnregisterBroker (64, of an administrator), AllocateProducerIds (67), ControllerRegistration
- * (70), AssignReplicasToDirs (73).
+/* What the active controller decides, with one error for the whole request. For the nodes of its cluster:
+ * AlterPartition (key 56), BrokerRegistration (62), BrokerHeartbeat (63), AllocateProducerIds (67),
+ * ControllerRegistration (70), AssignReplicasToDirs (73). For administrators: AlterPartitionReassignments (45),
+ * ListPartitionReassignments (46), UnregisterBroker (64).
  */
 #include "broker/api/api.h"
 
@@ -9,10 +10,12 @@
 #include "broker/forward.h"
 #include "protocol/allocate_producer_ids.h"
 #include "protocol/alter_partition.h"
+#include "protocol/alter_partition_reassignments.h"
 #include "protocol/assign_replicas_to_dirs.h"
 #include "protocol/broker_heartbeat.h"
 #include "protocol/broker_registration.h"
 #include "protocol/controller_registration.h"
+#include "protocol/list_partition_reassignments.h"
 #include "protocol/unregister_broker.h"
 
 static size_t error_code_of(int16_t key)
@@ -20,6 +23,10 @@ static size_t error_code_of(int16_t key)
     switch (key) {
     case API_ALTER_PARTITION:
         return offsetof(struct alter_partition_response, error_code);
+    case API_ALTER_PARTITION_REASSIGNMENTS:
+        return offsetof(struct alter_partition_reassignments_response, error_code);
+    case API_LIST_PARTITION_REASSIGNMENTS:
+        return offsetof(struct list_partition_reassignments_response, error_code);
     case API_BROKER_REGISTRATION:
         return offsetof(struct broker_registration_response, error_code);
     case API_BROKER_HEARTBEAT:
