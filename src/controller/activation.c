@@ -93,9 +93,7 @@ static void add_bootstrap(struct decision *d, struct bootstrap *out)
     ASSERT(rest.n <= 0); /* who read the bootstrap file has checked it */
 }
 
-/* With ELR on the cluster must have a min.insync.replicas that does not depend on one node's file.
- */
-static void add_min_isr(struct decision *d)
+void add_cluster_min_isr(struct decision *d)
 {
     struct config_record r;
 
@@ -122,7 +120,7 @@ static void start_cluster(struct decision *d)
     for (uint32_t i = 0; i < read.count; i++)
         decision_add_framed(d, read.framed[i]);
     if (bootstrap.elr > 0)
-        add_min_isr(d);
+        add_cluster_min_isr(d);
     if (bootstrap.metadata_version >= METADATA_VERSION_TRANSACTIONS)
         end_transaction(d);
 }

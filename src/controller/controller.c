@@ -126,6 +126,7 @@ static const struct handler handlers[] = {
     {API_ALTER_PARTITION_REASSIGNMENTS, decide_alter_partition_reassignments, false},
     {API_LIST_PARTITION_REASSIGNMENTS, decide_list_partition_reassignments, false},
     {API_ELECT_LEADERS, decide_elect_leaders, false},
+    {API_UPDATE_FEATURES, decide_update_features, false},
 };
 
 static const struct handler *handler_find(int16_t api_key)

@@ -124,6 +124,7 @@ decide decide_alter_partition;         /* alter_partition.c */
 decide decide_alter_partition_reassignments; /* reassign.c */
 decide decide_list_partition_reassignments;  /* list_reassignments.c */
 decide decide_elect_leaders;                 /* elect_leaders.c */
+decide decide_update_features;               /* update_features.c */
 
 bool decision_may(const struct decision *d, enum acl_operation operation,
                   enum acl_resource resource, struct str name);
@@ -263,6 +264,8 @@ void add_configs(struct decision *d, int8_t type, struct str resource,
 /* ---- activation.c ---- */
 void decide_activation(struct decision *d);
 void decide_no_op(struct decision *d);
+/* With ELR on the cluster must have a min.insync.replicas that does not depend on one node's file. */
+void add_cluster_min_isr(struct decision *d);
 
 /* ---- elect_leaders.c ---- */
 /* Adds the record of an election; false where nobody else would lead. */

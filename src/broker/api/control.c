@@ -1,7 +1,7 @@
 /* What the active controller decides, with one error for the whole request. For the nodes of its cluster:
  * AlterPartition (key 56), BrokerRegistration (62), BrokerHeartbeat (63), AllocateProducerIds (67),
  * ControllerRegistration (70), AssignReplicasToDirs (73). For administrators: AlterPartitionReassignments (45),
- * ListPartitionReassignments (46), UnregisterBroker (64).
+ * ListPartitionReassignments (46), UpdateFeatures (57), UnregisterBroker (64).
  */
 #include "broker/api/api.h"
 
@@ -17,6 +17,7 @@
 #include "protocol/controller_registration.h"
 #include "protocol/list_partition_reassignments.h"
 #include "protocol/unregister_broker.h"
+#include "protocol/update_features.h"
 
 static size_t error_code_of(int16_t key)
 {
@@ -27,6 +28,8 @@ static size_t error_code_of(int16_t key)
         return offsetof(struct alter_partition_reassignments_response, error_code);
     case API_LIST_PARTITION_REASSIGNMENTS:
         return offsetof(struct list_partition_reassignments_response, error_code);
+    case API_UPDATE_FEATURES:
+        return offsetof(struct update_features_response, error_code);
     case API_BROKER_REGISTRATION:
         return offsetof(struct broker_registration_response, error_code);
     case API_BROKER_HEARTBEAT:

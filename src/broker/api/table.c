@@ -41,6 +41,7 @@ const struct broker_api broker_apis[] = {
     {API_END_QUORUM_EPOCH, CONTROLLER, quorum_request_handle, NULL},
     {API_DESCRIBE_QUORUM, BROKER | CONTROLLER, describe_quorum_handle, NULL},
     {API_ALTER_PARTITION, CONTROLLER, control_handle, NULL},
+    {API_UPDATE_FEATURES, BROKER | CONTROLLER, control_handle, NULL},
     {API_ENVELOPE, CONTROLLER, envelope_handle, NULL},
     {API_FETCH_SNAPSHOT, CONTROLLER, quorum_request_handle, NULL},
     {API_DESCRIBE_CLUSTER, BROKER | CONTROLLER, describe_cluster_handle, NULL},
