@@ -227,6 +227,9 @@ struct verdict {
 #define VERDICT_OK ((struct verdict){KERR_NONE, STR_NULL})
 struct verdict refuse(struct decision *d, enum kerr error, const char *format, ...) PRINTF(3, 4);
 
+/* What a leader can follow (room replication). */
+#define REPLICAS_PER_PARTITION_MAX 32
+struct verdict check_replica_count(struct decision *d, int32_t count);
 /* Whether there are brokers for `factor` replicas. The message of a refusal is Kafka's. */
 struct verdict check_factor(struct decision *d, int32_t factor);
 /* Replicas for partition number `partition`, into an array of `factor`, which was checked. */

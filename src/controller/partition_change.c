@@ -59,6 +59,11 @@ static void complete_reassignment(struct partition_change *c)
 /* ---- who is eligible ----------------------------------------------------------------------------
  */
 
+static int32_t min_isr(const struct partition_change *c)
+{
+    return effective_min_isr(c->d, effective_broker(c->d), c->topic, c->replicas.n);
+}
+
 static void add_eligible(struct partition_change *c, const int32_t *p, int32_t n)
 {
     for (int32_t i = 0; i < n; i++) {
@@ -77,10 +82,9 @@ static void add_eligible(struct partition_change *c, const int32_t *p, int32_t n
 static void fill_elr(struct partition_change *c)
 {
     const struct image_partition *p = c->partition;
-    int32_t min = effective_min_isr(c->d, effective_broker(c->d), c->topic, c->replicas.n);
 
     c->elr = ids_new(c->d, p->elr_count + p->isr_count);
-    if (!c->elr_on || c->isr.n >= min)
+    if (!c->elr_on || c->isr.n >= min_isr(c))
         return;
     add_eligible(c, p->elr, p->elr_count);
     add_eligible(c, p->isr, p->isr_count);
@@ -98,6 +102,20 @@ static void settle_isr(struct partition_change *c)
     c->isr = ids_of(c->d, leader.p, leader.n);
     if (c->unclean)
         c->recovery = 1;
+}
+
+/* Once more, with the leader alone in the ISR: what else is eligible is so only below min.insync.replicas. */
+static void trim_elr(struct partition_change *c)
+{
+    struct ids all = c->elr;
+
+    c->elr = ids_new(c->d, all.n);
+    if (c->isr.n >= min_isr(c))
+        return;
+    for (int32_t i = 0; i < all.n; i++) {
+        if (ids_have(c->replicas.p, c->replicas.n, all.p[i]))
+            ids_add(&c->elr, all.p[i]);
+    }
 }
 
 /* ---- the record --------------------------------------------------------------------------------
@@ -215,5 +233,7 @@ bool partition_change_end(struct partition_change *c)
     fill_elr(c);
     elect(c);
     settle_isr(c);
+    complete_reassignment(c); /* a partition that had no leader may have waited for one */
+    trim_elr(c);
     return add_change(c);
 }

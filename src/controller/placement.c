@@ -2,7 +2,8 @@
  *
  * Partitions go round the brokers, from a place drawn once for each request. Of each partition the
  * first replica, its preferred leader, is on an unfenced broker; the next ones are where their rack
- * has the fewest replicas of it, unfenced brokers before fenced ones.
+ * has the fewest replicas of it, unfenced brokers before fenced ones. From round to round they begin
+ * one further, so that who fails leaves its leaderships to many.
  */
 #include "controller/internal.h"
 
@@ -58,6 +59,16 @@ static int32_t choose(const struct decision *d, const int32_t *replicas, int32_t
     return best;
 }
 
+struct verdict check_replica_count(struct decision *d, int32_t count)
+{
+    if (count <= REPLICAS_PER_PARTITION_MAX)
+        return VERDICT_OK;
+    return refuse(d, KERR_INVALID_REPLICATION_FACTOR,
+                  "A partition has at most %d replicas, also while it is reassigned; it would have "
+                  "%d.",
+                  REPLICAS_PER_PARTITION_MAX, count);
+}
+
 struct verdict check_factor(struct decision *d, int32_t factor)
 {
     uint32_t brokers = image_broker_count(d->image), usable = 0, unfenced = 0;
@@ -74,7 +85,7 @@ struct verdict check_factor(struct decision *d, int32_t factor)
                       "The target replication factor of %d cannot be reached because only %u "
                       "broker(s) are registered.",
                       factor, usable);
-    return VERDICT_OK;
+    return check_replica_count(d, factor);
 }
 
 void place_replicas(struct decision *d, int32_t partition, int32_t factor, int32_t *replicas)
@@ -84,8 +95,11 @@ void place_replicas(struct decision *d, int32_t partition, int32_t factor, int32
     if (d->stripe == 0)
         d->stripe = 1 + prng_below(d->c->prng, brokers);
     for (int32_t i = 0; i < factor; i++) {
-        replicas[i] = choose(d, replicas, i,
-                             (uint32_t)((d->stripe + (uint64_t)partition + (uint64_t)i) % brokers));
+        uint64_t start = d->stripe + (uint64_t)partition;
+        uint64_t round = (uint64_t)partition / brokers;
+        if (i > 0)
+            start += 1 + (round + (uint64_t)i - 1) % (brokers - 1);
+        replicas[i] = choose(d, replicas, i, (uint32_t)(start % brokers));
         ASSERT(replicas[i] >= 0);
     }
 }
@@ -99,6 +113,8 @@ struct verdict check_assignment(struct decision *d, const int32_t *replicas, int
     if (count <= 0)
         return refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT,
                       "The manual partition assignment includes an empty replica list.");
+    if (count > REPLICAS_PER_PARTITION_MAX)
+        return check_replica_count(d, count);
     for (int32_t i = 0; i < count; i++) {
         if (image_broker_find(d->image, replicas[i]) == NULL)
             return refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT,

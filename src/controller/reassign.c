@@ -118,6 +118,9 @@ static struct verdict change(struct decision *d, const struct image_topic *topic
     }
     sort_ids(c.removing);
     sort_ids(c.adding);
+    v = check_replica_count(d, target.n + c.removing.n);
+    if (v.error != KERR_NONE)
+        return v;
     c.replicas = ids_new(d, target.n + c.removing.n);
     for (int32_t i = 0; i < target.n; i++)
         ids_add(&c.replicas, target.p[i]);

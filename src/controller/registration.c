@@ -132,15 +132,16 @@ static void fill_lists(struct decision *d, const struct broker_registration_requ
     }
 }
 
-/* The old incarnation leaves; it stopped in order when the new one knows its epoch (KIP-966). */
+/* The old incarnation leaves; it stopped in order when the new one knows its epoch (KIP-966). One that was taken off
+ * the list meanwhile nobody knows. */
 static void bury(struct decision *d, const struct broker_registration_request *m,
                  const struct image_broker *old)
 {
-    bool clean = d->call->api_version >= 3 && m->previous_broker_epoch == old->epoch;
-    struct broker_change change = {old->id, NO_LEADER, NO_LEADER};
+    bool clean = old != NULL && d->call->api_version >= 3 && m->previous_broker_epoch == old->epoch;
+    struct broker_change change = {m->broker_id, NO_LEADER, NO_LEADER};
 
     if (elr_is_on(d->image) && !clean)
-        change = (struct broker_change){NO_LEADER, NO_LEADER, old->id};
+        change = (struct broker_change){NO_LEADER, NO_LEADER, m->broker_id};
     decide_partition_changes(d, &change);
 }
 
@@ -157,7 +158,7 @@ enum kerr decide_broker_registration(struct decision *d, const void *request, vo
     a->error_code = (int16_t)error;
     if (error != KERR_NONE)
         return KERR_NONE;
-    if (old != NULL && !again)
+    if (!again)
         bury(d, m, old);
     register_broker_record_init(&r);
     r.broker_id = m->broker_id;

@@ -442,6 +442,29 @@ TEST(controller_brokers, unregistered_broker_leaves_all_isrs)
     world_end(&w);
 }
 
+/* What has become of it meanwhile nobody knows: it is not eligible with what it comes back with. */
+TEST(controller_brokers, unregistered_broker_comes_back_as_one_that_died)
+{
+    struct world w;
+    struct unregister_broker_request m;
+    struct unregister_broker_response a;
+    const struct image_partition *p;
+    enum kerr error;
+
+    world_begin(&w, true);
+    (void)world_broker(&w, 1);
+    (void)world_create(&w, "orders", 1, 1, &error);
+    unregister_broker_request_init(&m);
+    unregister_broker_response_init(&a);
+    m.broker_id = 1;
+    CHECK_EQ(world_ask(&w, API_UNREGISTER_BROKER, 0, &m, &a), KERR_NONE);
+    (void)world_broker(&w, 1);
+    p = &image_topic_find(controller_latest(w.c), STR("orders"))->partitions[0];
+    CHECK_EQ(p->leader, 1);
+    CHECK_EQ(p->recovery_state, 1);
+    world_end(&w);
+}
+
 /* ---- directories -------------------------------------------------------------------------------
  */
 

@@ -125,3 +125,28 @@ TEST(controller_partitions, ten_thousand_names_are_told_apart)
     free(topics);
     world_end(&w);
 }
+
+/* Who fails leaves its leaderships to all others, not to its neighbour alone. */
+TEST(controller_partitions, leaderships_of_one_broker_have_many_heirs)
+{
+    int32_t heirs[6] = {0}, led[6] = {0};
+    const struct image_topic *topic;
+    struct world w;
+    enum kerr error;
+
+    world_begin(&w, true);
+    for (int32_t id = 1; id <= 5; id++)
+        (void)world_broker(&w, id);
+    (void)world_create(&w, "many", 100, 2, &error);
+    CHECK_EQ(error, KERR_NONE);
+    topic = image_topic_find(controller_latest(w.c), STR("many"));
+    for (int32_t i = 0; i < 100; i++) {
+        led[topic->partitions[i].replicas[0]]++;
+        heirs[topic->partitions[i].replicas[1]] += topic->partitions[i].replicas[0] == 1;
+    }
+    for (int32_t id = 1; id <= 5; id++) {
+        CHECK_EQ(led[id], 20);
+        CHECK_EQ(heirs[id], id == 1 ? 0 : 5);
+    }
+    world_end(&w);
+}

@@ -307,3 +307,29 @@ TEST(controller_reassign, what_cannot_be)
     CHECK_TEXT(world_records(&w), "");
     world_end(&w);
 }
+
+/* More replicas than a leader can follow are refused, also those that would be there only meanwhile. */
+TEST(controller_reassign, replicas_are_bounded)
+{
+    struct world w;
+    int32_t ids[33];
+    enum kerr error;
+
+    world_begin(&w, true);
+    for (int32_t id = 1; id <= 33; id++) {
+        (void)world_broker(&w, id);
+        ids[id - 1] = id;
+    }
+    CHECK_TEXT(world_create(&w, "wide", 1, 33, &error),
+               "Unable to replicate the partition 33 time(s): A partition has at most 32 replicas, "
+               "also while it is reassigned; it would have 33.");
+    CHECK_EQ(error, KERR_INVALID_REPLICATION_FACTOR);
+    world_create_on(&w, "wide", ids, 32);
+    (void)reassign(&w, "wide", 0, ids, 33, false, &error);
+    CHECK_EQ(error, KERR_INVALID_REPLICATION_FACTOR);
+    (void)reassign(&w, "wide", 0, ids + 1, 32, false, &error);
+    CHECK_EQ(error, KERR_INVALID_REPLICATION_FACTOR);
+    (void)reassign(&w, "wide", 0, ids, 16, false, &error);
+    CHECK_EQ(error, KERR_NONE);
+    world_end(&w);
+}

@@ -20,7 +20,7 @@ struct world {
     int64_t now_ms;
     int append_error; /* what the log fails with; 0 */
     int appends;
-    int64_t epochs[10]; /* of brokers, as world_broker has registered them */
+    int64_t epochs[40]; /* of brokers, as world_broker has registered them */
     bool racks; /* brokers register from here on in rack odd or even, by their id */
 };
 
