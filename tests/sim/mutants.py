@@ -35,6 +35,7 @@ SENDER = "tests/unit_producer sender*"
 NODE = "tests/unit_node_apart"
 METADATA = "tests/unit_client client_metadata*"
 RAFT = "tests/unit_raft"
+QUORUM = "tests/unit_quorum quorum_nodes*"
 POINTS = "tests/unit_log log_points*"
 REPLICATION = "tests/unit_replication replication_histories*"
 
@@ -86,6 +87,13 @@ MUTANTS = {
     "REPLICATION_CUT_TO_MARK": ("a follower cuts its log to its mark (before KIP-101)", REPLICATION),
     "REPLICATION_CUT_UNLIKE": ("a follower believes that it knows the leader's epoch (before KIP-279)", REPLICATION),
     "REPLICA_QUIET_LAGS": ("a record in a quiet partition makes its followers lag", "tests/unit_replica replica_l*"),
+    "QUORUM_VOTE_UNWRITTEN": ("others hear of a vote that is not on disk", "tests/unit_quorum"),
+    "QUORUM_FETCH_UNSTABLE": ("a voter asks for the next offset before all below it is durable", QUORUM),
+    "QUORUM_DELIVERS_UNCOMMITTED": ("what no majority has is delivered", QUORUM),
+    "QUORUM_CUTS_DELIVERED": ("a log is cut below what was delivered", "tests/unit_quorum"),
+    "QUORUM_SNAPSHOT_CUT": ("a snapshot without its footer is taken for a whole one", "tests/unit_quorum"),
+    "QUORUM_VOTERS_STAY": ("voters that are cut off the log stay in force", QUORUM),
+    "QUORUM_CLAIMS_EARLY": ("a leader claims before all of the log was delivered", QUORUM),
     "IMAGE_EPOCH_STAYS": ("a leader that comes back has its old epoch", SIM),
     "CONTROLLER_ANSWER_BEFORE_COMMIT": ("the controller answers what is not durable yet", SIM),
     "CONTROLLER_FENCED_JOINS": ("a fenced broker comes into the ISR", CONTROLLER),
