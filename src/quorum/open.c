@@ -1,5 +1,5 @@
 /* Opening: snapshot, election state, log; whether they fit together; who the voters are. */
-#include "quorum/internal.h"
+#include "quorum/opening.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,26 +12,6 @@
 #define REQUEST_TIMEOUT_MS 2000
 #define RETRY_BACKOFF_MS 20
 #define FETCH_BYTES_MAX (1 << 20)
-
-struct opening {
-    const struct quorum_open *o;
-    struct quorum **out;
-    struct quorum *q;
-    struct fail *f;
-    struct flow flow;
-    struct op done;
-    struct op *parent;
-    struct io_entries entries;
-    uint32_t index;
-    char path[4096];
-    struct text text;
-    struct snapshot snapshot; /* the newest, when there is one */
-    struct raft_snapshot_id newest;
-    bool has_snapshot; /* and it is not that of the format tool */
-    struct log_open log_open;
-    int64_t scan_at;
-    int64_t trouble;
-};
 
 static void begin(struct op *op, int64_t result)
 {
@@ -152,121 +132,6 @@ static void describe_log(struct opening *s)
     };
 }
 
-/* A snapshot was fetched, and the log before it was not dropped any more: it ends before, or is another one there. */
-static bool begins_behind_snapshot(const struct opening *s)
-{
-    const struct log *log = s->q->log;
-
-    if (!s->has_snapshot || s->newest.end_offset <= log_start(log))
-        return false;
-    int32_t epoch = log_epoch_at(log, s->newest.end_offset - 1); /* -1: the start was raised to the snapshot */
-    return s->newest.end_offset > log_end(log) || (epoch >= 0 && epoch != s->newest.epoch);
-}
-
-/* The records from offset 0 on are in the log, or below its start in a snapshot. */
-static int check_positions(struct opening *s)
-{
-    int64_t start = log_start(s->q->log);
-
-    if (start == 0 || (s->has_snapshot && s->newest.end_offset >= start))
-        return 0;
-    return fail_set(s->f, ERR_CORRUPT,
-                    "%s: the log starts at offset %" PRId64
-                    " and no snapshot holds what was before it; restore the missing "
-                    "%020" PRId64 "-*.checkpoint",
-                    s->q->path, start, start);
-}
-
-/* Voters are in force from where they stand in the log on, committed or not (KIP-853). */
-static int scan_batches(struct opening *s)
-{
-    struct bytes rest = bytes_of_str(text_str(&s->text));
-    struct raft_voters voters = s->q->voters;
-    struct batch batch;
-    int64_t before = s->scan_at;
-    int more;
-
-    while ((more = batch_next(&rest, &batch)) == 1) {
-        struct control_seen seen = {0};
-        s->scan_at = batch.last_offset + 1;
-        if (!batch_is_control(&batch))
-            continue;
-        if (control_read(&batch, &voters, &seen, s->f) < 0)
-            return fail_wrap(s->f, "%s", s->q->path);
-        if (seen.voters || seen.kraft_version)
-            quorum_voters_push(s->q, &voters, s->scan_at);
-    }
-    if (more < 0 || s->scan_at <= before)
-        return fail_set(s->f, ERR_CORRUPT, "%s: the log cannot be read at offset %" PRId64,
-                        s->q->path, s->scan_at);
-    return 0;
-}
-
-/* Refuse what can never work, so that it is told at once and not by silence. */
-static int check_voters(struct opening *s)
-{
-    const struct quorum_open *o = s->o;
-    const struct raft_voters *v = &s->q->voters;
-    char directory[UUID_TEXT_BYTES];
-
-    if (v->count == 0 && o->bootstrap_servers.n <= 0)
-        return fail_set(s->f, -ENOTSUP,
-                        "%s: no voters are known, and there is nobody to ask: set controller.quorum.bootstrap.servers "
-                        "to the controllers of the cluster, or format the directory of its first one with --standalone",
-                        s->q->path);
-    if (!o->can_vote || raft_is_voter(v, o->node_id, o->directory_id))
-        return 0;
-    if (v->count > 0 && v->kraft_version == 0)
-        return fail_set(s->f, -ENOTSUP,
-                        "%s: controller.quorum.voters does not name node %" PRId32
-                        ", which is a controller: add it there on every node, or check node.id",
-                        s->q->path, o->node_id);
-    if (v->count == 1 && v->voters[0].id == o->node_id)
-        return fail_set(s->f, -ENOTSUP,
-                        "%s: the quorum's voter is node %" PRId32
-                        " with directory %s, this is node "
-                        "%" PRId32 " with another one; check node.id and meta.properties",
-                        s->q->path, v->voters[0].id,
-                        uuid_text(v->voters[0].directory_id, directory), o->node_id);
-    return 0;
-}
-
-/* By what stands before the voters in force. */
-static bool was_voter(const struct quorum *q)
-{
-    for (uint32_t i = 0; i + 1 < q->history_count; i++) {
-        if (raft_is_voter(&q->history[i].voters, q->node_id, q->directory_id))
-            return true;
-    }
-    return false;
-}
-
-static void make_machine(struct opening *s)
-{
-    const struct quorum_open *o = s->o;
-    struct quorum *q = s->q;
-    int32_t log_epoch = log_latest_epoch(q->log);
-
-    if (s->has_snapshot && s->newest.epoch > log_epoch)
-        log_epoch = s->newest.epoch; /* the log may be empty behind it */
-    q->end_epoch = log_epoch < 0 ? 0 : log_epoch;
-    q->voters_changed = false; /* it begins with them */
-    q->raft = raft_new(&(struct raft_options){.node_id = o->node_id,
-                                              .directory_id = o->directory_id,
-                                              .can_vote = o->can_vote,
-                                              .voters = q->voters,
-                                              .voters_end = q->history[q->history_count - 1].end,
-                                              .was_voter = was_voter(q),
-                                              .self = q->self,
-                                              .election = q->election,
-                                              .log_epoch = q->end_epoch,
-                                              .election_timeout_ms = o->election_timeout_ms,
-                                              .election_backoff_max_ms = o->election_backoff_max_ms,
-                                              .fetch_timeout_ms = o->fetch_timeout_ms,
-                                              .retry_backoff_ms = q->retry_backoff_ms,
-                                              .seed = prng_u64(io_prng(o->io))});
-}
-
 static void deliver_snapshot(struct opening *s)
 {
     struct quorum *q = s->q;
@@ -321,10 +186,10 @@ static void open_run(struct flow *f)
 
     describe_log(s);
     FLOW_TRY(f, "open the log", log_open(&s->log_open, &q->log, s->f, &f->op));
-    if (begins_behind_snapshot(s))
+    if (opening_begins_behind_snapshot(s))
         FLOW_TRY(f, "begin the log anew behind the snapshot",
                  log_restart_at(q->log, s->newest.end_offset, &f->op));
-    if ((f->result = check_positions(s)) < 0)
+    if ((f->result = opening_check_positions(s)) < 0)
         goto failed;
 
     s->scan_at = log_start(q->log);
@@ -334,12 +199,12 @@ static void open_run(struct flow *f)
         text_clear(&s->text);
         quorum_read_from(q, s->scan_at, log_end(q->log));
         FLOW_TRY(f, "read the log", log_read_bytes(q->log, &q->read, &s->text, &f->op));
-        if ((f->result = scan_batches(s)) < 0)
+        if ((f->result = opening_scan_batches(s)) < 0)
             goto failed;
     }
-    if ((f->result = check_voters(s)) < 0 || (f->result = quorum_nodes_open(q, s->o->bootstrap_servers, s->f)) < 0)
+    if ((f->result = opening_check_voters(s)) < 0 || (f->result = quorum_nodes_open(q, s->o->bootstrap_servers, s->f)) < 0)
         goto failed;
-    make_machine(s);
+    opening_make_machine(s);
     deliver_snapshot(s);
     FLOW_END(f);
     flow_done(f, 0);

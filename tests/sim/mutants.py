@@ -87,7 +87,7 @@ MUTANTS = {
     "REPLICATION_CUT_TO_MARK": ("a follower cuts its log to its mark (before KIP-101)", REPLICATION),
     "REPLICATION_CUT_UNLIKE": ("a follower believes that it knows the leader's epoch (before KIP-279)", REPLICATION),
     "REPLICA_QUIET_LAGS": ("a record in a quiet partition makes its followers lag", "tests/unit_replica replica_l*"),
-    "QUORUM_VOTE_UNWRITTEN": ("others hear of a vote that is not on disk", "tests/unit_quorum"),
+    "QUORUM_VOTE_UNWRITTEN": ("others hear of a vote that is not on disk", QUORUM),
     "QUORUM_FETCH_UNSTABLE": ("a voter asks for the next offset before all below it is durable", QUORUM),
     "QUORUM_DELIVERS_UNCOMMITTED": ("what no majority has is delivered", QUORUM),
     "QUORUM_CUTS_DELIVERED": ("a log is cut below what was delivered", "tests/unit_quorum"),

@@ -175,7 +175,12 @@ static void reply(struct served *s)
 
 static void call_ready(struct quorum_call *call)
 {
-    reply(container_of(call, struct served, call));
+    struct served *s = container_of(call, struct served, call);
+    struct cluster *c = s->member->cluster;
+
+    if (c->twist != NULL)
+        c->twist(s->member, s->api_key, s->response, &s->arena);
+    reply(s);
 }
 
 static void serve_versions(struct served *s)

@@ -79,6 +79,8 @@ struct cluster {
     uint32_t truth_count, truth_capacity;
     int32_t claimed_by[4096];  /* by epoch; 0 nobody */
     uint32_t served[100];      /* requests, by API */
+    /* NULL; else changes what a member has answered before it leaves. */
+    void (*twist)(struct member *m, int16_t api_key, void *response, struct arena *arena);
 };
 
 /* The first `voters` of `count` members are voters; nobody runs yet. With `dynamic` they stand in 0-0 checkpoints. */
