@@ -1,6 +1,7 @@
 /* Quorums of several nodes: who leads, what is committed, and what is not. */
 #include "cluster.h"
 
+#include "protocol/vote.h"
 #include "quorum/internal.h"
 
 static struct cluster c;
@@ -124,5 +125,56 @@ TEST(quorum_nodes, a_new_node_gets_a_snapshot)
     member_start(cluster_member(&c, 3));
     cluster_commit(&c, 10);
     CHECK_EQ(cluster_member(&c, 3)->snapshots, 2); /* its own one, from its disk */
+    cluster_end(&c);
+}
+
+/* ---- votes ------------------------------------------------------------------------------- */
+
+/* Ask `m` for its vote; -> the partition's answer. */
+static struct vote_response_topics_partitions ask_vote(struct member *m, int32_t candidate, int32_t epoch)
+{
+    struct vote_request request;
+    struct vote_request_topics topic;
+    struct vote_request_topics_partitions partition;
+    struct asked a;
+
+    vote_request_init(&request);
+    vote_request_topics_init(&topic);
+    vote_request_topics_partitions_init(&partition);
+    request.cluster_id = STR(CLUSTER_ID);
+    request.voter_id = m->id;
+    request.topics = &topic;
+    request.topics_count = 1;
+    topic.topic_name = STR(METADATA_TOPIC);
+    topic.partitions = &partition;
+    topic.partitions_count = 1;
+    partition.replica_id = candidate;
+    partition.replica_epoch = epoch;
+    partition.last_offset = 100;
+    member_ask(m, &a, API_VOTE, 2, &request);
+    CLUSTER_UNTIL(&c, 1000, a.done);
+    CHECK_EQ(((struct vote_response *)a.call.response)->error_code, KERR_NONE);
+    struct vote_response_topics_partitions got = ((struct vote_response *)a.call.response)->topics[0].partitions[0];
+    asked_end(&a);
+    return got;
+}
+
+TEST(quorum_nodes, a_vote_is_given_once_also_over_a_power_cut)
+{
+    struct member *m;
+
+    cluster_init(&c, 7, NULL, 3, 3, false);
+    m = cluster_member(&c, 3);
+    member_start(m);
+    CLUSTER_UNTIL(&c, 1000, member_is_well(m));
+    cluster_pass(&c, 10);
+    CHECK(ask_vote(m, 1, 5).vote_granted);
+    member_power_cut(m);
+    member_start(m);
+    CLUSTER_UNTIL(&c, 1000, member_is_well(m));
+    cluster_pass(&c, 10);
+    CHECK(!ask_vote(m, 2, 5).vote_granted);
+    CHECK(ask_vote(m, 1, 5).vote_granted);
+    CHECK_EQ(ask_vote(m, 2, 4).error_code, KERR_FENCED_LEADER_EPOCH);
     cluster_end(&c);
 }
