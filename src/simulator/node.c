@@ -163,6 +163,17 @@ void sim_node_power_cut(struct sim_node *node)
     sim_node_crash(node, true);
 }
 
+void sim_node_pause(struct sim_node *node, int64_t until_ns)
+{
+    struct life *life = node->life;
+
+    ASSERT(node->state == NODE_UP);
+    for (uint32_t i = 0; i < life->shard_count; i++) {
+        if (life->shards[i].busy_until_ns < until_ns)
+            life->shards[i].busy_until_ns = until_ns;
+    }
+}
+
 void sim_node_forget(struct sim_node *node)
 {
     struct life *life = node->life;

@@ -138,6 +138,10 @@ void sim_node_kill(struct sim_node *node);
  * when they send after the node is up again. */
 void sim_node_power_cut(struct sim_node *node);
 
+/* The process stands still until `until_ns`, as by SIGSTOP: what is done by then reaches it after that, and its
+ * timers are late. Its machine goes on, so peers see a connection that is silent. The node must be up. */
+void sim_node_pause(struct sim_node *node, int64_t until_ns);
+
 /* Nothing of the dead process is delivered from now on; see "Afterlife". The node must be down. */
 void sim_node_forget(struct sim_node *node);
 

@@ -41,7 +41,8 @@ static enum verdict judge(struct admin *a, const char *what, int16_t error, int1
         return VERDICT_DONE;
     if (error == KERR_REQUEST_TIMED_OUT || error == KERR_NOT_CONTROLLER)
         a->in_doubt = true;
-    /* Also from a node that is about to stop: it takes no partitions any more. */
+    client_turn(c, a->peer);
+    /* Also from a node that is about to stop, or where too few are there: they take no partitions. */
     if (error != KERR_INVALID_REPLICATION_FACTOR || world_is_calm(c->world))
         expect_passing(c, what, error);
     return VERDICT_AGAIN;
@@ -52,6 +53,7 @@ static bool try_failed(struct admin *a, int64_t result)
     if (result == 0)
         return false;
     a->in_doubt = a->in_doubt || a->rpc.call.sent;
+    client_turn(&a->client, a->peer);
     return true;
 }
 
@@ -67,7 +69,7 @@ static void begin_create(struct admin *a)
     create_topics_request_topics_init(&topic);
     topic.name = str_of(a->topic->name);
     topic.num_partitions = a->topic->partition_count;
-    topic.replication_factor = 1;
+    topic.replication_factor = (int16_t)a->client.world->plan.replicas;
     if (a->topic->compacted) {
         create_topics_request_topics_configs_init(&policy);
         policy.name = STR("cleanup.policy");
@@ -117,7 +119,7 @@ static bool take_metadata(struct admin *a)
         if (!uuid_equal(t->topic_id, a->topic->id) || t->error_code != KERR_NONE)
             continue;
         for (int32_t p = 0; p < t->partitions_count; p++)
-            led += t->partitions[p].leader_id == 1;
+            led += t->partitions[p].leader_id > 0;
         return led == t->partitions_count && led == a->partitions;
     }
     return false;
@@ -375,6 +377,8 @@ static void admin_run(struct flow *f)
         while (!a->seen) {
             FLOW_WAIT(f, "metadata", begin_metadata(a));
             a->seen = f->result == 0 && take_metadata(a);
+            if (!a->seen)
+                client_turn(c, a->peer);
             if (!a->seen)
                 FLOW_WAIT(f, "back off", client_sleep(c, client_ms(c, 5, 50), &f->op));
         }

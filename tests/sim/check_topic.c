@@ -1,4 +1,4 @@
-/* The truth about topics: T10. */
+/* The truth about topics: T10, T12. */
 #include <stdlib.h>
 
 #include "protocol/metadata.h"
@@ -17,7 +17,7 @@ struct topic *truth_topic_new(struct truth *t, const char *name, int32_t partiti
     for (int32_t i = 0; i < PARTITIONS_MAX; i++) {
         topic->parts[i].topic = topic;
         topic->parts[i].partition = i;
-        topic->parts[i].leader_epoch = -1;
+        topic->parts[i].leader_epoch = topic->parts[i].leader = -1;
         topic->parts[i].start_high = t->world->plan.retention_bytes < 0 ? 0 : START_UNKNOWN;
         topic->parts[i].committed = topic->parts[i].committed_max = -1;
     }
@@ -43,6 +43,29 @@ struct topic *truth_topic_by_id(struct truth *t, struct uuid id)
     return NULL;
 }
 
+void truth_epoch_leader(struct truth *t, struct epoch_leaders *e, int32_t epoch, int32_t leader, const char *of)
+{
+    if (epoch >= e->count) {
+        int32_t count = epoch + 16;
+        e->leaders = realloc(e->leaders, (size_t)count * sizeof *e->leaders);
+        ASSERT(e->leaders != NULL);
+        for (int32_t i = e->count; i < count; i++)
+            e->leaders[i] = 0;
+        e->count = count;
+    }
+    if (e->leaders[epoch] != 0 && e->leaders[epoch] != leader)
+        broken(t->world, "%s: node %d leads epoch %d, and so does node %d", of, e->leaders[epoch], epoch, leader);
+    e->leaders[epoch] = leader;
+}
+
+static void check_leader(struct truth *t, struct part *part, int32_t epoch, int32_t leader)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "%s-%d", part->topic->name, part->partition);
+    truth_epoch_leader(t, &part->leaders, epoch, leader, name);
+}
+
 static void check_partition(struct truth *t, struct topic *topic,
                             const struct metadata_response_topics_partitions *p, int32_t floor)
 {
@@ -54,12 +77,26 @@ static void check_partition(struct truth *t, struct topic *topic,
     if (p->leader_epoch < floor)
         broken(t->world, "%s-%d: the leader epoch went back from %d to %d", topic->name,
                p->partition_index, floor, p->leader_epoch);
-    if (p->leader_epoch > part->leader_epoch)
+    if (p->leader_id >= 0 && p->leader_epoch >= 0)
+        check_leader(t, part, p->leader_epoch, p->leader_id);
+    if (p->leader_epoch >= part->leader_epoch) {
         part->leader_epoch = p->leader_epoch;
+        part->leader = p->leader_id;
+    }
+}
+
+/* A broker of a cluster may not have heard yet that a topic was deleted. */
+static bool is_late(struct truth *t, const struct metadata_response_topics *m)
+{
+    const struct topic *other = truth_topic_by_id(t, m->topic_id);
+
+    return world_is_cluster(t->world) && other != NULL && other->state == TOPIC_GONE;
 }
 
 static void check_topic(struct truth *t, struct topic *topic, const struct metadata_response_topics *m)
 {
+    if (is_late(t, m))
+        return;
     if (topic == NULL) {
         broken(t->world, "metadata tells of a topic %.*s that nobody has", STR_ARG(m->name));
         return;

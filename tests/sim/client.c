@@ -28,6 +28,19 @@ void client_deinit(struct client *c)
     telemetry_free(c->telemetry);
 }
 
+static const struct server *any_broker(struct client *c)
+{
+    const struct world *w = c->world;
+    const struct server *s = &w->servers[0];
+
+    if (!world_is_cluster(w))
+        return s;
+    do
+        s = &w->servers[client_below(c, w->plan.node_count)];
+    while (!server_is_broker(s));
+    return s;
+}
+
 struct peer *client_connect(struct client *c, int64_t timeout_ms, uint32_t in_flight_max)
 {
     struct peer_settings s = {
@@ -40,8 +53,23 @@ struct peer *client_connect(struct client *c, int64_t timeout_ms, uint32_t in_fl
         .in_flight_max = in_flight_max,
     };
 
-    snprintf(s.address.host, sizeof s.address.host, "%s", sim_node_host(c->world->node));
+    snprintf(s.address.host, sizeof s.address.host, "%s", sim_node_host(any_broker(c)->node));
     return peer_new(c->io, c->telemetry, &s);
+}
+
+void client_turn_to(struct peer *peer, const struct server *s)
+{
+    struct io_address address = {.port = 9092};
+
+    snprintf(address.host, sizeof address.host, "%s", sim_node_host(s->node));
+    peer_set_address(peer, &address);
+    peer_drop(peer, -ECONNRESET);
+}
+
+void client_turn(struct client *c, struct peer *peer)
+{
+    if (world_is_cluster(c->world))
+        client_turn_to(peer, any_broker(c));
 }
 
 static void sleep_over(struct io_timer *t)

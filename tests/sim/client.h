@@ -27,14 +27,18 @@ struct rpc {
     struct arena arena;    /* of the answer */
     void *answer;
     int64_t began_ns;
-    uint32_t life;         /* of the node when it began */
+    uint32_t life;         /* the newest of the nodes when it began */
     bool busy;
 };
 
 /* `cuttable`: the faults may cut it off. */
 void client_init(struct client *c, struct world *w, const char *name, bool cuttable);
 void client_deinit(struct client *c);
+/* To any broker. */
 struct peer *client_connect(struct client *c, int64_t timeout_ms, uint32_t in_flight_max);
+/* From now on to another one, or to that one; of a connection on which nothing is on its way. */
+void client_turn(struct client *c, struct peer *peer);
+void client_turn_to(struct peer *peer, const struct server *s);
 
 /* Complete `op` with 0 after a while. */
 void client_sleep(struct client *c, int64_t ns, struct op *op);

@@ -58,6 +58,15 @@ void mover_free(struct mover *m);
 struct client *mover_client(struct mover *m);
 bool mover_is_through(const struct mover *m);
 
+/* watcher.c: asks every broker of a cluster in turn who leads and who is in sync. */
+struct watcher *watcher_new(struct world *w);
+void watcher_begin(struct watcher *o);
+void watcher_free(struct watcher *o);
+struct client *watcher_client(struct watcher *o);
+/* As every broker has told since all are ready. */
+bool watcher_sees_leaders(const struct watcher *o);
+bool watcher_sees_in_sync(const struct watcher *o);
+
 /* verifier.c: looks at everything once and holds it against the truth. */
 struct verifier *verifier_new(struct world *w);
 void verifier_begin(struct verifier *v);

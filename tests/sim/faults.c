@@ -1,12 +1,15 @@
-/* Does to the node what the plan says, and heals it. */
+/* Does to the nodes what the plan says, and heals them. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 
 #include "client.h"
 
+#define MS INT64_C(1000000)
+
 struct strike {
     struct world *world;
     const struct fault *fault;
+    uint32_t rolled; /* nodes, of a rolling restart */
 };
 
 static struct client *victim(struct world *w, const struct fault *f)
@@ -14,63 +17,132 @@ static struct client *victim(struct world *w, const struct fault *f)
     return w->client_count == 0 ? NULL : w->clients[f->n % w->client_count];
 }
 
-static void cut(struct world *w, const struct fault *f, bool heal)
+static bool strikes(const struct fault *f, uint32_t at)
 {
-    struct client *c = victim(w, f);
-
-    if (c == NULL)
-        return;
-    if ((f->factor & 1) != 0)
-        (heal ? sim_net_heal : sim_net_cut)(c->node, w->node);
-    if ((f->factor & 2) != 0)
-        (heal ? sim_net_heal : sim_net_cut)(w->node, c->node);
+    return (f->nodes >> at & 1) != 0;
 }
+
+/* The only one, or the first one. */
+static struct server *struck(struct world *w, const struct fault *f)
+{
+    for (uint32_t i = 0; i < w->plan.node_count; i++) {
+        if (strikes(f, i))
+            return &w->servers[i];
+    }
+    UNREACHABLE("a fault of nobody");
+}
+
+/* ---- networks ------------------------------------------------------------------------------------ */
+
+/* Between a node and another, of which `factor` counts the ways: 1 to `a`, 2 from it, 3 both. */
+static void cut(struct sim_node *a, struct sim_node *b, uint32_t factor, bool heal)
+{
+    if (a == b)
+        return;
+    if ((factor & 1) != 0)
+        (heal ? sim_net_heal : sim_net_cut)(b, a);
+    if ((factor & 2) != 0)
+        (heal ? sim_net_heal : sim_net_cut)(a, b);
+}
+
+static void isolate(struct world *w, const struct fault *f, struct sim_node *node, bool heal)
+{
+    for (uint32_t i = 0; i < w->plan.node_count; i++) {
+        if (!strikes(f, i))
+            cut(node, w->servers[i].node, f->factor, heal);
+    }
+    for (uint32_t i = 0; f->n % 2 == 0 && i < w->client_count; i++)
+        cut(node, w->clients[i]->node, f->factor, heal);
+}
+
+static void cut_or_heal(struct world *w, const struct fault *f, bool heal)
+{
+    struct sim_node *node = struck(w, f)->node;
+
+    if (f->kind == FAULT_CUT && victim(w, f) != NULL)
+        cut(node, victim(w, f)->node, f->factor, heal);
+    if (f->kind == FAULT_LINK)
+        cut(node, w->servers[f->n % w->plan.node_count].node, f->factor, heal);
+    for (uint32_t i = 0; f->kind == FAULT_ISOLATE && i < w->plan.node_count; i++) {
+        if (strikes(f, i))
+            isolate(w, f, w->servers[i].node, heal);
+    }
+}
+
+/* ---- one node after another ---------------------------------------------------------------------- */
+
+static void roll_on(struct sim *sim, void *arg)
+{
+    struct strike *s = arg;
+    struct world *w = s->world;
+
+    if (w->calm_ns != 0 || s->rolled == w->plan.node_count) {
+        free(s);
+        return;
+    }
+    if (world_is_ready(w))
+        server_stop(&w->servers[s->rolled++]);
+    sim_at(sim, world_now_ns(w) + 20 * MS, roll_on, s);
+}
+
+/* ---- one node ------------------------------------------------------------------------------------ */
 
 static void fault_ends(struct sim *sim, void *arg)
 {
     struct strike *s = arg;
+    struct server *server = struck(s->world, s->fault);
 
-    if (s->fault->kind == FAULT_CUT)
-        cut(s->world, s->fault, true);
+    cut_or_heal(s->world, s->fault, true);
     if (s->fault->kind == FAULT_DISK_FULL)
-        sim_disk_limit(s->world->node, UINT64_C(64) << 30);
+        sim_disk_limit(server->node, UINT64_C(64) << 30);
     if (s->fault->kind == FAULT_DIR)
-        sim_fail_in(s->world->node, NULL);
+        sim_fail_in(server->node, NULL);
     free(s);
 }
 
+/* Nobody can heal a process that stands still, so it goes on by itself. */
+static int64_t end_of(const struct world *w, const struct fault *f)
+{
+    int64_t end_ns = world_now_ns(w) + f->lasts_ns;
+
+    return end_ns < w->plan.chaos_ns ? end_ns : w->plan.chaos_ns;
+}
+
 /* Now and then the node is down already when its turn comes. */
-static void strike_up(struct world *w, const struct fault *f)
+static void strike_up(struct server *s, const struct fault *f)
 {
     switch (f->kind) {
     case FAULT_KILL:
-        world_kill(w, false);
+        server_kill(s, false);
         return;
     case FAULT_POWER_CUT:
-        world_kill(w, true);
+        server_kill(s, true);
         return;
     case FAULT_STOP:
-        world_stop_node(w);
+        server_stop(s);
         return;
     case FAULT_CRASH_AT_IO:
-        sim_crash_at_io(w->node, f->n, f->factor);
+        sim_crash_at_io(s->node, f->n, f->factor);
         return;
     case FAULT_DISK_ERROR:
-        sim_fail_at(w->node, f->n, -EIO);
+        sim_fail_at(s->node, f->n, -EIO);
+        return;
+    case FAULT_PAUSE:
+        sim_node_pause(s->node, end_of(s->world, f));
         return;
     default:
         return;
     }
 }
 
-static uint64_t disk_used(struct world *w)
+static uint64_t disk_used(struct sim_node *node)
 {
     struct text dump = {0};
     struct str rest, line;
     uint64_t used = 0;
     int64_t n;
 
-    sim_disk_dump(w->node, &dump);
+    sim_disk_dump(node, &dump);
     rest = text_str(&dump);
     while (str_cut(&rest, '\n', &line)) {
         const char *blank = line.n > 0 ? memrchr(line.p, ' ', (size_t)line.n) : NULL;
@@ -80,6 +152,24 @@ static uint64_t disk_used(struct world *w)
     }
     text_deinit(&dump);
     return used;
+}
+
+static void strike(struct server *s, const struct fault *f)
+{
+    struct world *w = s->world;
+
+    if (server_is_up(s))
+        strike_up(s, f);
+    if (f->kind == FAULT_SLOW_DISK)
+        sim_disk_slow(s->node, f->factor, world_now_ns(w) + f->lasts_ns);
+    if (f->kind == FAULT_RESET && victim(w, f) != NULL)
+        sim_net_reset(victim(w, f)->node, s->node);
+    if (f->kind == FAULT_DISK_FULL)
+        sim_disk_limit(s->node, disk_used(s->node) + f->n);
+    if (f->kind == FAULT_DIR)
+        sim_fail_in(s->node, world_dirs[f->n]);
+    if (f->kind == FAULT_CLOCK)
+        sim_node_wall(s->node, (int64_t)f->n - 10000, (int32_t)f->factor * 100);
 }
 
 static void fault_strikes(struct sim *sim, void *arg)
@@ -92,20 +182,16 @@ static void fault_strikes(struct sim *sim, void *arg)
         free(s);
         return;
     }
-    note(w, "fault %d", (int)f->kind);
-    if (sim_node_is_up(w->node))
-        strike_up(w, f);
-    if (f->kind == FAULT_SLOW_DISK)
-        sim_disk_slow(w->node, f->factor, world_now_ns(w) + f->lasts_ns);
-    if (f->kind == FAULT_RESET && victim(w, f) != NULL)
-        sim_net_reset(victim(w, f)->node, w->node);
-    if (f->kind == FAULT_CUT)
-        cut(w, f, false);
-    if (f->kind == FAULT_DISK_FULL)
-        sim_disk_limit(w->node, disk_used(w) + f->n);
-    if (f->kind == FAULT_DIR)
-        sim_fail_in(w->node, world_dirs[f->n]);
-    sim_at(sim, world_now_ns(w) + f->lasts_ns, fault_ends, s);
+    note(w, "fault %d of nodes %#x", (int)f->kind, f->nodes);
+    for (uint32_t i = 0; i < w->plan.node_count; i++) {
+        if (strikes(f, i))
+            strike(&w->servers[i], f);
+    }
+    cut_or_heal(w, f, false);
+    if (f->kind == FAULT_ROLL)
+        roll_on(sim, s);
+    else
+        sim_at(sim, world_now_ns(w) + f->lasts_ns, fault_ends, s);
 }
 
 void faults_begin(struct world *w)
@@ -113,20 +199,26 @@ void faults_begin(struct world *w)
     for (uint32_t i = 0; i < w->plan.fault_count; i++) {
         struct strike *s = calloc(1, sizeof *s);
         ASSERT(s != NULL);
-        *s = (struct strike){w, &w->plan.faults[i]};
+        *s = (struct strike){w, &w->plan.faults[i], 0};
         sim_at(w->sim, s->fault->at_ns, fault_strikes, s);
     }
+}
+
+static void heal(struct server *s)
+{
+    sim_disk_slow(s->node, 1, world_now_ns(s->world));
+    sim_fail_in(s->node, NULL);
+    sim_disk_limit(s->node, UINT64_C(64) << 30);
+    if (!server_is_up(s))
+        return;
+    sim_crash_at_io(s->node, 0, SIM_CRASH_KILL);
+    sim_fail_at(s->node, 0, 0);
 }
 
 void faults_heal(struct world *w)
 {
     sim_calm(w->sim);
     sim_net_heal_all(w->sim);
-    sim_disk_slow(w->node, 1, world_now_ns(w));
-    sim_fail_in(w->node, NULL);
-    sim_disk_limit(w->node, UINT64_C(64) << 30);
-    if (sim_node_is_up(w->node)) {
-        sim_crash_at_io(w->node, 0, SIM_CRASH_KILL);
-        sim_fail_at(w->node, 0, 0);
-    }
+    for (uint32_t i = 0; i < w->plan.node_count; i++)
+        heal(&w->servers[i]);
 }

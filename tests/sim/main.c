@@ -1,7 +1,8 @@
-/* sim_node: a whole node and its clients, seed by seed.
+/* sim_node: a whole node, or a cluster of several, and its clients, seed by seed.
  *
  *   sim_node --seed N [--trace]            play one seed
  *   sim_node --seeds FROM..TO [--jobs N]   play each seed twice and compare
+ *   sim_node --cluster ...                 three to five nodes instead of one
  *
  * Seeds are played in processes of their own, because a broken property ends the process that found it: the
  * next one goes on behind that seed. */
@@ -22,7 +23,7 @@
 struct words {
     uint64_t from, to;
     uint32_t jobs;
-    bool trace, until_failure;
+    bool cluster, trace, until_failure;
     const char *program;
 };
 
@@ -35,27 +36,32 @@ struct job {
 };
 
 static const char usage[] =
-    "usage: sim_node --seed N [--trace]\n"
-    "       sim_node --seeds FROM..TO [--jobs N] [--until-failure]\n";
+    "usage: sim_node [--cluster] --seed N [--trace]\n"
+    "       sim_node [--cluster] --seeds FROM..TO [--jobs N] [--until-failure]\n";
 
 /* ---- one seed ------------------------------------------------------------------------------------ */
 
+static const char *kind(const struct words *w)
+{
+    return w->cluster ? " --cluster" : "";
+}
+
 static void play_twice(const struct words *w, uint64_t seed)
 {
-    uint64_t first = world_play(seed, w->program, NULL);
-    uint64_t second = world_play(seed, w->program, NULL);
+    uint64_t first = world_play(seed, w->cluster, w->program, NULL);
+    uint64_t second = world_play(seed, w->cluster, w->program, NULL);
 
     if (first == second)
         return;
     printf("FAILED seed %" PRIu64 ": played twice it is two histories, %016" PRIx64 " and %016" PRIx64
-           "; replay: %s --seed %" PRIu64 " --trace\n", seed, first, second, w->program, seed);
+           "; replay: %s%s --seed %" PRIu64 " --trace\n", seed, first, second, w->program, kind(w), seed);
     fflush(stdout);
     _exit(1);
 }
 
 static int play_one(const struct words *w)
 {
-    uint64_t hash = world_play(w->from, w->program, w->trace ? stdout : NULL);
+    uint64_t hash = world_play(w->from, w->cluster, w->program, w->trace ? stdout : NULL);
 
     printf("seed %" PRIu64 " passed, hash %016" PRIx64 "\n", w->from, hash);
     printf("1 passed, 0 failed\n");
@@ -121,9 +127,9 @@ static bool job_listen(const struct words *w, struct job *j, uint64_t *failed)
         return false;
     (*failed)++;
     if (WIFSIGNALED(status)) {
-        printf("FAILED seed %" PRIu64 ": %s; replay: %s --seed %" PRIu64 " --trace\n", j->next,
+        printf("FAILED seed %" PRIu64 ": %s; replay: %s%s --seed %" PRIu64 " --trace\n", j->next,
                WTERMSIG(status) == SIGVTALRM ? "it does not come to an end" : strsignal(WTERMSIG(status)),
-               w->program, j->next);
+               w->program, kind(w), j->next);
         fflush(stdout);
     }
     j->next += j->step;
@@ -202,6 +208,8 @@ static bool parse(int argc, char **argv, struct words *w, bool *many)
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--trace") == 0) {
             w->trace = true;
+        } else if (strcmp(argv[i], "--cluster") == 0) {
+            w->cluster = true;
         } else if (strcmp(argv[i], "--until-failure") == 0) {
             w->until_failure = true;
         } else if (strcmp(argv[i], "--seed") == 0 && number(value, &n)) {

@@ -14,7 +14,6 @@ struct our_consumer {
     struct str topics[8];
     char names[8][16];
     uint32_t topic_count;
-    char bootstrap[64];
 };
 
 static int64_t between(struct prng *g, int64_t low, int64_t high)
@@ -91,7 +90,7 @@ static void on_event(void *ctx, const struct consumer_event *e)
 
 static void on_ready(void *ctx) {}
 
-struct our_consumer *our_consumer_new(struct io *io, struct telemetry *t, const char *host, struct prng *g,
+struct our_consumer *our_consumer_new(struct io *io, struct telemetry *t, const char *bootstrap, struct prng *g,
                                       const struct our_consumer_plan *plan, const struct our_hooks_of_consumer *hooks)
 {
     struct our_consumer *c = calloc(1, sizeof *c);
@@ -101,8 +100,7 @@ struct our_consumer *our_consumer_new(struct io *io, struct telemetry *t, const 
 
     ASSERT(c != NULL && plan->topic_count <= array_count(c->topics));
     draw(g, plan, &s);
-    snprintf(c->bootstrap, sizeof c->bootstrap, "%s:9092", host);
-    s.client.bootstrap_servers = str_of(c->bootstrap);
+    s.client.bootstrap_servers = str_of(bootstrap);
     c->hooks = *hooks;
     for (uint32_t i = 0; i < plan->topic_count; i++) {
         snprintf(c->names[i], sizeof c->names[i], "%.*s", STR_ARG(plan->topics[i]));

@@ -31,7 +31,7 @@ struct our_consumer_plan {
 };
 
 /* `g` draws its settings. */
-struct our_consumer *our_consumer_new(struct io *io, struct telemetry *t, const char *host, struct prng *g,
+struct our_consumer *our_consumer_new(struct io *io, struct telemetry *t, const char *bootstrap, struct prng *g,
                                       const struct our_consumer_plan *plan, const struct our_hooks_of_consumer *hooks);
 void our_consumer_close(struct our_consumer *c, int64_t timeout_ms, struct op *op); /* frees it */
 

@@ -17,7 +17,7 @@ struct our_producer {
     struct op closed;
     struct op *waiter;
     int64_t result;
-    char bootstrap[64];
+    const char *bootstrap;
     uint64_t tags[TAGS_MAX];
 };
 
@@ -100,7 +100,7 @@ static void room(void *ctx)
     p->hooks.room(p->ctx);
 }
 
-struct our_producer *our_producer_new(struct io *io, struct telemetry *t, const char *host, struct prng *g,
+struct our_producer *our_producer_new(struct io *io, struct telemetry *t, const char *bootstrap, struct prng *g,
                                       const struct our_hooks *hooks, void *ctx, struct our_plan *out)
 {
     static const struct producer_hooks own = {.acked = acked, .room = room};
@@ -113,14 +113,14 @@ struct our_producer *our_producer_new(struct io *io, struct telemetry *t, const 
     p->io = io;
     p->hooks = *hooks;
     p->ctx = ctx;
-    snprintf(p->bootstrap, sizeof p->bootstrap, "%s:9092", host);
+    p->bootstrap = bootstrap;
     draw_settings(g, &settings);
     client_settings_draw(g, p, &settings, &client);
     p->client = client_new(io, t, &client, &f);
     ASSERT(p->client != NULL);
     p->producer = producer_new(io, p->client, &settings, &own, p, &f);
     ASSERT(p->producer != NULL);
-    *out = (struct our_plan){settings.idempotence, settings.delivery_timeout_ms};
+    *out = (struct our_plan){settings.idempotence, settings.acks == -1, settings.delivery_timeout_ms};
     return p;
 }
 

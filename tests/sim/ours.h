@@ -28,11 +28,11 @@ struct our_hooks {
 
 /* What was drawn for it. */
 struct our_plan {
-    bool idempotent;
+    bool idempotent, acks_all;
     int64_t delivery_timeout_ms;
 };
 
-struct our_producer *our_producer_new(struct io *io, struct telemetry *t, const char *host, struct prng *g,
+struct our_producer *our_producer_new(struct io *io, struct telemetry *t, const char *bootstrap, struct prng *g,
                                       const struct our_hooks *hooks, void *ctx, struct our_plan *out);
 /* As producer_append: 0, -EAGAIN, -ERANGE ... */
 int our_producer_append(struct our_producer *p, struct str topic, int32_t partition, struct bytes key,

@@ -1,10 +1,11 @@
-/* plan.h - what a seed draws: the node's settings, its clients, and what will be done to them. */
+/* plan.h - what a seed draws: the nodes and their settings, the clients, and what will be done to them. */
 #pragma once
 
 #include "simulator/simulator.h"
 
 #define TOPICS_AT_START_MAX 3
 #define FAULTS_MAX 24
+#define NODES_MAX 5
 
 enum fault_kind {
     FAULT_KILL,        /* kill -9 */
@@ -15,8 +16,15 @@ enum fault_kind {
     FAULT_DISK_ERROR,  /* the n-th disk operation from now fails */
     FAULT_DISK_FULL,
     FAULT_DIR,         /* all that is done in one log directory fails */
-    FAULT_CUT,         /* between the broker and one client, one way or both */
+    FAULT_CUT,         /* between a broker and one client, one way or both */
     FAULT_RESET,
+    FAULT_KINDS_ALONE, /* those of a node that is alone */
+
+    FAULT_LINK = FAULT_KINDS_ALONE, /* between two nodes, one way or both */
+    FAULT_ISOLATE,     /* nodes from all others, one way or both; with or without the clients */
+    FAULT_PAUSE,       /* the process stands still, as by SIGSTOP */
+    FAULT_ROLL,        /* every node is stopped cleanly and starts again, one after another */
+    FAULT_CLOCK,       /* the wall clock is wrong, and drifts */
     FAULT_KINDS
 };
 
@@ -24,8 +32,15 @@ struct fault {
     enum fault_kind kind;
     int64_t at_ns;
     int64_t lasts_ns;
-    uint64_t n;      /* of disk operations, of bytes, which directory, or which client */
+    uint64_t n;      /* of disk operations, of bytes, which directory, which client, which other node; of an isolation
+                        whether clients reach it; milliseconds of a clock */
     uint32_t factor; /* of a slow disk; of a crash how (enum sim_crash); of a cut 1 to, 2 from, 3 both */
+    uint32_t nodes;  /* whom it strikes: a bit each, by place */
+};
+
+struct plan_node {
+    char name[16];
+    bool is_broker, is_controller;
 };
 
 struct plan {
@@ -34,7 +49,13 @@ struct plan {
     uint32_t shards, dirs;
     bool durable;            /* then power cuts lose nothing that was acknowledged */
     bool disk_trouble;       /* disk operations fail now and then */
-    struct text settings;    /* properties of the broker */
+    struct text settings;    /* properties that all nodes have */
+
+    struct plan_node nodes[NODES_MAX];
+    uint32_t node_count;
+    bool dynamic_quorum;     /* voters with directory ids (KIP-853); else controller.quorum.voters */
+    int32_t replicas;        /* of each partition */
+    bool racks;
 
     uint32_t topics;         /* that live from start to end */
     int32_t partitions[TOPICS_AT_START_MAX];
@@ -55,6 +76,28 @@ struct plan {
     uint32_t fault_count;
 };
 
-void plan_draw(uint64_t seed, struct plan *out);
+void plan_draw(uint64_t seed, struct plan *out);         /* of one node */
+void plan_draw_cluster(uint64_t seed, struct plan *out); /* of several */
 void plan_deinit(struct plan *p);
 void plan_print(const struct plan *p, FILE *out);
+/* The properties of the node at that place. */
+void plan_settings(const struct plan *p, uint32_t at, struct text *out);
+
+/* ---- between the files of plan.c ---------------------------------------------------------------- */
+
+static inline uint64_t plan_between(struct prng *g, uint64_t low, uint64_t high)
+{
+    return low + prng_below(g, high - low + 1);
+}
+
+static inline bool plan_one_in(struct prng *g, uint64_t n)
+{
+    return prng_below(g, n) == 0;
+}
+
+/* Settings of logs, groups and checks that have nothing to do with how many nodes there are; faults of one node. */
+void plan_draw_settings(struct prng *g, struct plan *p);
+void plan_draw_checks(struct prng *g, struct plan *p);
+void plan_draw_compaction(struct prng *g, struct plan *p);
+void plan_draw_fault(struct prng *g, const struct plan *p, struct fault *f);
+bool plan_disk_fails(const struct sim_options *weather);

@@ -47,6 +47,9 @@ static void clients_begin(struct world *w)
         w->members[i] = member_new(w, i);
     for (uint32_t i = 0; i < w->plan.subscribers; i++)
         w->subscribers[i] = subscriber_new(w, i);
+    w->watcher = world_is_cluster(w) ? watcher_new(w) : NULL;
+    if (w->watcher != NULL)
+        watcher_begin(w->watcher);
     admin_begin(w->admin);
     if (w->deleter != NULL)
         deleter_begin(w->deleter);
@@ -154,9 +157,11 @@ static void heal(struct world *w)
 {
     faults_heal(w);
     w->calm_ns = world_now_ns(w);
-    if (world_met_disk_faults(w))
-        world_kill(w, false); /* the operator has seen what it could not load, and starts it anew */
-    enter(w, PHASE_SETTLE, 20000);
+    for (uint32_t i = 0; i < w->plan.node_count; i++) {
+        if (server_met_disk_faults(&w->servers[i]))
+            server_kill(&w->servers[i], false); /* the operator has seen what it could not load, and starts it anew */
+    }
+    enter(w, PHASE_SETTLE, world_is_cluster(w) ? 50000 : 20000);
 }
 
 /* Connections that hang from a loss of power would be noticed by their timeouts only. */
@@ -165,10 +170,26 @@ static void reset_connections(struct world *w)
     struct client *all[CLIENTS_MAX];
     uint32_t n = all_clients(w, all);
 
-    for (uint32_t i = 0; i < n; i++)
-        sim_net_reset(all[i]->node, w->node);
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < w->plan.node_count; k++)
+            sim_net_reset(all[i]->node, w->servers[k].node);
+    }
     w->was_reset = true;
     w->phase_began_ns = world_now_ns(w);
+}
+
+/* What a cluster owes when all of its nodes are there again: leaders within 5 s, all replicas in sync within 30 s. */
+static bool is_whole(struct world *w)
+{
+    int64_t since_ns = world_now_ns(w) - w->ready_ns;
+
+    if (w->watcher == NULL)
+        return true;
+    if (since_ns > 5000 * MS && !watcher_sees_leaders(w->watcher))
+        broken(w, "not every partition has a leader 5 s after all nodes are there again");
+    if (since_ns > 30000 * MS && !watcher_sees_in_sync(w->watcher))
+        broken(w, "not every replica is in sync 30 s after all nodes are there again");
+    return watcher_sees_leaders(w->watcher) && watcher_sees_in_sync(w->watcher);
 }
 
 static void settle(struct world *w)
@@ -179,7 +200,7 @@ static void settle(struct world *w)
     }
     if (!w->was_reset)
         reset_connections(w);
-    if (!has_lasted(w, 1500) || !all_topics_are_made(w) || !all_have_moved(w))
+    if (!has_lasted(w, 1500) || !all_topics_are_made(w) || !all_have_moved(w) || !is_whole(w))
         return;
     w->steady_ns = world_now_ns(w);
     for (uint32_t i = 0; i < w->plan.producers; i++)
@@ -199,23 +220,44 @@ static void look(struct world *w, enum phase phase)
 
 static void last_stop(struct world *w)
 {
-    enter(w, PHASE_RESTART, 5000);
-    w->restarted_life = w->lives + 1;
-    if (w->plan.last_stop == FAULT_STOP)
-        world_stop_node(w);
-    else
-        world_kill(w, w->plan.last_stop == FAULT_POWER_CUT);
+    enter(w, PHASE_RESTART, world_is_cluster(w) ? 60000 : 5000);
+    w->restarted_life = w->lives + w->plan.node_count;
+    w->restarted = 0;
+    for (uint32_t i = 0; w->plan.last_stop != FAULT_STOP && i < w->plan.node_count; i++)
+        server_kill(&w->servers[i], w->plan.last_stop == FAULT_POWER_CUT);
+}
+
+/* Clean stops come one after another. */
+static bool have_restarted(struct world *w)
+{
+    if (!world_is_ready(w))
+        return false;
+    if (w->lives < w->restarted_life && w->plan.last_stop == FAULT_STOP &&
+        w->restarted_life - w->lives == w->plan.node_count - w->restarted)
+        server_stop(&w->servers[w->restarted++]);
+    return w->lives == w->restarted_life && is_whole(w);
 }
 
 static void stop(struct world *w)
 {
-    enter(w, PHASE_STOP, 6000);
-    world_stop_node(w);
+    enter(w, PHASE_STOP, world_is_cluster(w) ? 20000 : 6000);
+    if (w->watcher != NULL)
+        watcher_client(w->watcher)->stop = true;
+    for (uint32_t i = 0; i < w->plan.node_count; i++)
+        server_stop(&w->servers[i]);
 }
 
 static bool is_over(struct world *w)
 {
-    return w->lives_left == 0 && !sim_node_is_up(w->node);
+    return world_is_down(w) && (w->watcher == NULL || watcher_client(w->watcher)->stopped);
+}
+
+static void look_at_the_end(struct world *w)
+{
+    for (uint32_t i = 0; i < w->plan.node_count; i++)
+        server_check_clean(&w->servers[i]);
+    if (world_is_cluster(w))
+        truth_disks(w->truth);
 }
 
 static void go_on(struct world *w)
@@ -247,7 +289,7 @@ static void go_on(struct world *w)
             last_stop(w);
         return;
     case PHASE_RESTART:
-        if (world_is_ready(w) && w->lives == w->restarted_life)
+        if (have_restarted(w))
             look(w, PHASE_LOOK_AGAIN);
         return;
     case PHASE_LOOK_AGAIN:
@@ -257,7 +299,7 @@ static void go_on(struct world *w)
     case PHASE_STOP:
         if (!is_over(w))
             return;
-        world_check_clean(w);
+        look_at_the_end(w);
         enter(w, PHASE_OVER, 0);
         return;
     case PHASE_OVER:
@@ -269,8 +311,16 @@ static void tick(struct sim *sim, void *arg)
 {
     struct world *w = arg;
 
-    world_check_failed_io(w);
-    world_check_marker(w);
+    for (uint32_t i = 0; i < w->plan.node_count; i++) {
+        server_check_failed_io(&w->servers[i]);
+        server_check_marker(&w->servers[i]);
+    }
+    if (world_is_cluster(w))
+        truth_quorum(w->truth);
+    if (!world_is_ready(w))
+        w->ready_ns = 0;
+    else if (w->ready_ns == 0)
+        w->ready_ns = world_now_ns(w);
     go_on(w);
     if (w->phase == PHASE_OVER)
         return;
@@ -290,6 +340,7 @@ void story_begin(struct world *w)
 void story_end(struct world *w)
 {
     verifier_free(w->verifier);
+    watcher_free(w->watcher);
     admin_free(w->admin);
     deleter_free(w->deleter);
     mover_free(w->mover);

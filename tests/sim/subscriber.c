@@ -314,7 +314,7 @@ static struct our_consumer *open_consumer(struct subscriber *s)
         .group_draw = s->client.world->seed / 2,
     };
 
-    return our_consumer_new(s->client.io, s->client.telemetry, sim_node_host(s->client.world->node), &s->client.prng,
+    return our_consumer_new(s->client.io, s->client.telemetry, s->client.world->bootstrap, &s->client.prng,
                             &own, &hooks);
 }
 

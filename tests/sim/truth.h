@@ -1,4 +1,4 @@
-/* truth.h - what is known to be true of the node, from what its clients were told.
+/* truth.h - what is known to be true of the nodes, from what their clients were told.
  *
  *   an acknowledgement, an answer ──► truth_* ──► agrees with all that was said before? else broken()
  *
@@ -7,8 +7,10 @@
  *   T2  A record is at one offset at most: nobody here sends a record twice but idempotent producers.
  *   T3  Records of an idempotent producer stand in the order in which they were sent.
  *   T4  After a definite error a record is nowhere.
- *   T5  A high watermark is never below what was told or acknowledged before it was asked for.
- *   T6  Batches that a later life of the node appended carry a later leader epoch.
+ *   T5  A high watermark is never below what was told or acknowledged before it was asked for. In a cluster a leader
+ *       that is new may not know yet how far its followers are: then it holds in the end.
+ *   T6  A record is always read with the same leader epoch, and epochs of a partition grow with its offsets. Batches
+ *       that a later life of a sole node appended carry a later one.
  *   T7  A partition has one owner per generation of the group.
  *   T8  A committed offset is never below one acknowledged before it was asked for, and one that
  *       somebody has committed.
@@ -17,6 +19,9 @@
  *       acknowledged stays.
  *   T11 Below a start that a client was told nothing is served, and the start never goes back; it is
  *       never above what a client asked for, where records are not deleted by size.
+ *   T12 A leader epoch of a partition has one leader, and so has an epoch of the quorum.
+ *   T13 When a cluster has come to rest, all replicas of a partition hold the same batches; metadata logs hold the same
+ *       at the same offset and epoch; snapshots of one offset tell the same.
  */
 #pragma once
 
@@ -34,6 +39,13 @@ struct slot {
     uint32_t producer; /* + 1; 0 = nobody has said */
     uint32_t n;        /* the producer's number of the record */
     uint32_t look;     /* in which it was read last */
+    int32_t epoch;     /* of its batch, and one more; 0 = not read yet */
+};
+
+/* T12: by epoch, 0 = nobody has said. */
+struct epoch_leaders {
+    int32_t *leaders;
+    int32_t count;
 };
 
 struct part {
@@ -43,6 +55,8 @@ struct part {
     int64_t slot_count, slot_capacity;
     int64_t floor;            /* T5: acknowledged or seen below it */
     int32_t leader_epoch;     /* newest seen in metadata */
+    int32_t leader;           /* in it; -1 = none */
+    struct epoch_leaders leaders;
     struct epoch_span {       /* T6: epochs of batches by the life that must have appended them */
         uint32_t life;
         int32_t low, high;
@@ -91,6 +105,7 @@ struct truth {
     struct topic *topics[TOPICS_MAX];
     uint32_t topic_count;
     struct history histories[PRODUCERS_MAX];
+    struct epoch_leaders quorum;
     struct owner *owners;
     uint32_t owner_count, owner_capacity;
     uint32_t look;            /* counts the verifier's */
@@ -135,6 +150,14 @@ struct topic *truth_topic_new(struct truth *t, const char *name, int32_t partiti
 struct topic *truth_topic_find(struct truth *t, struct str name); /* not gone; NULL */
 struct topic *truth_topic_by_id(struct truth *t, struct uuid id);
 void truth_metadata(struct truth *t, struct client *asked, const void *response);
+
+/* T12: `leader` leads `epoch` of what `of` names. */
+void truth_epoch_leader(struct truth *t, struct epoch_leaders *e, int32_t epoch, int32_t leader, const char *of);
+
+/* ---- disks of a cluster (check_disks.c) --------------------------------------------------------- */
+
+void truth_quorum(struct truth *t); /* T12, at any time */
+void truth_disks(struct truth *t);  /* T13, when all nodes have been stopped cleanly */
 
 /* ---- groups (check_group.c) --------------------------------------------------------------------- */
 

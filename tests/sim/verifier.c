@@ -18,6 +18,7 @@ struct verifier {
     struct fetcher fetch;
     struct part *parts[TOPICS_MAX * PARTITIONS_MAX];
     uint32_t part_count, at;
+    uint32_t broker;   /* place of the server whose partitions are read */
     struct topic *topic;
     bool done;
 };
@@ -65,8 +66,11 @@ static void check_metadata(struct verifier *v)
     }
     v->part_count = 0;
     for (uint32_t i = 0; i < t->topic_count; i++) {
-        for (int32_t p = 0; exists(t->topics[i]) && p < t->topics[i]->partition_count; p++)
+        for (int32_t p = 0; exists(t->topics[i]) && p < t->topics[i]->partition_count; p++) {
             v->parts[v->part_count++] = &t->topics[i]->parts[p];
+            if (t->topics[i]->parts[p].leader < 0)
+                broken(w, "%s-%d has no leader, although nothing is wrong", t->topics[i]->name, p);
+        }
     }
 }
 
@@ -114,14 +118,17 @@ static void next_parts(struct verifier *v)
 {
     fetch_drop_all(&v->fetch);
     fetch_draw(&v->fetch, &v->client);
-    while (v->at < v->part_count && v->fetch.count < FETCH_PARTITIONS_MAX)
-        v->fetch.slots[v->fetch.count++] = (struct fetch_slot){.part = v->parts[v->at++], .high_watermark = -1};
+    for (; v->at < v->part_count && v->fetch.count < FETCH_PARTITIONS_MAX; v->at++) {
+        if (v->parts[v->at]->leader == (int32_t)v->broker + 1)
+            v->fetch.slots[v->fetch.count++] = (struct fetch_slot){.part = v->parts[v->at], .high_watermark = -1};
+    }
 }
 
 static bool all_read(const struct verifier *v)
 {
     for (uint32_t i = 0; i < v->fetch.count; i++) {
-        if (v->fetch.slots[i].position != v->fetch.slots[i].high_watermark)
+        const struct fetch_slot *s = &v->fetch.slots[i];
+        if (s->position != s->high_watermark || s->position < s->part->floor)
             return false;
     }
     return true;
@@ -138,7 +145,7 @@ static void check_parts(struct verifier *v)
 
 static bool is_reading(const struct verifier *v)
 {
-    return v->client.world->plan.members > 0;
+    return v->client.world->plan.members > 0; /* which a cluster has none of: who reads there looks itself */
 }
 
 static void begin_commits(struct verifier *v)
@@ -190,9 +197,10 @@ static void verifier_run(struct flow *f)
     struct truth *t = c->world->truth;
 
     FLOW_BEGIN(f);
-    do
+    do {
+        client_turn(c, v->peer);
         FLOW_WAIT(f, "metadata", begin_metadata(v));
-    while (f->result < 0);
+    } while (f->result < 0);
     check_metadata(v);
     for (v->at = 0; v->at < t->topic_count; v->at++) {
         v->topic = t->topics[v->at];
@@ -202,13 +210,17 @@ static void verifier_run(struct flow *f)
         if (f->result == 0)
             check_configs(v);
     }
-    v->at = 0;
-    while (v->at < v->part_count) {
-        next_parts(v);
-        do {
-            FLOW_WAIT(f, "read", fetch_once(&v->fetch, c, v->peer, &f->op));
-        } while (!all_read(v));
-        check_parts(v);
+    for (v->broker = 0; v->broker < c->world->plan.node_count; v->broker++) {
+        if (!server_is_broker(&c->world->servers[v->broker]))
+            continue;
+        client_turn_to(v->peer, &c->world->servers[v->broker]);
+        v->at = 0;
+        while (v->at < v->part_count) {
+            next_parts(v);
+            while (!all_read(v))
+                FLOW_WAIT(f, "read", fetch_once(&v->fetch, c, v->peer, &f->op));
+            check_parts(v);
+        }
     }
     truth_orders(t);
     while (is_reading(v)) {

@@ -1,18 +1,17 @@
-/* world.h - one seed's world: the node and its lives, its clients, and the story that is played.
+/* world.h - one seed's world: the nodes of a cluster, its clients, and the story that is played.
  *
- *   plan.c     what a seed draws                  client.c    a client's connection and requests
- *   faults.c   does it to the node                fetch.c     one Fetch and what it must bring
- *   world.c    the broker on its node, its ends   producer.c, reader.c, member.c, admin.c   clients
- *   story.c    chaos, healing, last looks         check_log.c, check_group.c, check_topic.c the truth
+ *   plan*.c    what a seed draws                  client.c    a client's connection and requests
+ *   faults.c   does it to the nodes               fetch.c     one Fetch and what it must bring
+ *   server.c   the broker on its node, its ends   producer.c, writer.c, reader.c, member.c, admin.c   clients
+ *   story.c    chaos, healing, last looks         check_*.c   the truth
  */
 #pragma once
 
 #include <stdio.h>
 
-#include "config/config.h"
 #include "plan.h"
+#include "server.h"
 
-struct broker;
 struct truth;
 struct producer;
 struct reader;
@@ -23,6 +22,7 @@ struct admin;
 struct deleter;
 struct mover;
 struct verifier;
+struct watcher;
 
 #define PRODUCERS_MAX 6 /* with writers: who has numbered records */
 #define READERS_MAX 3
@@ -31,12 +31,12 @@ struct verifier;
 
 enum phase {
     PHASE_CHAOS,
-    PHASE_SETTLE,    /* all healed: the node comes up, clients connect */
+    PHASE_SETTLE,    /* all healed: the nodes come up, clients connect */
     PHASE_LAST_WORDS,/* every producer writes once more everywhere */
     PHASE_DRAIN,     /* the group's commits reach the ends of all partitions */
     PHASE_LEAVE,     /* clients stop */
     PHASE_LOOK,      /* every partition is read from start to end */
-    PHASE_RESTART,   /* the node goes down and comes up once more */
+    PHASE_RESTART,   /* the nodes go down and come up once more */
     PHASE_LOOK_AGAIN,
     PHASE_STOP,      /* cleanly */
     PHASE_OVER,
@@ -49,14 +49,11 @@ struct world {
     FILE *trace;
     const char *program;          /* as it was called: for the line that replays */
 
-    struct sim_node *node;
-    struct config *settings;
-    struct node_life *life;            /* the newest; NULL before the first */
-    uint32_t lives;               /* so far; the newest has this number */
+    struct server servers[NODES_MAX]; /* plan.node_count */
+    uint32_t lives;               /* of all servers so far; the newest has this number */
     uint32_t lives_left;          /* not torn down yet */
     struct list all_lives;
-    bool restart_due;
-    uint64_t sync_failures_told, write_failures_told; /* before the newest life */
+    char bootstrap[NODES_MAX * 32]; /* the brokers, as clients are told them */
 
     struct truth *truth;
     struct client *clients[CLIENTS_MAX]; /* whose connections the faults may cut */
@@ -70,24 +67,25 @@ struct world {
     struct deleter *deleter;      /* NULL where nobody deletes */
     struct mover *mover;          /* NULL where nothing moves */
     struct verifier *verifier;
+    struct watcher *watcher;      /* NULL where there is one node */
 
     enum phase phase;
     const char *phase_name;
     int64_t phase_began_ns;
     int64_t phase_limit_ns;       /* a phase that lasts longer hangs */
-    bool was_reset;               /* connections, since the node is ready in a calm world */
-    uint32_t restarted_life;      /* the life that the second look is at */
-    int64_t calm_ns;              /* since when nothing is done to the node any more; 0 = chaos */
+    bool was_reset;               /* connections, since all nodes are ready in a calm world */
+    uint32_t restarted_life;      /* the newest life of the second look */
+    uint32_t restarted;           /* servers, of those that are restarted one after another */
+    int64_t ready_ns;             /* since when all nodes are ready; 0 = they are not */
+    int64_t calm_ns;              /* since when nothing is done to the nodes any more; 0 = chaos */
     int64_t steady_ns;            /* since when what is asked must be answered well */
 };
 
 /* ---- the world itself ----------------------------------------------------------------------- */
 
-extern const char *const world_dirs[]; /* log directories; plan.dirs of them are in use */
-
 /* Play one seed from start to end. Returns the hash of all that happened; a property that does not
  * hold prints one line and ends the process. */
-uint64_t world_play(uint64_t seed, const char *program, FILE *trace);
+uint64_t world_play(uint64_t seed, bool cluster, const char *program, FILE *trace);
 
 /* A property is broken: print it with the command that replays it, and end the process. */
 _Noreturn void broken(struct world *w, const char *format, ...) PRINTF(2, 3);
@@ -97,21 +95,13 @@ void note(struct world *w, const char *format, ...) PRINTF(2, 3);
 
 static inline int64_t world_now_ns(const struct world *w) { return sim_now_ns(w->sim); }
 
+static inline bool world_is_cluster(const struct world *w) { return w->plan.node_count > 1; }
+
+/* All nodes are. */
+bool world_is_ready(const struct world *w);
 /* Nothing has been wrong for a while, so that whatever is asked must be answered well. */
 bool world_is_calm(const struct world *w);
-bool world_is_ready(const struct world *w);
-
-void world_start_node(struct world *w);
-/* The process ends by kill -9, or by loss of power; where a failed sync has left the page cache and the
- * disk apart, power is cut in any case: nobody could go on from there. */
-void world_kill(struct world *w, bool power);
-void world_stop_node(struct world *w); /* cleanly */
-void world_down(struct sim_node *node, void *arg); /* it went down: tear down, start again */
-void world_check_failed_io(struct world *w); /* a failed write or sync must end the process */
-bool world_met_disk_faults(const struct world *w); /* in this life, which goes on */
-void world_check_marker(struct world *w); /* it marks what is clean, so not while the node runs */
-void world_check_clean(struct world *w); /* every directory is marked clean */
-void world_lives_free(struct world *w);
+bool world_is_down(const struct world *w); /* and torn down: every node */
 
 /* faults.c */
 void faults_begin(struct world *w);

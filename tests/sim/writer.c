@@ -120,6 +120,12 @@ static bool must_go_well(const struct writer *w, const struct written *r)
            r->part->topic->state == TOPIC_LIVES;
 }
 
+/* With acks=1 a leader that is lost may take the record along, where there are other replicas. */
+static bool is_promise(const struct writer *w)
+{
+    return w->plan.acks_all || w->client.world->plan.replicas == 1;
+}
+
 static void told_of(struct writer *w, const struct our_ack *a, int32_t i)
 {
     struct truth *t = w->client.world->truth;
@@ -133,7 +139,7 @@ static void told_of(struct writer *w, const struct our_ack *a, int32_t i)
     r->told = true;
     w->open--;
     if (a->code == 0) {
-        if (r->part->topic->state == TOPIC_LIVES)
+        if (r->part->topic->state == TOPIC_LIVES && is_promise(w))
             truth_acked(t, w->number, n, 1, a->base_offset + i, 0);
         return;
     }
@@ -273,7 +279,7 @@ struct writer *writer_new(struct world *world, uint32_t number)
     w->burst_max = 1 + (uint32_t)client_below(c, client_below(c, 3) == 0 ? 60 : 8);
     w->bytes_max = RECORD_BYTES_MIN + (uint32_t)client_below(c, RECORD_BYTES_MAX - RECORD_BYTES_MIN + 1);
     w->pause_ms_max = 4 + client_below(c, 60);
-    w->ours = our_producer_new(c->io, c->telemetry, sim_node_host(world->node), &c->prng, &hooks, w, &w->plan);
+    w->ours = our_producer_new(c->io, c->telemetry, world->bootstrap, &c->prng, &hooks, w, &w->plan);
     world->truth->histories[number].idempotent = w->plan.idempotent;
     return w;
 }

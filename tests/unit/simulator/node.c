@@ -278,6 +278,29 @@ TEST(clock, monotonic_starts_anew_with_a_process_and_wall_is_off)
     sim_free(l.sim);
 }
 
+/* A timer of the process is late, also what completes meanwhile; a process that starts anew is not held up. */
+TEST(pause, holds_up_the_process_and_not_the_next_one)
+{
+    struct lab l = lab_open(1, NULL);
+    struct call call;
+
+    io_yield(l.io, call_begin(&call));
+    sim_node_pause(l.node, 2 * SEC);
+    sim_node_pause(l.node, SEC);
+    sim_run_until(l.sim, 2 * SEC - 1);
+    CHECK(!call.over);
+    sim_run_until(l.sim, 3 * SEC);
+    CHECK(call.over);
+
+    sim_node_pause(l.node, 10 * SEC);
+    sim_node_kill(l.node);
+    lab_restart(&l);
+    io_yield(l.io, call_begin(&call));
+    sim_run_until(l.sim, 4 * SEC);
+    CHECK(call.over);
+    sim_free(l.sim);
+}
+
 static void note_down(struct sim_node *node, void *arg)
 {
     ++*(uint32_t *)arg;
