@@ -187,6 +187,8 @@ void truth_acked(struct truth *t, uint32_t producer, uint32_t first, int32_t cou
     struct history *h = &t->histories[producer];
     struct part *part = h->records[first].part;
 
+    if (t->world->plan.lossy)
+        return;
     if (base_offset < 0)
         broken(t->world, "%s-%d: an append was acknowledged at %" PRId64, part->topic->name,
                part->partition, base_offset);
@@ -204,6 +206,8 @@ void truth_never(struct truth *t, uint32_t producer, uint32_t first, int32_t cou
 {
     struct history *h = &t->histories[producer];
 
+    if (t->world->plan.lossy)
+        return;
     for (int32_t i = 0; i < count; i++) {
         struct sent *s = &h->records[first + (uint32_t)i];
         if (s->offset >= 0)
@@ -282,6 +286,8 @@ void truth_record(struct truth *t, struct part *part, const struct record *r)
 {
     uint32_t producer, n;
 
+    if (t->world->plan.lossy)
+        return;
     record_owner(t, part, r, &producer, &n);
     bind(t, part, r->offset, producer, n);
     if (part->floor < r->offset + 1)
@@ -295,6 +301,8 @@ void truth_batch(struct truth *t, struct part *part, const struct batch *batch, 
     struct record record;
     int rc;
 
+    if (t->world->plan.lossy)
+        return;
     if (!batch_crc_ok(batch))
         broken(t->world, "%s-%d: the batch at %" PRId64 " fails its checksum", part->topic->name,
                part->partition, batch->base_offset);
@@ -313,6 +321,8 @@ void truth_batch(struct truth *t, struct part *part, const struct batch *batch, 
 
 void truth_high_watermark(struct truth *t, struct part *part, int64_t high_watermark, int64_t floor)
 {
+    if (t->world->plan.lossy)
+        return;
     if (high_watermark < floor && world_is_cluster(t->world))
         return;
     if (high_watermark < floor)
@@ -342,6 +352,8 @@ static void check_newest(struct truth *t, const struct part *part, int64_t from,
 
 void truth_whole(struct truth *t, struct part *part, int64_t from, int64_t end)
 {
+    if (t->world->plan.lossy)
+        return;
     if (end < part->floor)
         broken(t->world, "%s-%d: ends at %" PRId64 ", but records below %" PRId64
                " were acknowledged or seen", part->topic->name, part->partition, end, part->floor);
@@ -358,6 +370,8 @@ void truth_whole(struct truth *t, struct part *part, int64_t from, int64_t end)
 
 void truth_start(struct truth *t, struct part *part, int64_t offset, int64_t start, int64_t low)
 {
+    if (t->world->plan.lossy)
+        return;
     if (offset < low)
         broken(t->world, "%s-%d: offset %" PRId64 " was served, but records below %" PRId64 " were deleted",
                part->topic->name, part->partition, offset, low);
@@ -369,6 +383,8 @@ void truth_start(struct truth *t, struct part *part, int64_t offset, int64_t sta
 /* T3 once more, over all records. */
 void truth_orders(struct truth *t)
 {
+    if (t->world->plan.lossy)
+        return;
     for (uint32_t p = 0; p < PRODUCERS_MAX; p++) {
         struct history *h = &t->histories[p];
         for (uint32_t n = 0; h->idempotent && n < h->count; n++) {

@@ -58,6 +58,12 @@ void mover_free(struct mover *m);
 struct client *mover_client(struct mover *m);
 bool mover_is_through(const struct mover *m);
 
+/* shuffler.c: reassigns partitions of a cluster, and has leaders elected. */
+struct shuffler *shuffler_new(struct world *w);
+void shuffler_begin(struct shuffler *s);
+void shuffler_free(struct shuffler *s);
+struct client *shuffler_client(struct shuffler *s);
+
 /* watcher.c: asks every broker of a cluster in turn who leads and who is in sync. */
 struct watcher *watcher_new(struct world *w);
 void watcher_begin(struct watcher *o);

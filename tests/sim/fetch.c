@@ -65,7 +65,8 @@ static void take_partition(struct fetcher *f, struct fetch_slot *s,
     if (going)
         return; /* a topic of the same name may have come */
     if (p->error_code != KERR_NONE) {
-        s->is_lost = p->error_code == KERR_OFFSET_OUT_OF_RANGE && s->position < s->part->start_high;
+        s->is_lost = p->error_code == KERR_OFFSET_OUT_OF_RANGE &&
+                     (s->position < s->part->start_high || c->world->plan.lossy);
         if (s->is_lost)
             return;
         if (p->error_code == KERR_OFFSET_OUT_OF_RANGE)

@@ -113,7 +113,7 @@ static enum fault_kind draw_kind(struct prng *g, const struct plan *p)
 {
     for (;;) {
         enum fault_kind kind = (enum fault_kind)prng_below(g, FAULT_KINDS_ALONE);
-        if (kind == FAULT_POWER_CUT && !p->durable)
+        if (kind == FAULT_POWER_CUT && !p->durable && !p->lossy)
             continue;
         if ((kind == FAULT_DISK_ERROR || kind == FAULT_DISK_FULL || kind == FAULT_DIR) && !p->disk_trouble)
             continue;
@@ -255,8 +255,8 @@ static const char *const kind_names[FAULT_KINDS] = {
 
 static void print_nodes(const struct plan *p, FILE *out)
 {
-    fprintf(out, "plan: %u nodes, %d replicas, %s quorum:", p->node_count, p->replicas,
-            p->dynamic_quorum ? "a dynamic" : "a static");
+    fprintf(out, "plan: %u nodes, %d replicas, %s quorum%s:", p->node_count, p->replicas,
+            p->dynamic_quorum ? "a dynamic" : "a static", p->lossy ? ", lossy" : "");
     for (uint32_t i = 0; i < p->node_count; i++)
         fprintf(out, " %s%s%s", p->nodes[i].name, p->nodes[i].is_broker ? " broker" : "",
                 p->nodes[i].is_controller ? " controller" : "");
@@ -267,10 +267,10 @@ void plan_print(const struct plan *p, FILE *out)
 {
     print_nodes(p, out);
     fprintf(out, "plan: %u shards, %u topics, %u producers, %u writers, %u readers, %u members and %u subscribers of "
-                 "session %d ms%s%s%s%s\n",
+                 "session %d ms%s%s%s%s%s\n",
             p->shards, p->topics, p->producers, p->writers, p->readers, p->members, p->subscribers, p->session_ms,
             p->admin_changes ? ", topics change" : "", p->deletes ? ", records are deleted" : "",
-            p->moves ? ", partitions move" : "",
+            p->moves ? ", partitions move" : "", p->shuffles ? ", replicas move" : "",
             p->disk_trouble ? ", disk trouble" : "");
     fprintf(out, "%.*s", STR_ARG(text_str(&p->settings)));
     for (uint32_t i = 0; i < p->fault_count; i++) {

@@ -55,6 +55,9 @@ struct plan {
     uint32_t node_count;
     bool dynamic_quorum;     /* voters with directory ids (KIP-853); else controller.quorum.voters */
     int32_t replicas;        /* of each partition */
+    bool lossy;              /* unclean elections, and power cuts that take what is not synced: acknowledged records may
+                                be lost, and commits with them; replicas must be equal all the same */
+    int32_t in_sync_min;     /* min.insync.replicas */
     bool racks;
 
     uint32_t topics;         /* that live from start to end */
@@ -66,6 +69,7 @@ struct plan {
     bool admin_changes;      /* topics come and go, grow, and change settings */
     bool deletes;            /* records are deleted */
     bool moves;              /* partitions move between the directories */
+    bool shuffles;           /* replicas move between brokers, leaders between replicas */
     int64_t retention_bytes; /* of a partition; -1 = all stay */
     int32_t session_ms;      /* of the group's members */
 

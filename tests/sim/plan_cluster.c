@@ -86,7 +86,10 @@ static void draw_in_sync(struct prng *g, struct plan *p)
 {
     int32_t most = p->replicas > 1 ? p->replicas - 1 : 1;
 
-    text_printf(&p->settings, "min.insync.replicas=%d\n", plan_one_in(g, 4) ? 1 : most);
+    p->in_sync_min = plan_one_in(g, 4) ? 1 : most;
+    text_printf(&p->settings, "min.insync.replicas=%d\n", p->in_sync_min);
+    if (p->lossy)
+        text_printf(&p->settings, "unclean.leader.election.enable=true\n");
     text_printf(&p->settings, "default.replication.factor=%d\n", p->replicas);
 }
 
@@ -136,6 +139,17 @@ static void draw_fault(struct prng *g, const struct plan *p, struct fault *f)
     f->nodes = strikes_several(f->kind) ? draw_victims(g, p) : one_node(g, p);
 }
 
+/* What was acknowledged by two survives that one of them forgets the last seconds, where nothing else is lost. */
+static void draw_forgetting(struct prng *g, struct plan *p)
+{
+    struct fault *f = &p->faults[0];
+
+    if (p->durable || p->lossy || p->in_sync_min < 2 || p->fault_count == 0)
+        return;
+    f->kind = FAULT_POWER_CUT;
+    f->nodes = one_node(g, p);
+}
+
 static void draw_faults(struct prng *g, struct plan *p)
 {
     static const uint32_t most[] = {0, 2, 5, 9, 14, FAULTS_MAX};
@@ -143,6 +157,7 @@ static void draw_faults(struct prng *g, struct plan *p)
     p->fault_count = (uint32_t)prng_below(g, most[prng_below(g, array_count(most))] + 1);
     for (uint32_t i = 0; i < p->fault_count; i++)
         draw_fault(g, p, &p->faults[i]);
+    draw_forgetting(g, p);
 }
 
 /* ---- all of it ----------------------------------------------------------------------------------- */
@@ -159,7 +174,8 @@ void plan_draw_cluster(uint64_t seed, struct plan *out)
     p.racks = plan_one_in(&g, 3);
     p.shards = 1 + (uint32_t)prng_below(&g, 2);
     p.dirs = plan_one_in(&g, 3) ? 2 : 1;
-    p.durable = !plan_one_in(&g, 3);
+    p.lossy = plan_one_in(&g, 8);
+    p.durable = !p.lossy && !plan_one_in(&g, 3);
     p.disk_trouble = plan_disk_fails(&p.weather) || plan_one_in(&g, 6);
     p.topics = 1 + (uint32_t)prng_below(&g, 2);
     for (uint32_t i = 0; i < p.topics; i++)
@@ -168,13 +184,14 @@ void plan_draw_cluster(uint64_t seed, struct plan *out)
     p.session_ms = (int32_t)plan_between(&g, 300, 1500);
     p.chaos_ns = (int64_t)plan_between(&g, 1000, 4000) * MS;
     p.restart_ns_max = (int64_t)plan_between(&g, 1, 800) * MS;
-    p.last_stop = p.durable ? (enum fault_kind)prng_below(&g, 3) : plan_one_in(&g, 2) ? FAULT_KILL : FAULT_STOP;
+    p.last_stop = p.durable || p.lossy ? (enum fault_kind)prng_below(&g, 3) : plan_one_in(&g, 2) ? FAULT_KILL : FAULT_STOP;
     plan_draw_settings(&g, &p);
     plan_draw_checks(&g, &p);
     plan_draw_compaction(&g, &p);
     draw_times(&g, &p);
     draw_in_sync(&g, &p);
     draw_faults(&g, &p);
+    p.shuffles = plan_one_in(&g, 3);
     p.writers = 1 + (uint32_t)prng_below(&g, 3);
     p.subscribers = (uint32_t)prng_below(&g, 3);
     *out = p;

@@ -47,6 +47,7 @@ static void clients_begin(struct world *w)
         w->members[i] = member_new(w, i);
     for (uint32_t i = 0; i < w->plan.subscribers; i++)
         w->subscribers[i] = subscriber_new(w, i);
+    w->shuffler = w->plan.shuffles ? shuffler_new(w) : NULL;
     w->watcher = world_is_cluster(w) ? watcher_new(w) : NULL;
     if (w->watcher != NULL)
         watcher_begin(w->watcher);
@@ -55,6 +56,8 @@ static void clients_begin(struct world *w)
         deleter_begin(w->deleter);
     if (w->mover != NULL)
         mover_begin(w->mover);
+    if (w->shuffler != NULL)
+        shuffler_begin(w->shuffler);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         producer_begin(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.writers; i++)
@@ -76,6 +79,8 @@ static uint32_t all_clients(const struct world *w, struct client *out[CLIENTS_MA
         out[n++] = deleter_client(w->deleter);
     if (w->mover != NULL)
         out[n++] = mover_client(w->mover);
+    if (w->shuffler != NULL)
+        out[n++] = shuffler_client(w->shuffler);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         out[n++] = producer_client(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.writers; i++)
@@ -344,6 +349,7 @@ void story_end(struct world *w)
     admin_free(w->admin);
     deleter_free(w->deleter);
     mover_free(w->mover);
+    shuffler_free(w->shuffler);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         producer_free(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.writers; i++)

@@ -71,7 +71,8 @@ static void take_metadata(struct watcher *o)
         for (int32_t k = 0; k < m->topics[i].partitions_count; k++) {
             const struct metadata_response_topics_partitions *p = &m->topics[i].partitions[k];
             s->led = s->led && p->error_code == KERR_NONE && p->leader_id > 0;
-            s->in_sync = s->in_sync && p->isr_nodes_count == w->plan.replicas;
+            s->in_sync = s->in_sync && p->replica_nodes_count == w->plan.replicas &&
+                         p->isr_nodes_count == w->plan.replicas;
         }
     }
 }

@@ -23,6 +23,7 @@ struct deleter;
 struct mover;
 struct verifier;
 struct watcher;
+struct shuffler;
 
 #define PRODUCERS_MAX 6 /* with writers: who has numbered records */
 #define READERS_MAX 3
@@ -67,6 +68,7 @@ struct world {
     struct deleter *deleter;      /* NULL where nobody deletes */
     struct mover *mover;          /* NULL where nothing moves */
     struct verifier *verifier;
+    struct shuffler *shuffler;    /* NULL where no replica moves */
     struct watcher *watcher;      /* NULL where there is one node */
 
     enum phase phase;
