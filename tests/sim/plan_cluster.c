@@ -184,7 +184,8 @@ void plan_draw_cluster(uint64_t seed, struct plan *out)
     p.session_ms = (int32_t)plan_between(&g, 300, 1500);
     p.chaos_ns = (int64_t)plan_between(&g, 1000, 4000) * MS;
     p.restart_ns_max = (int64_t)plan_between(&g, 1, 800) * MS;
-    p.last_stop = p.durable || p.lossy ? (enum fault_kind)prng_below(&g, 3) : plan_one_in(&g, 2) ? FAULT_KILL : FAULT_STOP;
+    p.last_stop = p.durable || p.lossy ? (enum fault_kind)prng_below(&g, 3)
+                                       : plan_one_in(&g, 2) ? FAULT_KILL : FAULT_STOP;
     plan_draw_settings(&g, &p);
     plan_draw_checks(&g, &p);
     plan_draw_compaction(&g, &p);

@@ -5,6 +5,7 @@
 #include "fetch.h"
 #include "member.h"
 #include "protocol/describe_configs.h"
+#include "protocol/find_coordinator.h"
 #include "protocol/metadata.h"
 #include "protocol/offset_fetch.h"
 
@@ -145,7 +146,35 @@ static void check_parts(struct verifier *v)
 
 static bool is_reading(const struct verifier *v)
 {
-    return v->client.world->plan.members > 0; /* which a cluster has none of: who reads there looks itself */
+    const struct plan *p = &v->client.world->plan;
+
+    return p->members > 0 || (p->node_count > 1 && p->subscribers > 0);
+}
+
+static void begin_find(struct verifier *v)
+{
+    struct find_coordinator_request m;
+
+    find_coordinator_request_init(&m);
+    m.key = STR(GROUP);
+    rpc_begin(&v->rpc, &v->client, v->peer, API_FIND_COORDINATOR,
+              client_draw_version(&v->client, API_FIND_COORDINATOR, 0, 3), &m, &v->flow.op);
+}
+
+/* From here on the coordinator is asked, where it is known. */
+static void take_find(struct verifier *v)
+{
+    const struct find_coordinator_response *a = v->rpc.answer;
+    struct world *w = v->client.world;
+
+    if (a->error_code != KERR_NONE) {
+        if (!error_is_passing(a->error_code))
+            expect_passing(&v->client, "FindCoordinator", a->error_code);
+        return;
+    }
+    if (a->node_id < 1 || a->node_id > (int32_t)w->plan.node_count)
+        broken(w, "FindCoordinator names node %d", a->node_id);
+    client_turn_to(v->peer, &w->servers[a->node_id - 1]);
 }
 
 static void begin_commits(struct verifier *v)
@@ -224,6 +253,9 @@ static void verifier_run(struct flow *f)
     }
     truth_orders(t);
     while (is_reading(v)) {
+        FLOW_WAIT(f, "coordinator", begin_find(v));
+        if (f->result == 0)
+            take_find(v);
         FLOW_WAIT(f, "commits", begin_commits(v));
         if (f->result == 0 && check_commits(v))
             break;
