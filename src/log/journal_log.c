@@ -6,13 +6,14 @@
 
 /* ---- where things are ---------------------------------------------------------------------- */
 
-/* Where the next APPEND begins (J1): behind what the journal has, or behind what is durable in segments. */
+/* Where the next APPEND begins (J1): behind what the journal has, or behind what is durable in segments. Where that is
+ * the same, the segment that the journal ended in may be part of another by now. */
 static struct log_mark commit_from(const struct log *log)
 {
     const struct journal_user *u = &log->user;
     const struct segment *s;
 
-    if (u->done.offset >= log->drained)
+    if (u->done.offset > log->drained)
         return u->done;
     s = log->segments[log_segment_index(log, log->drained)];
     return (struct log_mark){s->base, s->whole_bytes, log->drained};

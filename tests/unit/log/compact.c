@@ -93,6 +93,38 @@ TEST(log_compact, disturbs_nobody)
     }
 }
 
+/* A new segment waits for its place on the disk, and meanwhile the one before it becomes part of another: the journal goes
+ * on where the log does. */
+TEST(log_compact, comes_between_a_roll_and_the_first_commit_behind_it)
+{
+    int waited = 0;
+
+    for (uint64_t n = 1; n <= 120; n++) {
+        struct keyed_story *s = keyed_new(9);
+        s->may_fail = true;
+        s->lab.settings.segment_bytes = 1 << 20;
+        s->lab.settings.index_bytes = 36; /* full before the segment is: so segments are small enough to become one */
+        keyed_open(s);
+        tell_some(s, 12);
+        sim_fail_at(s->node, n, -ENOSPC); /* that of an allocation only makes it wait */
+        for (int i = 0; i < 20 && !s->lab.dir->has_failed && log_stable(s->log) == log_end(s->log); i++) {
+            keyed_append(s, 1);
+            keyed_end_transaction(s, true); /* or its segment is not compacted */
+            sim_run_until(s->sim, sim_now_ns(s->sim) + 100000000);
+        }
+        sim_fail_at(s->node, 0, 0);
+        if (!s->lab.dir->has_failed && log_stable(s->log) < log_end(s->log)) {
+            CHECK_EQ(keyed_compact(s, NULL), 0);
+            keyed_until_stable(s);
+            keyed_check(s);
+            waited++;
+        }
+        keyed_close(s, false);
+        keyed_free(s);
+    }
+    CHECK(waited > 0);
+}
+
 /* ---- crashes ----------------------------------------------------------------------------------
  */
 
