@@ -69,9 +69,10 @@ struct watcher *watcher_new(struct world *w);
 void watcher_begin(struct watcher *o);
 void watcher_free(struct watcher *o);
 struct client *watcher_client(struct watcher *o);
-/* As every broker has told since all are ready. */
-bool watcher_sees_leaders(const struct watcher *o);
-bool watcher_sees_in_sync(const struct watcher *o);
+/* What is wrong, as a broker has told since all are ready; NULL = every broker has told that all have leaders, and that
+ * all replicas are in sync. */
+const char *watcher_lacks_leaders(const struct watcher *o);
+const char *watcher_lacks_replicas(const struct watcher *o);
 
 /* verifier.c: looks at everything once and holds it against the truth. */
 struct verifier *verifier_new(struct world *w);

@@ -190,11 +190,11 @@ static bool is_whole(struct world *w)
 
     if (w->watcher == NULL)
         return true;
-    if (since_ns > 5000 * MS && !watcher_sees_leaders(w->watcher))
-        broken(w, "not every partition has a leader 5 s after all nodes are there again");
-    if (since_ns > 30000 * MS && !watcher_sees_in_sync(w->watcher))
-        broken(w, "not every replica is in sync 30 s after all nodes are there again");
-    return watcher_sees_leaders(w->watcher) && watcher_sees_in_sync(w->watcher);
+    if (since_ns > 5000 * MS && watcher_lacks_leaders(w->watcher) != NULL)
+        broken(w, "5 s after all nodes are there again: %s", watcher_lacks_leaders(w->watcher));
+    if (since_ns > 30000 * MS && watcher_lacks_replicas(w->watcher) != NULL)
+        broken(w, "30 s after all nodes are there again: %s", watcher_lacks_replicas(w->watcher));
+    return watcher_lacks_replicas(w->watcher) == NULL;
 }
 
 static void settle(struct world *w)

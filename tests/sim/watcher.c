@@ -1,5 +1,6 @@
 /* Asks every broker of a cluster in turn what there is: who leads, and who is in sync. What one of them says may be
  * old; when nothing is wrong, all must come to say that everything is led and in sync. */
+#include <stdarg.h>
 #include <stdlib.h>
 
 #include "clients.h"
@@ -8,6 +9,7 @@
 struct seen {
     int64_t asked_ns; /* 0 = it has not answered */
     bool led, in_sync;
+    char lack[160];   /* what is not as it should be */
 };
 
 struct watcher {
@@ -57,6 +59,30 @@ static int32_t broker_count(const struct world *w)
     return n;
 }
 
+static void lacks(struct seen *s, bool *what, const char *format, ...) PRINTF(3, 4);
+static void lacks(struct seen *s, bool *what, const char *format, ...)
+{
+    va_list args;
+
+    *what = false;
+    va_start(args, format);
+    vsnprintf(s->lack, sizeof s->lack, format, args);
+    va_end(args);
+}
+
+static void take_partition(struct watcher *o, struct str topic, const struct metadata_response_topics_partitions *p)
+{
+    struct seen *s = &o->seen[o->at];
+    int32_t replicas = o->client.world->plan.replicas;
+
+    if (p->replica_nodes_count != replicas || p->isr_nodes_count != replicas)
+        lacks(s, &s->in_sync, "%.*s-%d has %d replicas, %d of them in sync (leader %d in epoch %d)", STR_ARG(topic),
+              p->partition_index, p->replica_nodes_count, p->isr_nodes_count, p->leader_id, p->leader_epoch);
+    if (p->error_code != KERR_NONE || p->leader_id <= 0)
+        lacks(s, &s->led, "%.*s-%d has the leader %d (%s)", STR_ARG(topic), p->partition_index, p->leader_id,
+              kerr_name(p->error_code));
+}
+
 static void take_metadata(struct watcher *o)
 {
     const struct metadata_response *m = o->rpc.answer;
@@ -64,34 +90,48 @@ static void take_metadata(struct watcher *o)
     struct seen *s = &o->seen[o->at];
 
     truth_metadata(w->truth, &o->client, m);
-    s->asked_ns = o->rpc.began_ns;
-    s->led = knows_all(o, m);
-    s->in_sync = m->brokers_count == broker_count(w);
+    *s = (struct seen){.asked_ns = o->rpc.began_ns, .led = true, .in_sync = true};
+    if (m->brokers_count != broker_count(w))
+        lacks(s, &s->in_sync, "there are %d brokers", m->brokers_count);
     for (int32_t i = 0; i < m->topics_count; i++) {
-        for (int32_t k = 0; k < m->topics[i].partitions_count; k++) {
-            const struct metadata_response_topics_partitions *p = &m->topics[i].partitions[k];
-            s->led = s->led && p->error_code == KERR_NONE && p->leader_id > 0;
-            s->in_sync = s->in_sync && p->replica_nodes_count == w->plan.replicas &&
-                         p->isr_nodes_count == w->plan.replicas;
-        }
+        for (int32_t k = 0; k < m->topics[i].partitions_count; k++)
+            take_partition(o, m->topics[i].name, &m->topics[i].partitions[k]);
     }
+    if (!knows_all(o, m))
+        lacks(s, &s->led, "not all topics are there");
 }
 
-static bool sees(const struct watcher *o, size_t what)
+/* The first broker that has not said so, as an answer to what it was asked since all are ready. */
+static const struct seen *first_lack(const struct watcher *o, bool in_sync)
 {
+    static const struct seen silent = {.lack = "it has not answered"};
     const struct world *w = o->client.world;
 
     for (uint32_t i = 0; i < w->plan.node_count; i++) {
         const struct seen *s = &o->seen[i];
-        if (server_is_broker(&w->servers[i]) &&
-            (w->ready_ns == 0 || s->asked_ns < w->ready_ns || !*((const bool *)((const char *)s + what))))
-            return false;
+        if (!server_is_broker(&w->servers[i]))
+            continue;
+        if (w->ready_ns == 0 || s->asked_ns < w->ready_ns)
+            return &silent;
+        if (!s->led || (in_sync && !s->in_sync))
+            return s;
     }
-    return true;
+    return NULL;
 }
 
-bool watcher_sees_leaders(const struct watcher *o) { return sees(o, offsetof(struct seen, led)); }
-bool watcher_sees_in_sync(const struct watcher *o) { return sees(o, offsetof(struct seen, in_sync)); }
+const char *watcher_lacks_leaders(const struct watcher *o)
+{
+    const struct seen *s = first_lack(o, false);
+
+    return s == NULL ? NULL : s->lack;
+}
+
+const char *watcher_lacks_replicas(const struct watcher *o)
+{
+    const struct seen *s = first_lack(o, true);
+
+    return s == NULL ? NULL : s->lack;
+}
 
 /* ---- its life ------------------------------------------------------------------------------------- */
 
