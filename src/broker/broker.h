@@ -43,6 +43,10 @@ struct broker_options {
 void broker_start(const struct broker_options *o, struct broker **out, struct fail *f,
                   struct op *op);
 
+/* It is to stop while it starts: where the start waits for other nodes it ends at once, with -ECANCELED. Then, or when it
+ * has completed otherwise, broker_stop is called as ever. Home shard, before the start has completed. */
+void broker_start_cancel(struct broker *b);
+
 /* All shards' metrics in Prometheus text, appended to `out`. Home shard. Completes with 0. */
 void broker_metrics(struct broker *b, struct text *out, struct op *op);
 

@@ -258,7 +258,22 @@ static void begin_node(struct life *l)
         .fatal = node_fatal,
         .ctx = b,
     };
+    l->joining = true;
     node_start(&l->node_options, &b->node, l->fail, &l->flow.op);
+    if (l->canceled)
+        broker_start_cancel(b);
+}
+
+void broker_start_cancel(struct broker *b)
+{
+    struct life *l = b->life;
+    struct fail why = {0};
+
+    l->canceled = true;
+    if (!l->joining)
+        return;
+    fail_set(&why, -ECANCELED, "it was asked to stop while it was starting");
+    node_give_up(b->node, &why);
 }
 
 /* ---- ready ----------------------------------------------------------------------------------- */
@@ -332,6 +347,7 @@ static void start_run(struct flow *f)
     l->space = space_watch_new(b);
     FLOW_TRY(f, "look at the space", space_watch_look(l->space, &f->op));
     FLOW_TRY(f, "join the cluster", begin_node(l));
+    l->joining = false;
     l->retention = retention_start(b);
     FLOW_TRY(f, "start the cleaners", cleaning_start(b, &f->op));
     space_watch_begin(l->space);

@@ -26,6 +26,8 @@ struct life {
     struct space_watch *space;
     struct checkpoint_lines *lines; /* one per directory, of the end */
     bool has_listeners, running;
+    bool joining;                   /* the node is being started */
+    bool canceled;                  /* the start is to end */
     bool clean;                     /* the directory that is being closed */
     bool stopping;                  /* the logs are being closed: nobody is told of failures any more */
     int64_t trouble;                /* first of a stop: no directory is marked clean then */

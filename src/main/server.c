@@ -130,7 +130,7 @@ static void started(struct op *op, int64_t result)
     s->starting = false;
     if (result == 0)
         result = serve_metrics(s);
-    if (result < 0) {
+    if (result < 0 && !(result == -ECANCELED && s->stop_asked)) {
         fprintf(stderr, "millrace: %s\n", s->fail.text);
         s->exit_code = 1;
     }
@@ -145,7 +145,9 @@ static void on_signal(struct io *io, int signal, void *arg)
     if (s->stop_asked)
         _exit(128 + signal);
     s->stop_asked = true;
-    if (!s->starting && !s->stopping)
+    if (s->starting)
+        broker_start_cancel(s->broker);
+    else if (!s->stopping)
         begin_stop(s);
 }
 

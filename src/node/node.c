@@ -95,7 +95,7 @@ void node_fail(struct node *n, const struct fail *why)
     n->failed = true;
     membership_fail(n);
     io_timer_clear(&n->tick);
-    say(n->telemetry, LOG_ERROR, "node", "%s", why->text);
+    say(n->telemetry, why->error == -ECANCELED ? LOG_INFO : LOG_ERROR, "node", "%s", why->text);
     ask_stop(n);
     publisher_answer_all(n);
     if (op == NULL) {

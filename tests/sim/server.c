@@ -119,8 +119,12 @@ static void stopped(struct op *op, int64_t result)
 
 static void begin_stop(struct node_life *l)
 {
-    if (l->stopping || l->starting)
+    if (l->stopping)
         return;
+    if (l->starting) { /* `started` goes on */
+        broker_start_cancel(l->broker);
+        return;
+    }
     l->stopping = true;
     op_init(&l->stop, stopped);
     broker_stop(l->broker, &l->stop);
@@ -177,7 +181,7 @@ static void started(struct op *op, int64_t result)
     struct node_life *l = container_of(op, struct node_life, start);
 
     l->starting = false;
-    if (is_alive(l) && result < 0)
+    if (is_alive(l) && result < 0 && !(result == -ECANCELED && l->stop_asked))
         must_have_cause(l, "did not start", l->fail.text);
     if (is_alive(l) && result >= 0 && !l->ready)
         broken(l->server->world, "the node started but did not say that it is ready");

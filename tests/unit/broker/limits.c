@@ -146,6 +146,28 @@ TEST(broker_limits, a_start_may_have_a_limit)
     lab_deinit(&lab);
 }
 
+/* Two other voters never come. */
+TEST(broker_limits, a_start_that_waits_for_others_can_be_canceled)
+{
+    for (int64_t after_ms = 0; after_ms <= 5000; after_ms = after_ms * 2 + 1) {
+        struct lab lab;
+        struct wait w;
+        lab_init(&lab, 3, NULL, 1);
+        lab_set(&lab, "controller.quorum.voters", "1@broker:9093,2@nowhere:9093,3@nowhere:9094");
+        sim_node_start(lab.node, 1);
+        lab.doors[0] = sim_node_io(lab.node, 0);
+        broker_start(&lab.options, &lab.broker, &lab.fail, wait_begin(&w));
+        lab_pass(&lab, after_ms * 1000000);
+        CHECK(!w.done);
+        broker_start_cancel(lab.broker);
+        CHECK_EQ(wait_end(&lab, &w), -ECANCELED);
+        CHECK(strstr(lab.fail.text, "asked to stop while it was starting") != NULL);
+        CHECK_EQ(lab.fatal.error, 0);
+        CHECK_EQ(lab_stop(&lab), 0);
+        lab_deinit(&lab);
+    }
+}
+
 TEST(broker_limits, a_broker_that_cannot_register_gives_up)
 {
     struct lab lab;
