@@ -113,6 +113,7 @@ struct node {
     struct text bootstrap;         /* framed records for an empty metadata log */
     struct quorum_open quorum_open;
     struct fail *fail;
+    struct fail gave_up;          /* why, while the quorum is being opened */
     struct op *starting;           /* node_start's, until RUNNING */
     bool opening;                  /* the flow `start` runs: nothing may be closed yet */
     bool failed;

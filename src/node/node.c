@@ -102,9 +102,11 @@ void node_fail(struct node *n, const struct fail *why)
         n->options.fatal(n->options.ctx, why);
         return;
     }
-    *n->fail = *why;
-    if (n->opening) /* `opened` tells */
+    if (n->opening) { /* `opened` tells; until then the text is its own */
+        n->gave_up = *why;
         return;
+    }
+    *n->fail = *why;
     n->starting = NULL;
     io_complete(n->io, op, why->error);
 }
@@ -179,6 +181,8 @@ static void opened(struct op *op, int64_t result)
     }
     n->failed = true;
     n->starting = NULL;
+    if (n->gave_up.error != 0)
+        *n->fail = n->gave_up;
     if (n->fail->error == 0)
         fail_set(n->fail, (int)result, "cannot open the metadata log in %s: %s",
                  n->options.dirs[n->options.metadata_dir]->path, error_text((int)result));

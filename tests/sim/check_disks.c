@@ -60,7 +60,7 @@ static bool read_files(struct sim_node *node, const char *dir, const char *end, 
     return any;
 }
 
-struct replica {
+struct disk_log {
     const struct server *server;
     struct text content;
     struct bytes rest;
@@ -68,7 +68,7 @@ struct replica {
     bool more;
 };
 
-static void step(struct truth *t, struct replica *r, const char *name)
+static void step(struct truth *t, struct disk_log *r, const char *name)
 {
     int rc = batch_next(&r->rest, &r->batch);
 
@@ -78,13 +78,13 @@ static void step(struct truth *t, struct replica *r, const char *name)
     r->more = rc == 1;
 }
 
-static void begin(struct truth *t, struct replica *r, const char *name)
+static void begin(struct truth *t, struct disk_log *r, const char *name)
 {
     r->rest = bytes_of_str(text_str(&r->content));
     step(t, r, name);
 }
 
-static void skip_to(struct truth *t, struct replica *r, int64_t offset, const char *name)
+static void skip_to(struct truth *t, struct disk_log *r, int64_t offset, const char *name)
 {
     while (r->more && r->batch.base_offset < offset)
         step(t, r, name);
@@ -97,7 +97,7 @@ static bool same_bytes(const struct batch *a, const struct batch *b)
 
 /* Logs may begin at different offsets. `whole`: they must be the same to the end; else only where epochs are the same,
  * as the end of a metadata log is of its node alone until it is committed. */
-static void compare(struct truth *t, struct replica *a, struct replica *b, bool whole, const char *name)
+static void compare(struct truth *t, struct disk_log *a, struct disk_log *b, bool whole, const char *name)
 {
     begin(t, a, name);
     begin(t, b, name);
@@ -128,7 +128,7 @@ static void compare_all(struct truth *t, const char *const *dirs, uint32_t dir_c
                         uint32_t expected)
 {
     struct world *w = t->world;
-    struct replica replicas[NODES_MAX] = {0};
+    struct disk_log replicas[NODES_MAX] = {0};
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < w->plan.node_count; i++) {
