@@ -165,6 +165,21 @@ static void note_fetch(struct replication_replica *one, const struct replication
 #endif
 }
 
+/* Whoever is caught up outside is asked for: its next Fetch may say nothing of a partition that does not move. */
+static void propose_joining(struct replication *r, struct replication_outcome *out)
+{
+    bool member[REPLICAS_MAX], any = false;
+
+    for (uint32_t i = 0; i < r->count; i++) {
+        struct replication_replica *one = &r->replicas[i];
+        bool joins = !one->in_isr && one->joining && one->may_join && has_all(r, one);
+        member[i] = one->in_isr || joins;
+        any = any || joins;
+    }
+    if (any && !r->proposing)
+        propose(r, member, out);
+}
+
 void replication_fetched(struct replication *r, const struct replication_fetch *f, struct replication_outcome *out)
 {
     struct replication_replica *one = replication_find(r, f->id);
@@ -177,6 +192,7 @@ void replication_fetched(struct replication *r, const struct replication_fetch *
     note_fetch(one, f);
     if (!one->in_isr && !one->proposed) {
         bool may = may_join(one, &f->broker);
+        one->may_join = may;
         one->joining = may && is_caught_up(one, f->log_end, r->lag_ms, f->now_ms);
         if (may && !r->proposing && has_all(r, one)) {
             for (uint32_t i = 0; i < r->count; i++)
@@ -218,6 +234,8 @@ void replication_tick(struct replication *r, int64_t log_end, int64_t lag_ms, in
     }
     if (changes && !r->proposing)
         propose(r, member, out);
+    else
+        propose_joining(r, out);
     out->high_watermark_moved = leader_advance(r);
     replication_check(r);
 }
@@ -228,9 +246,13 @@ void replication_broker_changed(struct replication *r, int32_t id, const struct 
     struct replication_replica *one = replication_find(r, id);
 
     *out = (struct replication_outcome){0};
-    if (r->role != REPLICATION_LEADER || one == NULL || !one->joining || may_join(one, broker))
+    if (r->role != REPLICATION_LEADER || one == NULL || one->fetched_ms < 0)
         return;
-    one->joining = false;
+    one->may_join = may_join(one, broker);
+    if (one->in_isr || one->proposed || one->joining == one->may_join)
+        return;
+    one->joining = one->may_join && one->stable_end >= one->end_at_fetch;
+    propose_joining(r, out);
     out->high_watermark_moved = leader_advance(r);
     replication_check(r);
 }
@@ -274,6 +296,8 @@ void replication_answered(struct replication *r, const struct replication_propos
         take_answer(r, state, out);
     else if (error == KERR_INELIGIBLE_REPLICA || error == KERR_OPERATION_NOT_ATTEMPTED)
         leader_end_proposal(r);
+    if (error == KERR_NONE)
+        propose_joining(r, out);
     out->high_watermark_moved = leader_advance(r);
     replication_check(r);
 }

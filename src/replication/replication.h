@@ -32,6 +32,7 @@ struct replication_replica {
     bool in_isr;             /* in force */
     bool proposed;           /* the proposal under way adds it */
     bool joining;            /* of a follower outside: caught up, and may join; W1 waits for it */
+    bool may_join;           /* its broker may, as it was known at its last Fetch or since */
     int64_t stable_end;      /* of this node: log_stable; of a follower: its fetch offset; -1 unknown */
     int64_t log_start;       /* of a follower, as its last Fetch said; -1 unknown */
     int64_t caught_up_ms;    /* when it last had all that there was; -1 never */

@@ -199,6 +199,40 @@ TEST(replication_leader, mark_waits_no_longer_for_one_that_lags_or_may_not_join)
     }
 }
 
+/* A partition that does not move is not in the next Fetches: what could not be proposed at the last one is proposed when it
+ * can be. */
+TEST(replication_leader, who_is_caught_up_is_proposed_when_nothing_hinders_any_more)
+{
+    static const struct replication_broker fenced = {73, false}, same = {73, true}, anew = {80, true};
+
+    lead(0, 1);
+    fetch_as(3, 0, 73, fenced);
+    CHECK(!out.propose);
+    replication_broker_changed(&r, 3, &anew, &out);
+    CHECK(!out.propose);
+    replication_broker_changed(&r, 3, &same, &out);
+    CHECK(out.propose);
+    CHECK_TEXT(proposed(), "1@71 3@73 ");
+
+    lead(0, 1);
+    fetch(2, 0);
+    CHECK(out.propose);
+    fetch(3, 0);
+    CHECK(!out.propose);
+    answer(KERR_NONE, 2, all, 2);
+    CHECK(out.propose);
+    CHECK_TEXT(proposed(), "1@71 2@72 3@73 ");
+
+    lead(0, 1);
+    fetch(2, 0);
+    fetch(3, 0);
+    answer(KERR_INELIGIBLE_REPLICA, 0, NULL, 0);
+    CHECK(!out.propose); /* not at once: the controller may know better */
+    tick();
+    CHECK(out.propose);
+    CHECK_TEXT(proposed(), "1@71 2@72 3@73 ");
+}
+
 TEST(replication_leader, who_has_not_caught_up_for_long_leaves_when_that_is_committed)
 {
     static const int32_t left[] = {1, 3};
