@@ -52,7 +52,8 @@ static uint32_t brokers(const struct plan *p)
 
 /* ---- settings ------------------------------------------------------------------------------------ */
 
-/* In proportion to each other as the defaults are, and a tenth of them or less. */
+/* In proportion to each other as the defaults are, and a tenth of them or less; but a Fetch of the metadata log waits for half
+ * a second, which must not be taken for a leader that is gone. */
 static void draw_times(struct prng *g, struct plan *p)
 {
     struct text *t = &p->settings;
@@ -63,8 +64,8 @@ static void draw_times(struct prng *g, struct plan *p)
     text_printf(t, "broker.session.timeout.ms=%u\n", heartbeat_ms * (unsigned)plan_between(g, 4, 6));
     text_printf(t, "controller.quorum.election.timeout.ms=%u\n", (unsigned)plan_between(g, 150, 400));
     text_printf(t, "controller.quorum.election.backoff.max.ms=%u\n", (unsigned)plan_between(g, 50, 200));
-    text_printf(t, "controller.quorum.fetch.timeout.ms=%u\n", (unsigned)plan_between(g, 300, 700));
-    text_printf(t, "controller.quorum.request.timeout.ms=%u\n", (unsigned)plan_between(g, 200, 500));
+    text_printf(t, "controller.quorum.fetch.timeout.ms=%u\n", (unsigned)plan_between(g, 700, 1200));
+    text_printf(t, "controller.quorum.request.timeout.ms=%u\n", (unsigned)plan_between(g, 700, 1000));
     text_printf(t, "controller.quorum.fetch.max.bytes=%u\n",
                 plan_one_in(g, 3) ? (unsigned)plan_between(g, 200, 5000) : 1048576);
     text_printf(t, "controller.socket.timeout.ms=%u\n", (unsigned)plan_between(g, 400, 1000));
@@ -78,7 +79,7 @@ static void draw_times(struct prng *g, struct plan *p)
     text_printf(t, "replica.fetch.max.bytes=%u\n",
                 plan_one_in(g, 2) ? (unsigned)plan_between(g, 100, 5000) : 1048576);
     if (plan_one_in(g, 3))
-        text_printf(t, "replica.fetch.response.max.bytes=%u\n", (unsigned)plan_between(g, 100, 10000));
+        text_printf(t, "replica.fetch.response.max.bytes=%u\n", (unsigned)plan_between(g, 20000, 60000));
 }
 
 /* Fewer than there are replicas, or one broker that is down stops all writes. */
