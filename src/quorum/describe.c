@@ -64,7 +64,7 @@ static struct describe_quorum_response_nodes *describe_nodes(const struct quorum
     return nodes;
 }
 
-void quorum_describe(const struct quorum *q, int16_t version, struct arena *arena,
+static void describe(const struct quorum *q, int16_t version, struct arena *arena,
                      struct describe_quorum_response *out)
 {
     struct describe_quorum_response_topics *topic = arena_take(arena, sizeof(*topic));
@@ -114,6 +114,6 @@ void quorum_serve_describe(struct quorum *q, struct quorum_event *e)
         quorum_call_refuse(call, KERR_INVALID_REQUEST);
         return;
     }
-    quorum_describe(q, call->api_version, call->arena, call->response);
+    describe(q, call->api_version, call->arena, call->response);
     quorum_call_answer(call);
 }

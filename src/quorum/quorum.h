@@ -105,10 +105,6 @@ const struct raft_voters *quorum_voters(const struct quorum *q);
 /* Where the leader's first controller listener is; false when that is not known, or it is this node. */
 bool quorum_leader_endpoint(const struct quorum *q, struct raft_endpoint *out);
 
-struct describe_quorum_response;
-void quorum_describe(const struct quorum *q, int16_t version, struct arena *arena,
-                     struct describe_quorum_response *out);
-
 /* ---- requests ---------------------------------------------------------------------------- */
 
 /* Something that the machine is to hear of, in its turn. Private. */

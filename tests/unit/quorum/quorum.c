@@ -249,29 +249,59 @@ TEST(quorum, it_can_be_closed_at_any_time)
     place_end(&p);
 }
 
+struct describe {
+    struct quorum_call call;
+    struct arena arena;
+    struct describe_quorum_response answer;
+    bool ready;
+};
+
+static void described(struct quorum_call *call)
+{
+    container_of(call, struct describe, call)->ready = true;
+}
+
+static const struct describe_quorum_response *describe(struct rig *r, struct describe *d, int16_t version)
+{
+    struct describe_quorum_request_topics_partitions partition = {.partition_index = 0};
+    struct describe_quorum_request_topics topic = {
+        .topic_name = STR("__cluster_metadata"), .partitions = &partition, .partitions_count = 1};
+    struct describe_quorum_request request = {.topics = &topic, .topics_count = 1};
+
+    *d = (struct describe){.call = {.api_key = API_DESCRIBE_QUORUM,
+                                    .api_version = version,
+                                    .request = &request,
+                                    .response = &d->answer,
+                                    .arena = &d->arena,
+                                    .ready = described}};
+    arena_init(&d->arena, 0);
+    describe_quorum_response_init(&d->answer);
+    quorum_handle(r->q, &d->call);
+    CHECK(place_run(r->place, &d->ready));
+    return &d->answer;
+}
+
 TEST(quorum, describes_itself)
 {
     struct place p;
     struct rig r;
-    struct arena arena;
-    struct describe_quorum_response answer;
+    struct describe answered;
+    const struct describe_quorum_response *answer;
 
     place_real(&p);
     rig_init(&r, &p);
     CHECK_EQ(rig_open(&r), 0);
-    arena_init(&arena, 0);
-    quorum_describe(r.q, 2, &arena, &answer);
-    CHECK_EQ(answer.error_code, 0);
-    CHECK_EQ(answer.topics[0].partitions[0].error_code, KERR_NOT_LEADER_OR_FOLLOWER);
-    CHECK_EQ(answer.topics[0].partitions[0].leader_id, -1);
+    answer = describe(&r, &answered, 2);
+    CHECK_EQ(answer->error_code, KERR_BROKER_NOT_AVAILABLE); /* it has not begun */
+    arena_deinit(&answered.arena);
 
     rig_ready(&r);
     CHECK_EQ(rig_append(&r, three, 3), 3);
     rig_until(&r, 4);
-    quorum_describe(r.q, 2, &arena, &answer);
-    CHECK_EQ(answer.topics_count, 1);
-    CHECK_TEXT(answer.topics[0].topic_name, "__cluster_metadata");
-    const struct describe_quorum_response_topics_partitions *row = &answer.topics[0].partitions[0];
+    answer = describe(&r, &answered, 2);
+    CHECK_EQ(answer->topics_count, 1);
+    CHECK_TEXT(answer->topics[0].topic_name, "__cluster_metadata");
+    const struct describe_quorum_response_topics_partitions *row = &answer->topics[0].partitions[0];
     CHECK_EQ(row->error_code, 0);
     CHECK_EQ(row->leader_id, 1);
     CHECK_EQ(row->leader_epoch, 1);
@@ -281,11 +311,12 @@ TEST(quorum, describes_itself)
     CHECK_EQ(row->current_voters[0].log_end_offset, 4);
     CHECK(row->current_voters[0].last_caught_up_timestamp > 0);
     CHECK_EQ(row->observers_count, 0);
-    CHECK_EQ(answer.nodes_count, 1);
-    CHECK(describe_quorum_response_size(&answer, 2) > 0);
-    quorum_describe(r.q, 0, &arena, &answer);
-    CHECK(describe_quorum_response_size(&answer, 0) > 0);
-    arena_deinit(&arena);
+    CHECK_EQ(answer->nodes_count, 1);
+    CHECK(describe_quorum_response_size(answer, 2) > 0);
+    arena_deinit(&answered.arena);
+    answer = describe(&r, &answered, 0);
+    CHECK(describe_quorum_response_size(answer, 0) > 0);
+    arena_deinit(&answered.arena);
     CHECK_EQ(rig_deinit(&r, true), 0);
     place_end(&p);
 }
