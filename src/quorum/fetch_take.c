@@ -223,8 +223,16 @@ void quorum_fetch_take(struct quorum *q, struct quorum_event *e)
         quorum_fetch_tell(q);
         return;
     }
-    if (m->error_code != KERR_NONE || (p = answered_partition(m)) == NULL) {
-        refuse(q, m->error_code != KERR_NONE ? kerr_name(m->error_code) : "nothing of what was asked for");
+    if (m->error_code != KERR_NONE) { /* it stops, most of the time; another one is asked for the leader later */
+        say(q->telemetry, LOG_INFO, "quorum", "node %" PRId32 " refuses a Fetch of the metadata log: %s", f->to,
+            kerr_name(m->error_code));
+        f->answer.lost = true;
+        quorum_fetch_tell(q);
+        return;
+    }
+    p = answered_partition(m);
+    if (p == NULL) {
+        refuse(q, "nothing of what was asked for");
         return;
     }
     f->answer.error = (enum kerr)p->error_code;

@@ -114,9 +114,9 @@ static void answered(struct op *op, int64_t result)
 
     if (result == 0 && error == KERR_NONE && u->call.api_key == API_UPDATE_RAFT_VOTER)
         q->updated_epoch = u->epoch;
-    if (result == 0)
-        say(q->telemetry, error == KERR_NONE ? LOG_INFO : LOG_WARN, "quorum", "%s of this node: %s",
-            api_name(u->call.api_key), kerr_name(error));
+    if (result == 0) /* "not now" is asked again */
+        say(q->telemetry, error == KERR_NONE || error == KERR_REQUEST_TIMED_OUT ? LOG_INFO : LOG_WARN, "quorum",
+            "%s of this node: %s", api_name(u->call.api_key), kerr_name(error));
     q->update_due_ms = io_now_ms(q->io) + q->fetch_timeout_ms;
     q->update = NULL;
     client_call_release(&u->call);

@@ -136,7 +136,8 @@ uint32_t raft_replicas(const struct raft *r, int64_t now_ms, struct raft_replica
     }
     for (uint32_t i = 0; i < r->observer_count && n < max; i++) {
         const struct progress *p = &r->observers[i];
-        if (now_ms - p->fetched_ms < OBSERVER_SILENT_MS)
+        bool votes = raft_is_voter(&r->voters, p->key.id, p->key.directory_id); /* since it was an observer */
+        if (!votes && now_ms - p->fetched_ms < OBSERVER_SILENT_MS)
             out[n++] = replica_of(p, false);
     }
     return n;

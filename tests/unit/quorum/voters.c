@@ -179,17 +179,12 @@ TEST(quorum_nodes_voters, a_change_that_no_majority_has_is_undone)
     cluster_end(&c);
 }
 
-TEST(quorum_nodes_voters, the_leader_describes_voters_and_observers)
-{
-    struct describe_quorum_request request;
-    struct describe_quorum_request_topics topic;
-    struct describe_quorum_request_topics_partitions partition;
-    struct asked a;
+static struct describe_quorum_request request;
+static struct describe_quorum_request_topics topic;
+static struct describe_quorum_request_topics_partitions partition;
 
-    cluster_init(&c, 6, NULL, 4, 3, true);
-    cluster_start(&c);
-    cluster_commit(&c, 5);
-    cluster_pass(&c, 1500);
+static const struct describe_quorum_response *describe(struct member *m, struct asked *a)
+{
     describe_quorum_request_init(&request);
     describe_quorum_request_topics_init(&topic);
     describe_quorum_request_topics_partitions_init(&partition);
@@ -198,11 +193,22 @@ TEST(quorum_nodes_voters, the_leader_describes_voters_and_observers)
     topic.topic_name = STR("__cluster_metadata");
     topic.partitions = &partition;
     topic.partitions_count = 1;
+    member_ask(m, a, API_DESCRIBE_QUORUM, 2, &request);
+    CLUSTER_UNTIL(&c, 1000, a->done);
+    return a->call.response;
+}
+
+TEST(quorum_nodes_voters, the_leader_describes_voters_and_observers)
+{
+    struct asked a;
+
+    cluster_init(&c, 6, NULL, 4, 3, true);
+    cluster_start(&c);
+    cluster_commit(&c, 5);
+    cluster_pass(&c, 1500);
     for (int32_t id = 1; id <= 4; id++) {
         struct member *m = cluster_member(&c, id);
-        member_ask(m, &a, API_DESCRIBE_QUORUM, 2, &request);
-        CLUSTER_UNTIL(&c, 1000, a.done);
-        const struct describe_quorum_response *answer = a.call.response;
+        const struct describe_quorum_response *answer = describe(m, &a);
         const struct describe_quorum_response_topics_partitions *p = &answer->topics[0].partitions[0];
         CHECK_EQ(p->leader_id, cluster_leader(&c)->id);
         CHECK_EQ(p->error_code, m == cluster_leader(&c) ? KERR_NONE : KERR_NOT_LEADER_OR_FOLLOWER);
@@ -216,5 +222,10 @@ TEST(quorum_nodes_voters, the_leader_describes_voters_and_observers)
         }
         asked_end(&a);
     }
+    CHECK_EQ(add_voter(cluster_member(&c, 4)), KERR_NONE);
+    const struct describe_quorum_response *answer = describe(cluster_leader(&c), &a);
+    CHECK_EQ(answer->topics[0].partitions[0].current_voters_count, 4);
+    CHECK_EQ(answer->topics[0].partitions[0].observers_count, 0);
+    asked_end(&a);
     cluster_end(&c);
 }
