@@ -1,0 +1,94 @@
+"""A metadata quorum of Kafka's controllers and ours: each follows the other, and what one has decided the other keeps."""
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+from checks import check, equal, wait_for
+from scenario import Skip, scenario
+from server import CLUSTER_ID, START_TIMEOUT_S, KafkaServer, MillraceServer, ServerError
+from tools import TOPICS
+
+QUORUM = "org.apache.kafka.tools.MetadataQuorumCommand"
+KAFKA, A, B = 1, 2, 3  # node ids
+
+
+def format_with_ours(server):
+    done = subprocess.run([MillraceServer.binary, "storage", "format", "-t", CLUSTER_ID, "-c", str(server.config)],
+                          capture_output=True, text=True, timeout=START_TIMEOUT_S)
+    if done.returncode != 0:
+        raise ServerError(f"storage format ended with {done.returncode}: {done.stdout}{done.stderr}")
+
+
+def new_nodes(ctx):
+    """{id: server}, formatted and not started: a controller of Kafka, and two nodes of ours that are brokers, too."""
+    nodes = {i: (KafkaServer if i == KAFKA else MillraceServer)(ctx.directory / f"node{i}", prepare=lambda server: None)
+             for i in (KAFKA, A, B)}
+    ctx._servers += nodes.values()
+    voters = ",".join(f"{i}@127.0.0.1:{server.controller_port}" for i, server in nodes.items())
+    for i, server in nodes.items():
+        properties = {"node.id": i, "controller.quorum.voters": voters}
+        if i == KAFKA:
+            properties |= {"process.roles": "controller", "listeners": "CONTROLLER://127.0.0.1:{controller_port}"}
+        server.write_properties(properties)
+        format_with_ours(server)
+    return nodes
+
+
+class Cluster:
+    def __init__(self, ctx, nodes):
+        self.ctx, self.nodes, self.topics = ctx, nodes, []
+
+    def ask(self, node, *args):
+        return self.ctx.tool(QUORUM, "--bootstrap-server", self.nodes[node].bootstrap, "describe", *args)
+
+    def leader(self, node):
+        return int(re.search(r"LeaderId:\s+(-?\d+)", self.ask(node, "--status"))[1])
+
+    def lags(self, node):
+        """{id: lag} of the voters."""
+        rows = [line.split("\t") for line in self.ask(node, "--replication").splitlines()[1:]]
+        return {int(row[0]): int(row[3]) for row in rows}
+
+    def create(self, node):
+        topic = f"t{len(self.topics) + 1}"
+        self.ctx.tool(TOPICS, "--bootstrap-server", self.nodes[node].bootstrap, "--create", "--topic", topic)
+        self.topics.append(topic)
+
+    def has_all(self, node):
+        listed = self.ctx.tool(TOPICS, "--bootstrap-server", self.nodes[node].bootstrap, "--list").split()
+        equal("topics", sorted(listed), sorted(self.topics))
+
+
+@scenario
+def each_follows_the_other(ctx):
+    """Through kill -9 of each: who lacks what a majority has cannot lead, so it is known who must follow whom."""
+    if ctx.is_kafka:
+        raise Skip("needs nodes of both kinds")
+    nodes = new_nodes(ctx)
+    cluster = Cluster(ctx, nodes)
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        list(pool.map(lambda server: server.start(), nodes.values()))
+    cluster.create(A)
+
+    nodes[A].kill()
+    cluster.create(B)
+    nodes[B].kill()
+    nodes[A].start()  # it lacks a topic
+    equal("leader", cluster.leader(A), KAFKA)
+    cluster.create(A)
+    cluster.has_all(A)
+
+    nodes[B].start()
+    nodes[KAFKA].kill()
+    cluster.create(B)
+    check("one of ours leads", cluster.leader(B) in (A, B))
+    nodes[KAFKA].start()
+    wait_for("Kafka's controller follows", lambda: cluster.lags(B).get(KAFKA) == 0, 30)
+
+    nodes[A].kill()
+    cluster.create(B)  # needs Kafka's controller
+    cluster.has_all(B)
+    nodes[A].start()
+    cluster.has_all(A)
+    faults = [line for line in nodes[KAFKA].log_text().splitlines() if "Encountered" in line and "fault" in line]
+    equal("faults of Kafka's controller", faults, [])
