@@ -199,6 +199,8 @@ void ask_go_on(struct node *n)
 #endif
         }
     }
+    if (leader >= 0)
+        remote_leave_all_but(n, leader);
 }
 
 /* Those that the controller here has come back from it. */

@@ -91,6 +91,9 @@ void remote_close(struct node *n, enum ask_kind kind, struct op *op);
 void remote_send(struct ask *a, int32_t id, const struct raft_endpoint *at);
 /* It ends as lost, soon; or as it ends. */
 void remote_cancel(struct ask *a);
+/* The others are asked nothing new: who leads again later is asked on a connection of its own, because one on which a
+ * silent node owes an answer would hold up what comes behind. */
+void remote_leave_all_but(struct node *n, int32_t leader);
 
 struct proposals {
     struct list waiting;           /* struct node_proposal, oldest first */

@@ -244,3 +244,20 @@ void remote_cancel(struct ask *a)
 {
     client_cancel(&a->away);
 }
+
+static void leave_all_but(struct client *c, int32_t leader)
+{
+    uint32_t count;
+    const struct client_broker *told = client_brokers(c, &count);
+
+    for (uint32_t i = count; i-- > 0;) {
+        if (told[i].id != leader)
+            client_forget_node(c, told[i].id);
+    }
+}
+
+void remote_leave_all_but(struct node *n, int32_t leader)
+{
+    leave_all_but(n->own_client, leader);
+    leave_all_but(n->forward_client, leader);
+}

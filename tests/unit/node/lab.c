@@ -82,13 +82,16 @@ void quorum_open(const struct quorum_open *o, struct quorum **out, struct fail *
 
 void quorum_close(struct quorum *q, struct op *op)
 {
-    struct io *io = q->io;
-
     io_timer_clear(&q->timer);
+    io_complete(q->io, op, 0);
+}
+
+/* The scripted controllers look at it as long as they are there. */
+static void quorum_end_of_test(struct quorum *q)
+{
     text_deinit(&q->log);
     text_deinit(&q->records);
     free(q);
-    io_complete(io, op, 0);
 }
 
 int quorum_append(struct quorum *q, int32_t epoch, const struct bytes *framed, uint32_t count, int64_t *last_offset)
@@ -177,7 +180,7 @@ void lab_lead(struct lab *lab, int32_t id, int32_t epoch)
 {
     struct quorum *q = lab->quorum;
 
-    if (q->leader == q->node_id && id != q->node_id) {
+    if (q->leader == q->node_id) {
         text_clear(&q->log);
         q->end = q->delivered;
     }
@@ -283,6 +286,31 @@ static void controller_registration(struct script_request *r, void *ctx)
     a->error_code = leads(ctx, r) ? KERR_NONE : KERR_NOT_CONTROLLER;
 }
 
+static void note_carried_out(struct lab *lab, struct script_request *r, const struct request_header *h,
+                             struct bytes body)
+{
+    struct create_topics_request m;
+
+    if (h->request_api_key != API_CREATE_TOPICS)
+        return;
+    CHECK(create_topics_request_read(body, h->request_api_version, &r->arena, &m) == body.n);
+    text_printf(&lab->carried_out, "<%.*s>", STR_ARG(m.topics[0].name));
+}
+
+uint32_t lab_carried_out(const struct lab *lab, const struct question *q)
+{
+    const struct create_topics_request *m = q->request;
+    uint32_t count = 0;
+    char name[64];
+
+    if (q->call.api_key != API_CREATE_TOPICS)
+        return 0;
+    snprintf(name, sizeof name, "<%.*s>", STR_ARG(m->topics[0].name));
+    for (const char *at = lab->carried_out.p; at != NULL && (at = strstr(at, name)) != NULL; at++)
+        count++;
+    return count;
+}
+
 /* What is inside is answered with nothing but its defaults. */
 static void envelope(struct script_request *r, void *ctx)
 {
@@ -300,6 +328,7 @@ static void envelope(struct script_request *r, void *ctx)
         return;
     used = request_header_read(m->request_data, &header);
     CHECK(used > 0);
+    note_carried_out(lab, r, &header, (struct bytes){m->request_data.p + used, m->request_data.n - used});
     const struct message *message = api_find(header.request_api_key)->response;
     void *inner = arena_take(&r->arena, message_struct_bytes(message));
     message_init(message, inner);
@@ -452,9 +481,11 @@ void lab_end(struct lab *lab)
     telemetry_free(lab->telemetry);
     config_free(lab->settings);
     script_free(lab->s);
+    quorum_end_of_test(lab->quorum);
     text_deinit(&lab->said);
     text_deinit(&lab->states);
     text_deinit(&lab->beats);
+    text_deinit(&lab->carried_out);
 }
 
 /* ---- a client's request --------------------------------------------------------------------------- */

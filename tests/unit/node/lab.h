@@ -60,6 +60,7 @@ struct lab {
     int16_t envelope_error;
     uint8_t envelope[1000];     /* the last one's bytes, behind the header */
     int32_t envelope_bytes;
+    struct text carried_out;    /* names of topics, each in "<>", as often as it was created elsewhere */
 };
 
 /* `roles` as in process.roles. Nothing runs yet: for settings. */
@@ -96,3 +97,5 @@ struct question {
 void question_init(struct question *q, int16_t api_key);
 void question_forward(struct lab *lab, struct question *q);
 void question_end(struct question *q);
+/* How often it was carried out by the controllers elsewhere: CreateTopics. */
+uint32_t lab_carried_out(const struct lab *lab, const struct question *q);
