@@ -120,6 +120,10 @@ static void place(struct ask *a)
     if (a->tried) /* and something may be in it */
         message_init(api_find(a->call->api_key)->response, a->call->response);
     if (n->controller != NULL && controller_is_active(n->controller)) {
+        if (quorum_handles(a->call->api_key)) { /* it was to go to another node's quorum, and now this one leads */
+            ask_end_soon(a, KERR_NOT_CONTROLLER);
+            return;
+        }
         a->tried = true;
         send_here(a);
         return;

@@ -9,6 +9,7 @@
 
 #define SEC INT64_C(1000000000)
 #define NODE_ID 7
+#define LAB_METADATA_VERSION 30
 
 /* What quorum/quorum.h declares, as the test wants it. */
 struct quorum {
@@ -23,6 +24,9 @@ struct quorum {
     struct text records;        /* of the batch that is being made: length, record ... */
     struct quorum_open opened;
 };
+
+extern struct quorum *lab_quorum_opened; /* the last one */
+void lab_quorum_free(struct quorum *q);  /* quorum_close does not: the controllers look at it until the end */
 
 struct lab {
     struct script *s;

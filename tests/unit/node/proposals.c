@@ -1,9 +1,7 @@
-/* What leaders propose (AlterPartition), and the node's other requests of its own: where replicas lie, producer ids. */
+/* What leaders propose for their ISRs (AlterPartition). */
 #include "lab.h"
 
-#include "protocol/allocate_producer_ids.h"
 #include "protocol/alter_partition.h"
-#include "protocol/assign_replicas_to_dirs.h"
 
 /* ---- a controller that answers -------------------------------------------------------------------------- */
 
@@ -78,20 +76,12 @@ static void alter_partition(struct script_request *r, void *ctx)
     }
 }
 
-/* `handler` of another API, NULL none: what is offered is said when a connection begins. */
-static void begin_with(struct bench *b, uint64_t seed, int16_t api_key, script_handler *handler)
+static void begin(struct bench *b, uint64_t seed)
 {
     *b = (struct bench){0};
     lab_init(&b->lab, seed, "broker");
     script_on(b->lab.s, 0, API_ALTER_PARTITION, alter_partition, b);
-    if (handler != NULL)
-        script_on(b->lab.s, 0, api_key, handler, b);
     lab_run(&b->lab);
-}
-
-static void begin(struct bench *b, uint64_t seed)
-{
-    begin_with(b, seed, 0, NULL);
 }
 
 static void finish(struct bench *b)
@@ -352,76 +342,4 @@ TEST(proposals, a_proposal_outlives_its_controller)
             finish(&b);
         }
     }
-}
-
-static void allocate(struct script_request *r, void *ctx)
-{
-    const struct allocate_producer_ids_request *m = r->message;
-    struct allocate_producer_ids_response *a = r->response;
-    struct bench *b = ctx;
-
-    CHECK_EQ(m->broker_epoch, b->lab.broker_epoch);
-    a->error_code = b->lab.quorum->leader == r->broker ? KERR_NONE : KERR_NOT_CONTROLLER;
-    a->producer_id_start = 1000 * r->broker;
-    a->producer_id_len = 1000;
-}
-
-TEST(proposals, a_block_of_producer_ids_comes_from_whoever_leads)
-{
-    struct bench b;
-    struct producer_id_block block;
-    struct script_wait w;
-
-    begin_with(&b, 70, API_ALLOCATE_PRODUCER_IDS, allocate);
-    script_fault(b.lab.s, 1, API_ALLOCATE_PRODUCER_IDS, SCRIPT_CUT_AFTER, 0); /* that block is lost: ids are plenty */
-    node_allocate_producer_ids(b.lab.node, &block, script_wait_begin(&w));
-    CHECK_EQ(script_wait_end(b.lab.s, &w), 0);
-    CHECK_EQ(block.first, 1000);
-    CHECK_EQ(block.count, 1000);
-    script_fault(b.lab.s, 1, API_ALLOCATE_PRODUCER_IDS, SCRIPT_SILENT, 0);
-    node_allocate_producer_ids(b.lab.node, &block, script_wait_begin(&w));
-    script_pass(b.lab.s, 100);
-    CHECK(!w.done);
-    lab_lead(&b.lab, 2, 2);
-    CHECK_EQ(script_wait_end(b.lab.s, &w), 0);
-    CHECK_EQ(block.first, 2000);
-    lab_lead(&b.lab, -1, 3);
-    node_allocate_producer_ids(b.lab.node, &block, script_wait_begin(&w));
-    CHECK_EQ(script_wait_end(b.lab.s, &w), -EAGAIN);
-    finish(&b);
-}
-
-static void assign(struct script_request *r, void *ctx)
-{
-    const struct assign_replicas_to_dirs_request *m = r->message;
-    struct assign_replicas_to_dirs_response *a = r->response;
-    struct bench *b = ctx;
-
-    text_printf(&b->log, "%d:", r->broker);
-    for (int32_t i = 0; i < m->directories_count; i++) {
-        for (int32_t t = 0; t < m->directories[i].topics_count; t++)
-            text_printf(&b->log, " %d", m->directories[i].topics[t].partitions[0].partition_index);
-    }
-    text_printf(&b->log, "\n");
-    a->error_code = b->lab.quorum->leader == r->broker ? KERR_NONE : KERR_NOT_CONTROLLER;
-}
-
-TEST(proposals, where_replicas_lie_is_told_to_whoever_leads_until_it_is_taken)
-{
-    struct bench b;
-    struct uuid topic = {{9}}, dir = {{7}};
-
-    begin_with(&b, 71, API_ASSIGN_REPLICAS_TO_DIRS, assign);
-    script_fault(b.lab.s, 1, API_ASSIGN_REPLICAS_TO_DIRS, SCRIPT_SILENT, 0);
-    node_assign(b.lab.node, topic, 1, dir);
-    script_pass(b.lab.s, 100);
-    node_assign(b.lab.node, topic, 2, dir);
-    lab_lead(&b.lab, -1, 2);
-    script_pass(b.lab.s, 20000);
-    lab_lead(&b.lab, 2, 3);
-    script_pass(b.lab.s, 1000);
-    struct str log = text_str(&b.log);
-    CHECK(str_starts(log, STR("1: 1\n")));
-    CHECK(str_ends(log, STR("2: 1 2\n")) || str_ends(log, STR("2: 1\n2: 2\n")));
-    finish(&b);
 }
