@@ -37,7 +37,7 @@ void membership_begin(struct node *n)
         register_limit(n);
 }
 
-/* ---- what is next ------------------------------------------------------------------------------------------------ */
+/* ---- what is next ----------------------------------------------------------------------------------------------- */
 
 /* It serves, and its clients can see that. */
 static void run(struct node *n)
@@ -75,7 +75,8 @@ static void advance_controller(struct node *n)
         run(n);
 }
 
-/* It registered when the metadata knew no directories, and now it does (KIP-858): the controller is to know them, too. */
+/* It registered when the metadata knew no directories, and now it does (KIP-858): the controller is to know them,
+ * too. */
 static bool lacks_directories(const struct node *n)
 {
     const struct image_broker *b = image_broker_find(n->loaded, n->options.node_id);
@@ -120,7 +121,7 @@ void membership_advance(struct node *n)
         register_broker(n);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------ */
+/* ---- the end ---------------------------------------------------------------------------------------------------- */
 
 void membership_rest(struct node *n)
 {

@@ -77,9 +77,9 @@ int64_t node_broker_epoch(const struct node *n);
  * answer from another process comes when its controller has committed it, and may be ahead of node_image. Home shard
  * only. */
 void node_forward(struct node *n, struct controller_call *call);
-/* The same for a request that came to this node as a controller: KERR_NOT_CONTROLLER where it is not the active one. Its
- * answer comes when it is committed, and may be ahead of node_image. Goes on until node_close completes, so that a node
- * that leaves decides for the others as long as it can. */
+/* The same for a request that came to this node as a controller: KERR_NOT_CONTROLLER where it is not the active one.
+ * Its answer comes when it is committed, and may be ahead of node_image. Goes on until node_close completes, so that a
+ * node that leaves decides for the others as long as it can. */
 void node_control(struct node *n, struct controller_call *call);
 
 /* A block of producer ids for this broker (AllocateProducerIds). Completes with 0. */

@@ -1,5 +1,5 @@
-/* The controller in this process: requests that it is asked, that follow it out of the process and into it, and the end of
- * a node that others ask. */
+/* The controller in this process: requests that it is asked, that follow it out of the process and into it, and the
+ * end of a node that others ask. */
 #include "lab.h"
 
 #include "protocol/unregister_broker.h"
@@ -49,7 +49,8 @@ TEST(here, a_request_follows_the_controller_out_of_this_process_and_into_it)
     lab_end(&lab);
 }
 
-/* An answer of the controller here waits until its records can be seen here; one that came for another node does not. */
+/* An answer of the controller here waits until its records can be seen here; one that came for another node does
+ * not. */
 TEST(here, what_came_to_this_node_as_a_controller_is_not_sent_on)
 {
     struct lab lab;

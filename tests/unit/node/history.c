@@ -1,5 +1,5 @@
-/* Random histories: controllers come and go, here and elsewhere, fail and are silent, while clients ask. Every request ends
- * once and in time; what may not be done twice is not done twice; what was said to be done, was. */
+/* Random histories: controllers come and go, here and elsewhere, fail and are silent, while clients ask. Every request
+ * ends once and in time; what may not be done twice is not done twice; what was said to be done, was. */
 #include "lab.h"
 
 #include <stdlib.h>

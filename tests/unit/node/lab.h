@@ -1,6 +1,6 @@
-/* A node whose quorum the test plays: who leads, in which epoch, and what is committed. Controllers 1 and 2 are scripted
- * nodes (support/script.h), b1 and b2: the one that leads registers the node's broker, unfences it, and opens Envelopes;
- * the other one says NOT_CONTROLLER. The shards are played, too.
+/* A node whose quorum the test plays: who leads, in which epoch, and what is committed. Controllers 1 and 2 are
+ * scripted nodes (support/script.h), b1 and b2: the one that leads registers the node's broker, unfences it, and opens
+ * Envelopes; the other one says NOT_CONTROLLER. The shards are played, too.
  */
 #pragma once
 

@@ -122,8 +122,8 @@ bool quorum_handles(int16_t api_key)
     return api_key == API_DESCRIBE_QUORUM;
 }
 
-void quorum_snapshot(struct quorum *q, struct raft_snapshot_id id, int64_t last_timestamp_ms, const struct bytes *framed,
-                     uint32_t count, struct op *op)
+void quorum_snapshot(struct quorum *q, struct raft_snapshot_id id, int64_t last_timestamp_ms,
+                     const struct bytes *framed, uint32_t count, struct op *op)
 {
     ASSERT(!"none is due");
 }
