@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+#define OLD_CONTROLLER_MS 1000 /* an answer of one that leads no more is on its way, or will not come */
+
 /* ---- ends ----------------------------------------------------------------------------------------------------- */
 
 void ask_end(struct ask *a, enum kerr error)
@@ -185,6 +187,23 @@ void ask_lost(struct ask *a, bool may_have_acted)
         ask_not_controller(a);
 }
 
+static void waited_long_enough(struct io_timer *t)
+{
+    remote_cancel(container_of(t, struct ask, timer));
+}
+
+/* Another one leads. What the old one has of ours, and may not be repeated, it may still answer. */
+static void leave_old_controller(struct ask *a)
+{
+    if (may_repeat(a) || !client_call_has_left(&a->away)) {
+        a->tries = 0;
+        remote_cancel(a);
+    } else if (!io_timer_is_set(&a->timer)) {
+        io_timer_set(a->node_of->io, &a->timer, io_now_ns(a->node_of->io) + OLD_CONTROLLER_MS * INT64_C(1000000),
+                     waited_long_enough);
+    }
+}
+
 void ask_go_on(struct node *n)
 {
     int32_t leader, epoch;
@@ -195,11 +214,9 @@ void ask_go_on(struct node *n)
         if (a->phase == ASK_WAITING) {
             a->tries = 0;
             io_timer_set(n->io, &a->timer, io_now_ns(n->io), try_again);
-        } else if (a->phase == ASK_AWAY && leader >= 0 && a->asked != leader &&
-                   (may_repeat(a) || !client_call_has_left(&a->away))) {
+        } else if (a->phase == ASK_AWAY && leader >= 0 && a->asked != leader) {
 #ifndef MUTANT_NODE_WAITS_FOR_OLD_CONTROLLER
-            a->tries = 0;
-            remote_cancel(a);
+            leave_old_controller(a);
 #endif
         }
     }
