@@ -5,7 +5,7 @@ A scenario is a function of a Context; it passes when it returns.  Its name is M
 import subprocess
 from pathlib import Path
 
-from server import JAVA
+from server import JAVA, Cluster
 
 SCENARIOS = {}  # name -> function, in the order of the modules
 TOOL_TIMEOUT_S = 60
@@ -37,6 +37,12 @@ class Context:
         server = (server_class or self.server_class)(self.directory / f"server{len(self._servers) + 1}", properties, prepare)
         self._servers.append(server)
         return server.start()
+
+    def cluster(self, roles, properties=(), classes=None):
+        """Fresh nodes, started: one for each text of process.roles."""
+        cluster = Cluster.make(self.directory, classes or [self.server_class] * len(roles), roles, properties)
+        self._servers += cluster.nodes
+        return cluster.start()
 
     def hand_over(self, server, server_class=None):
         """What `server` has left goes to one of another class, started: its directories, its port, its settings. Their

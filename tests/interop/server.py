@@ -13,6 +13,7 @@ import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -75,6 +76,8 @@ class ServerError(Exception):
 class Server:
     """Common to both: directory, properties, process.  `prepare` fills the log directories instead
     of formatting them (for a test that starts on a data set)."""
+
+    node_id = 1
 
     def __init__(self, directory, properties=(), prepare=None):
         self.directory = Path(directory)
@@ -211,7 +214,7 @@ class KafkaServer(Server):
 
     def format(self):
         """Formatting costs a JVM start, so do it once; nothing in a fresh directory knows its ports."""
-        template = self.templates / self.version
+        template = self.templates / f"{self.version}-{self.node_id}"
         with KafkaServer._template_lock:
             if not template.exists():
                 done = subprocess.run(self.java + ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c",
@@ -228,6 +231,47 @@ class KafkaServer(Server):
 
     def is_ready(self, text):
         return "Kafka Server started" in text
+
+
+class Cluster:
+    """Several nodes, numbered from 1; clients are told of all brokers.  Has what they want of a server."""
+
+    def __init__(self, nodes):
+        self.nodes = nodes
+        self.bootstrap = ",".join(n.bootstrap for n in nodes if "broker" in n.roles)
+
+    @staticmethod
+    def make(directory, classes, roles, properties):
+        """Nodes that are formatted and not started: of a class and with a text of process.roles each."""
+        nodes = []
+        for i, (server_class, role) in enumerate(zip(classes, roles)):
+            node = server_class(directory / f"node{i + 1}", prepare=lambda _: None)
+            node.node_id, node.roles = i + 1, role
+            nodes.append(node)
+        voters = ",".join(f"{n.node_id}@127.0.0.1:{n.controller_port}" for n in nodes if "controller" in n.roles)
+        for node in nodes:
+            listeners = {"broker": f"PLAINTEXT://{node.bootstrap}",
+                         "controller": f"CONTROLLER://127.0.0.1:{node.controller_port}"}
+            node.write_properties({
+                "process.roles": node.roles,
+                "node.id": node.node_id,
+                "controller.quorum.voters": voters,
+                "listeners": ",".join(listeners[role] for role in node.roles.split(",")),
+            } | dict(properties))
+            if "broker" not in node.roles:
+                node.advertised = listeners["controller"]
+            node.format()
+        return Cluster(nodes)
+
+    def node(self, node_id):
+        return self.nodes[node_id - 1]
+
+    def start(self):
+        """All at once: none is ready before there is a quorum."""
+        with ThreadPoolExecutor() as pool:
+            for done in [pool.submit(n.start) for n in self.nodes]:
+                done.result()
+        return self
 
 
 class NextKafkaServer(KafkaServer):
