@@ -145,10 +145,14 @@ void following_wait(struct following *p)
 {
     struct fetcher *f = p->fetcher;
     struct io *io = fetcher_io(f);
+    int64_t until_ns;
 
     following_set_state(p, FOLLOWING_WAITS);
     p->attempts++;
-    io_timer_set(io, &p->timer, io_now_ns(io) + fetcher_backoff_ns(f, p->attempts), wait_is_over);
+    until_ns = io_now_ns(io) + fetcher_backoff_ns(f, p->attempts);
+    io_timer_set(io, &p->timer, until_ns, wait_is_over);
+    if (until_ns < f->wake_ns)
+        f->wake_ns = until_ns;
 }
 
 /* ---- a fetcher -------------------------------------------------------------------------------- */
@@ -167,6 +171,7 @@ static struct fetcher *fetcher_get(struct replicas *rs, int32_t leader)
     f->set = rs;
     f->leader = leader;
     f->known = fetcher_node_is_known(rs, leader);
+    f->wake_ns = INT64_MAX;
     map_init(&f->by_id, same_partition);
     list_init(&f->all);
     list_init(&f->changed);

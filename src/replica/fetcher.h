@@ -82,6 +82,7 @@ struct fetcher {
     int64_t stable_by_ns;  /* how long it waits */
     int64_t retry_ns;      /* before which nothing is asked */
     uint32_t attempts;
+    int64_t wake_ns;       /* when the next partition that WAITS is READY again, or some time before that */
     struct io_timer timer;
 
     struct list lost;      /* partitions to ask ListOffsets for; `asking` those that `offsets` asks for */

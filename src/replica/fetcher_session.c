@@ -127,6 +127,20 @@ static int64_t own_epoch(const struct fetcher *f)
     return me == NULL ? -1 : me->epoch;
 }
 
+/* How long the leader may wait with its answer: a partition whose wait is over before that is not to wait for the
+ * others'. */
+static int32_t wait_max_ms(struct fetcher *f)
+{
+    int64_t most_ms = config_i64(f->set->broker, BROKER_REPLICA_FETCH_WAIT_MAX_MS);
+    int64_t left_ns = f->wake_ns - io_now_ns(fetcher_io(f));
+
+    if (left_ns <= 0)
+        f->wake_ns = INT64_MAX;
+    if (left_ns > 0 && left_ns / 1000000 < most_ms)
+        most_ms = left_ns / 1000000 + 1;
+    return (int32_t)most_ms;
+}
+
 /* The version is known, and it is about to leave. Once more where it did not, because the connection ended: then the
  * leader has heard nothing of it, and may have no session any more. */
 static void prepare(struct client_call *call)
@@ -146,7 +160,7 @@ static void prepare(struct client_call *call)
     } else {
         q->replica_id = f->set->options.node_id;
     }
-    q->max_wait_ms = (int32_t)config_i64(settings, BROKER_REPLICA_FETCH_WAIT_MAX_MS);
+    q->max_wait_ms = wait_max_ms(f);
     q->min_bytes = (int32_t)config_i64(settings, BROKER_REPLICA_FETCH_MIN_BYTES);
     q->max_bytes = (int32_t)config_i64(settings, BROKER_REPLICA_FETCH_RESPONSE_MAX_BYTES);
     q->session_id = f->session_id;
