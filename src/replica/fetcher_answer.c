@@ -5,12 +5,15 @@
 
 /* ---- records ---------------------------------------------------------------------------------- */
 
+/* What an operator need not know of, unless it goes on: a leader that hears of its role a moment later. */
+#define QUIET_ATTEMPTS 2
+
 /* Something is wrong with what came for one partition. Said once, until it goes well again. */
 static void trouble(struct following *p, enum log_level level, const char *what)
 {
     const struct replica *r = p->replica;
 
-    if (p->attempts == 0)
+    if (p->attempts == (level > LOG_INFO ? 0 : QUIET_ATTEMPTS))
         say(r->set->options.telemetry, level, "replica",
             "%s-%d cannot be fetched from its leader, broker %d, at offset %lld: %s; it is tried again", r->topic,
             r->partition, p->fetcher->leader, (long long)log_end(r->log), what);
