@@ -172,6 +172,7 @@ static struct fetcher *fetcher_get(struct replicas *rs, int32_t leader)
     f->leader = leader;
     f->known = fetcher_node_is_known(rs, leader);
     f->wake_ns = INT64_MAX;
+    f->rests = true;
     map_init(&f->by_id, same_partition);
     list_init(&f->all);
     list_init(&f->changed);
@@ -209,10 +210,11 @@ static bool is_settled(struct fetcher *f, int64_t now_ns)
     return true;
 }
 
-/* While an image is applied more and more is to be followed: a first Fetch waits until it knows all of it. */
+/* While an image is applied more and more is to be followed. A Fetch of the first of it would wait at the leader, and
+ * the rest for that: so one that begins to ask waits until it knows all. */
 static bool may_begin(const struct fetcher *f)
 {
-    return f->session_epoch > 0 || !f->set->applying;
+    return !f->rests || !f->set->applying;
 }
 
 void fetcher_pump(struct fetcher *f)
@@ -225,7 +227,10 @@ void fetcher_pump(struct fetcher *f)
         wake_at(f, f->retry_ns);
         return;
     }
-    if (!is_settled(f, now_ns) || f->ready == 0)
+    if (!is_settled(f, now_ns))
+        return;
+    f->rests = f->ready == 0;
+    if (f->rests)
         return;
     f->round++;
     f->unstable = 0;

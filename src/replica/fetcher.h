@@ -68,6 +68,7 @@ struct fetcher {
     struct list all;       /* the same, those that had records last at the end */
     struct list changed;
     uint32_t ready;        /* how many are READY */
+    bool rests;            /* nothing was, when it looked last */
 
     int32_t session_id, session_epoch; /* epoch 0: the next Fetch is a full one */
     bool busy;             /* `call` is under way */

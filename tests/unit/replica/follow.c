@@ -223,6 +223,27 @@ TEST(follow, replica_longer_than_a_leader_that_has_lost_records_is_cut)
     end(g);
 }
 
+TEST(follow, leader_that_leads_again_is_asked_for_all_of_it_at_once)
+{
+    struct rig *g = rig_new(19, NULL);
+    struct leader_log *l[10];
+
+    for (int32_t i = 0; i < 10; i++)
+        l[i] = rig_partition(g, 1, i, 2);
+    rig_start(g);
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 10; i++)
+            leader_elect(g, l[i], 2 + round % 2, l[i]->end);
+        leader_append(g, l[(round + 9) % 10], 1, 1); /* the others have nothing to end a long poll with */
+        rig_apply(g);
+        int64_t began_ns = sim_now_ns(g->lab.sim);
+        rig_settle(g);
+        CHECK(sim_now_ns(g->lab.sim) - began_ns < 100 * MS);
+        lab_pass(&g->lab, 2 * SEC);
+    }
+    end(g);
+}
+
 TEST(follow, leadership_goes_to_this_node_and_back)
 {
     struct rig *g = rig_new(9, NULL);
