@@ -251,8 +251,10 @@ static void change_run(struct flow *f)
     struct work *w = container_of(f, struct work, flow);
 
     FLOW_BEGIN(f);
+#ifndef MUTANT_FETCHER_ROLE_BESIDE_CUT
     while (w->replica->cut != NULL)
         FLOW_WAIT(f, "end its cut", cut_wait(w->replica, &f->op));
+#endif
     if (!w->replica->offline)
         take_role(w);
     FLOW_WAIT(f, "turn", io_yield(work_set(w)->options.io, &f->op));

@@ -115,6 +115,8 @@ MUTANTS = {
     "FETCHER_OLD_ANSWER": ("a follower appends what it asked for under an older epoch", FOLLOW),
     "FETCHER_DROPS_PARTITIONS": ("a session that begins anew forgets what it followed", FOLLOW),
     "FETCHER_KEEPS_ASKING": ("what an error was said of stays in the session", FOLLOW),
+    "FETCHER_WAITS_FOR_ALL": ("a partition whose disk is full holds up all that its leader leads", FOLLOW),
+    "FETCHER_ROLE_BESIDE_CUT": ("a replica takes another role while its log is being cut", FOLLOW),
     "FETCHER_ANY_EPOCH": ("batches of an epoch that the follower has not heard of are appended", FOLLOW),
     "NETWORK_UNORDERED": ("answers leave as they come", SIM),
     "COORDINATOR_FORGETS_THE_LAST": ("a coordinator loads all but the last batch", SIM),
