@@ -15,6 +15,19 @@ static const struct uuid directory_migrating = {{0}};
 /* ---- choose ------------------------------------------------------------------------------------
  */
 
+/* New replicas go to a broker that does not shut down and has a directory for them (KIP-1066). */
+static bool is_usable(const struct image_broker *b)
+{
+    for (int32_t i = 0; i < b->directory_count; i++) {
+        bool cordoned = false;
+        for (int32_t n = 0; n < b->cordoned_count; n++)
+            cordoned |= uuid_equal(b->directories[i], b->cordoned[n]);
+        if (!cordoned)
+            return !b->in_controlled_shutdown;
+    }
+    return !b->in_controlled_shutdown && b->directory_count == 0;
+}
+
 static bool is_chosen(const int32_t *replicas, int32_t count, int32_t id)
 {
     for (int32_t i = 0; i < count; i++) {
@@ -46,7 +59,7 @@ static int32_t choose(const struct decision *d, const int32_t *replicas, int32_t
     for (uint32_t i = 0; i < brokers; i++) {
         const struct image_broker *b = image_broker_at(d->image, (start + i) % brokers);
         int64_t cost;
-        if (b->in_controlled_shutdown || is_chosen(replicas, count, b->id))
+        if (!is_usable(b) || is_chosen(replicas, count, b->id))
             continue;
         cost = replicas_in_rack(d, replicas, count, b->rack) * 2 + b->fenced;
         if (count == 0 && b->fenced)
@@ -75,11 +88,13 @@ struct verdict check_factor(struct decision *d, int32_t factor)
 
     for (uint32_t i = 0; i < brokers; i++) {
         const struct image_broker *b = image_broker_at(d->image, i);
-        usable += !b->in_controlled_shutdown;
-        unfenced += !b->in_controlled_shutdown && !b->fenced;
+        usable += is_usable(b);
+        unfenced += is_usable(b) && !b->fenced;
     }
     if (unfenced == 0)
-        return refuse(d, KERR_INVALID_REPLICATION_FACTOR, "All brokers are currently fenced.");
+        return refuse(d, KERR_INVALID_REPLICATION_FACTOR,
+                      "All brokers are currently fenced, or have all their log directories "
+                      "cordoned.");
     if ((uint32_t)factor > usable)
         return refuse(d, KERR_INVALID_REPLICATION_FACTOR,
                       "The target replication factor of %d cannot be reached because only %u "

@@ -242,7 +242,8 @@ enum kerr decide_unregister_broker(struct decision *d, const void *request, void
             arena_printf(d->call->arena, "Broker ID %d is not currently registered", m->broker_id);
         return KERR_NONE;
     }
-    decide_partition_changes(d, &(struct broker_change){b->id, NO_LEADER, NO_LEADER});
+    /* Nobody will know what it has lost when it comes back. */
+    decide_partition_changes(d, &(struct broker_change){NO_LEADER, NO_LEADER, b->id});
     unregister_broker_record_init(&r);
     r.broker_id = b->id;
     r.broker_epoch = b->epoch;

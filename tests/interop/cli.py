@@ -295,11 +295,10 @@ def cluster(ctx):
                                  for line in ctx.tool(CLASSES["features"], *boot, "describe").splitlines()])
     run("features", "version-mapping", bootstrap=False)
     run("features", "feature-dependencies", "--feature", "transaction.version=2", bootstrap=False)
-    if ctx.is_kafka:  # our brokers do not change features yet
-        for words in ["upgrade --feature group.version=1 --dry-run", "downgrade --feature group.version=0 --dry-run",
-                      "downgrade --feature group.version=7", "disable --feature share.version", "upgrade --feature share.version=1",
-                      "upgrade --metadata 3.3-IV3", "downgrade --feature metadata.version=7 --dry-run"]:
-            run("features", *words.split())
+    for words in ["upgrade --feature group.version=1 --dry-run", "downgrade --feature group.version=0 --dry-run",
+                  "downgrade --feature group.version=7", "disable --feature share.version", "upgrade --feature share.version=1",
+                  "upgrade --metadata 3.3-IV3", "downgrade --feature metadata.version=7 --dry-run"]:
+        run("features", *words.split())
     run("groups", "--list")
     run("groups", "--list", "--group-type", "bogus", words=False)
     apis = lambda text: {m[1]: m[2] for m in re.finditer(r"^\t(\w+)\(\d+\): (\d+(?: to \d+)?) ", text, re.M)}  # noqa: E731

@@ -1,4 +1,5 @@
 """Kafka's own console tools, each run as the process that an operator runs; what they print is checked."""
+import json
 import re
 
 from checks import check, equal, wait_for
@@ -13,6 +14,8 @@ CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 OFFSETS = "org.apache.kafka.tools.GetOffsetShell"
 QUORUM = "org.apache.kafka.tools.MetadataQuorumCommand"
 CLUSTER = "org.apache.kafka.tools.ClusterTool"
+ELECTION = "org.apache.kafka.tools.LeaderElectionCommand"
+REASSIGN = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
 API_VERSIONS = "org.apache.kafka.tools.BrokerApiVersionsCommand"
 
 
@@ -201,3 +204,36 @@ def cluster(ctx):
               "DescribeQuorum": 2}
     missing = {api: usable.get(api) for api, version in wanted.items() if int(usable.get(api, -1)) < version}
     equal("APIs that are missing or older than 4.3", missing, {})
+
+
+@scenario
+def leaders_and_replicas(ctx):
+    """LeaderElectionCommand and ReassignPartitionsCommand, as far as one broker can show them."""
+    server = ctx.server()
+    tool = tool_of(ctx, server)
+    ctx.java.create(server, "t", partitions=2)
+    elect = lambda *args: tool(ELECTION, *args, ok=False)  # noqa: E731
+    text = elect("--election-type", "preferred", "--all-topic-partitions")
+    equal("all partitions have their leader", text.strip(), "")
+    text = elect("--election-type", "preferred", "--topic", "t", "--partition", 1)
+    check("needless", "Valid replica already elected for partitions t-1" in text, text)
+    text = elect("--election-type", "unclean", "--topic", "t", "--partition", 7)
+    check("no such partition", "UnknownTopicOrPartitionException" in text, text)
+
+    def plan(replicas):
+        path = ctx.directory / "plan.json"
+        path.write_text(json.dumps({"version": 1, "partitions": [{"topic": "t", "partition": 0, "replicas": replicas}]}))
+        return ["--reassignment-json-file", path]
+
+    text = tool(REASSIGN, *plan([1]), "--execute")
+    check("to where it is", "Successfully started partition reassignment for t-0" in text, text)
+    text = tool(REASSIGN, *plan([1]), "--verify")
+    check("it is there", "Reassignment of partition t-0 is completed." in text, text)
+    text = tool(REASSIGN, *plan([9]), "--execute", ok=False)
+    check("to nowhere", "Unknown broker id 9" in text, text)
+    equal("none is under way", tool(REASSIGN, "--list").strip(), "No partition reassignments found.")
+    text = tool(REASSIGN, *plan([1]), "--cancel", "--preserve-throttles")
+    check("nothing to cancel", "None of the specified partition reassignments are active." in text, text)
+    server.kill_restart()
+    lines = tool(TOPICS, "--describe", "--topic", "t").splitlines()
+    check("after kill -9", lines[1].strip().startswith("Topic: t\tPartition: 0\tLeader: 1\tReplicas: 1\tIsr: 1"), str(lines))

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "protocol/broker_heartbeat.h"
 #include "protocol/create_partitions.h"
 
 static struct str grow(struct world *w, const char *name, int32_t count, int32_t *by_hand,
@@ -148,5 +149,48 @@ TEST(controller_partitions, leaderships_of_one_broker_have_many_heirs)
         CHECK_EQ(led[id], 20);
         CHECK_EQ(heirs[id], id == 1 ? 0 : 5);
     }
+    world_end(&w);
+}
+
+static void cordon(struct world *w, int32_t id, struct uuid *dirs, int32_t count)
+{
+    struct broker_heartbeat_request m;
+    struct broker_heartbeat_response a;
+
+    broker_heartbeat_request_init(&m);
+    broker_heartbeat_response_init(&a);
+    m.broker_id = id;
+    m.broker_epoch = w->epochs[id];
+    m.cordoned_log_dirs = dirs;
+    m.cordoned_log_dirs_count = count;
+    CHECK_EQ(world_ask(w, API_BROKER_HEARTBEAT, 2, &m, &a), KERR_NONE);
+    CHECK_EQ(a.error_code, KERR_NONE);
+}
+
+/* KIP-1066: no new replicas where all directories are cordoned; those that are there stay. */
+TEST(controller_partitions, cordoned_brokers_get_none)
+{
+    struct uuid dirs[] = {world_id(10), world_id(11)};
+    struct world w;
+    enum kerr error;
+
+    world_begin(&w, true);
+    (void)world_broker(&w, 1);
+    (void)world_broker(&w, 2);
+    (void)world_create(&w, "before", 1, 2, &error);
+    cordon(&w, 1, dirs, 1);
+    (void)world_create(&w, "one", 1, 2, &error); /* it has another directory */
+    CHECK_EQ(error, KERR_NONE);
+    cordon(&w, 1, dirs, 2);
+    (void)world_create(&w, "two", 1, 2, &error);
+    CHECK_EQ(error, KERR_INVALID_REPLICATION_FACTOR);
+    (void)world_create(&w, "many", 10, 1, &error);
+    CHECK_EQ(error, KERR_NONE);
+    for (int32_t i = 0; i < 10; i++)
+        CHECK_EQ(world_partition(&w, "many", i)->leader, 2);
+    CHECK_EQ(world_partition(&w, "before", 0)->isr_count, 2);
+    cordon(&w, 1, NULL, 0);
+    (void)world_create(&w, "two", 1, 2, &error);
+    CHECK_EQ(error, KERR_NONE);
     world_end(&w);
 }

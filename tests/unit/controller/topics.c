@@ -249,7 +249,8 @@ TEST(controller_topics, numbers_are_checked)
 
     world_begin(&w, true);
     expect(&w, "a", 1, 1, KERR_INVALID_REPLICATION_FACTOR,
-           "Unable to replicate the partition 1 time(s): All brokers are currently fenced.");
+           "Unable to replicate the partition 1 time(s): All brokers are currently fenced, or have "
+           "all their log directories cordoned.");
     (void)world_broker(&w, 1);
     expect(&w, "a", 1, 3, KERR_INVALID_REPLICATION_FACTOR,
            "Unable to replicate the partition 3 time(s): The target replication factor of 3 cannot "
