@@ -29,6 +29,8 @@ struct controller_log {
      * ERR_FENCED when not leader of `epoch` any more. */
     int (*append)(void *log, int32_t epoch, const struct bytes *framed, uint32_t count,
                   int64_t *last_offset);
+    /* Level of kraft.version, which no record of the metadata tells (KIP-853). */
+    int16_t (*kraft_version)(void *log);
     void *log;
 };
 

@@ -64,23 +64,29 @@ static bool directories_are_sound(const struct decision *d,
 }
 
 /* A feature that is not named is supported at level 0 alone. */
+static bool supports(const struct broker_registration_request *m, struct str feature, int16_t level)
+{
+    for (int32_t i = 0; i < m->features_count; i++) {
+        if (str_equal(m->features[i].name, feature))
+            return level >= m->features[i].min_supported_version &&
+                   level <= m->features[i].max_supported_version;
+    }
+    return false;
+}
+
 static enum kerr check_features(const struct decision *d,
                                 const struct broker_registration_request *m)
 {
+    int16_t kraft_version = d->c->log.kraft_version(d->c->log.log);
     bool has_metadata_version = false;
 
     for (uint32_t i = 0; i < image_feature_count(d->image); i++) {
         const struct image_feature *finalized = image_feature_at(d->image, i);
-        int16_t min = 0, max = 0;
-        for (int32_t n = 0; n < m->features_count; n++) {
-            if (!str_equal(m->features[n].name, finalized->name))
-                continue;
-            min = m->features[n].min_supported_version;
-            max = m->features[n].max_supported_version;
-        }
-        if (finalized->max != 0 && (finalized->max < min || finalized->max > max))
+        if (finalized->max != 0 && !supports(m, finalized->name, finalized->max))
             return KERR_UNSUPPORTED_VERSION;
     }
+    if (kraft_version != 0 && !supports(m, STR("kraft.version"), kraft_version))
+        return KERR_UNSUPPORTED_VERSION;
     for (int32_t n = 0; n < m->features_count; n++)
         has_metadata_version |= feature_find(m->features[n].name) == FEATURE_METADATA_VERSION;
     return has_metadata_version ? KERR_NONE : KERR_INVALID_REGISTRATION;

@@ -129,6 +129,19 @@ static struct verdict check_dependency(struct decision *d, feature_update *u,
                      metadata_version_find(level->needs_metadata_version)->name));
 }
 
+/* The quorum's own. A request that names all features of a release names it, too. */
+static struct verdict check_kraft_version(struct decision *d, feature_update *u)
+{
+    int16_t level = d->c->log.kraft_version(d->c->log.log);
+
+    if (u->max_version_level == level)
+        return VERDICT_OK;
+    return invalid_level(
+        d, u,
+        arena_printf(&d->c->scratch, "It is %d, and cannot be changed while the cluster runs.",
+                     level));
+}
+
 static struct verdict check_direction(struct decision *d, feature_update *u, int16_t from,
                                       int8_t type)
 {
@@ -153,8 +166,8 @@ static struct verdict check_update(struct decision *d, feature_update *u, int16_
         return invalid_level(d, u, STR("The controller does not support the given upgrade type."));
     if (u->max_version_level < 0)
         return invalid_level(d, u, STR("A feature version cannot be less than 0."));
-    if (feature == FEATURE_KRAFT_VERSION) /* the quorum's own, no record of the metadata */
-        return invalid_level(d, u, STR("It cannot be changed while the cluster runs."));
+    if (feature == FEATURE_KRAFT_VERSION)
+        return check_kraft_version(d, u);
     why = any_objection(d, u, feature);
     if (!str_is_null(why))
         return invalid_level(d, u, why);
@@ -197,6 +210,8 @@ static void add_level(struct decision *d, feature_update *u)
 {
     struct feature_level_record r;
 
+    if (feature_find(u->feature) == FEATURE_KRAFT_VERSION)
+        return;
     feature_level_record_init(&r);
     r.name = u->feature;
     r.feature_level = u->max_version_level;

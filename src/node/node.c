@@ -118,10 +118,17 @@ void node_give_up(struct node *n, const struct fail *why)
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
+static int16_t kraft_version(void *log)
+{
+    struct node *n = log;
+
+    return quorum_voters(n->quorum)->kraft_version;
+}
+
 static void make_controller(struct node *n)
 {
     const struct config *c = n->options.settings;
-    struct controller_log log = {.append = append_to_quorum, .log = n};
+    struct controller_log log = {append_to_quorum, kraft_version, n};
     struct controller_settings settings = {
         .node_id = n->options.node_id,
         .cluster_id = n->options.cluster_id,

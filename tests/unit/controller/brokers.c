@@ -141,6 +141,19 @@ TEST(controller_brokers, registrations_that_are_refused)
     world_end(&w);
 }
 
+/* The level of the quorum counts, though no record tells it. */
+TEST(controller_brokers, kraft_version_must_be_supported)
+{
+    struct world w;
+
+    world_begin_at(&w, 30); /* no other feature */
+    CHECK_EQ(try_register(&w, "fits"), KERR_NONE);
+    w.now_ms += 9000;
+    w.kraft_version = 1;
+    CHECK_EQ(try_register(&w, "fits"), KERR_UNSUPPORTED_VERSION); /* it names group and metadata alone */
+    world_end(&w);
+}
+
 TEST(controller_brokers, controller_registers)
 {
     struct world w;

@@ -132,8 +132,11 @@ TEST(controller_update_features, what_cannot_be)
     CHECK_TEXT(why_not(&w, "unheard.of", 0, UPGRADE),
                "Invalid update version 0 for feature unheard.of. Feature unheard.of not found.");
     CHECK_TEXT(why_not(&w, "kraft.version", 1, UPGRADE),
-               "Invalid update version 1 for feature kraft.version. It cannot be changed while the "
-               "cluster runs.");
+               "Invalid update version 1 for feature kraft.version. It is 0, and cannot be changed "
+               "while the cluster runs.");
+    w.kraft_version = 1;
+    CHECK_EQ(one(&w, "kraft.version", 1, UPGRADE).error_code, KERR_NONE);
+    CHECK_TEXT(world_records(&w), ""); /* it is no record of the metadata */
     world_end(&w);
 }
 

@@ -51,6 +51,13 @@ static int append(void *log, int32_t epoch, const struct bytes *framed, uint32_t
     return 0;
 }
 
+static int16_t kraft_version(void *log)
+{
+    const struct world *w = log;
+
+    return w->kraft_version;
+}
+
 static struct text read_bootstrap(void)
 {
     char piece[1024];
@@ -73,7 +80,7 @@ void world_begin(struct world *w, bool claim)
     struct image_edit *e;
     struct image *empty = image_empty();
     struct controller_settings settings;
-    struct controller_log log = {.append = append, .log = w};
+    struct controller_log log = {append, kraft_version, w};
 
     *w = (struct world){.now_ms = 1000};
     prng_init(&w->prng, 1);

@@ -20,6 +20,7 @@ struct world {
     int64_t now_ms;
     int append_error; /* what the log fails with; 0 */
     int appends;
+    int16_t kraft_version; /* of the quorum */
     int64_t epochs[40]; /* of brokers, as world_broker has registered them */
     bool racks; /* brokers register from here on in rack odd or even, by their id */
 };
