@@ -9,7 +9,7 @@
  *   F1  A Fetch names a partition's end, and only while all of it is stable: whoever leads takes the fetch offset for
  *       what this node has on stable storage.
  *   F2  One Fetch of a fetcher is under way. The next one leaves when everything in its answer is stable: one answer,
- *       one commit. What is not stable in time (a disk that is full) does not hold up the others: they go on without it.
+ *       one commit. What is not stable in time (a disk that is full) does not hold up the others: they go on.
  *   F3  Only what is READY is in the leader's session: about anything else it would answer at once, always.
  *   F4  An answer counts for a partition while nothing of it has changed since it was asked for.
  *   F5  A Fetch costs what has changed. Nothing here goes through all partitions, but where a session begins.

@@ -52,8 +52,7 @@ static void others_go_on(struct pair *p)
 static void end(struct pair *p)
 {
     rig_settle(p->g);
-    CHECK_EQ(lab_stop(&p->g->lab), 0);
-    rig_free(p->g);
+    rig_close(p->g);
 }
 
 TEST(follow_trouble, error_is_backed_off_from_and_its_partition_comes_back)
@@ -263,7 +262,6 @@ TEST(follow_trouble, answers_with_flipped_bits_stop_nothing)
             lab_pass(&p.g->lab, (int64_t)prng_below(sim_prng(p.g->lab.sim), SEC));
         }
         CHECK_EQ(lab_online(&p.g->lab), 1);
-        CHECK_EQ(lab_stop(&p.g->lab), 0);
-        rig_free(p.g);
+        rig_close(p.g);
     }
 }

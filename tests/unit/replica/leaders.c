@@ -145,6 +145,12 @@ void rig_free(struct rig *g)
     free(g);
 }
 
+void rig_close(struct rig *g)
+{
+    CHECK_EQ(lab_stop(&g->lab), 0);
+    rig_free(g);
+}
+
 void rig_start(struct rig *g)
 {
     meta_broker(&g->lab, ME, ++g->broker_epoch, "one", SCRIPT_PORT);

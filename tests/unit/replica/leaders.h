@@ -1,5 +1,5 @@
-/* leaders.h - brokers 2, 3, 4 that lead, for the tests of fetchers: script.h's, with a log for each partition in memory,
- * and the lab's node, which follows them. They check what they are asked: that a fetch offset is stable, that sessions
+/* leaders.h - brokers 2, 3, 4 that lead, for the tests of fetchers: script.h's, with a log for each partition in
+ * memory, and the lab's node, which follows them. They check what they are asked: that a fetch offset is stable, that sessions
  * are used as KIP-227 has it. */
 #pragma once
 
@@ -78,6 +78,8 @@ struct rig {
 struct rig *rig_new(uint64_t seed, const struct sim_options *options);
 struct rig *rig_new_with(uint64_t seed, const struct sim_options *options, uint32_t dir_count);
 void rig_free(struct rig *g);
+/* The node stops cleanly, and all ends. */
+void rig_close(struct rig *g);
 /* The node starts (again): registered anew, all that metadata says is applied. */
 void rig_start(struct rig *g);
 void rig_apply(struct rig *g);
