@@ -230,11 +230,15 @@ bool quorum_snapshot_fetch_begin(struct quorum *q, struct raft_snapshot_id id);
 void quorum_snapshot_fetch_kick(struct quorum *q);
 void quorum_snapshot_fetch_cancel(struct quorum *q);
 
+/* ---- epochs.c ------------------------------------------------------------------------------ */
+
 /* Largest epoch <= `epoch` and where it ends; the log's end for an epoch that is newer than all. Rule: interop of
  * Kafka's RaftLog.endOffsetForEpoch. */
 struct epoch_end quorum_epoch_end(const struct quorum *q, int32_t epoch);
 /* The epoch of the record before `offset`, which is in the log, or where a snapshot ends; 0 for the log's beginning. */
 int32_t quorum_epoch_before(const struct quorum *q, int64_t offset);
+/* Whether a replica that ends at `offset`, with a record of `epoch`, can go on by a snapshot alone. */
+bool quorum_needs_snapshot(const struct quorum *q, int64_t offset, int32_t epoch);
 
 /* ---- serve.c, serve_vote.c, serve_fetch.c, serve_snapshot.c, describe.c, change.c ------------ */
 

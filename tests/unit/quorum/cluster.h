@@ -133,3 +133,8 @@ struct asked {
 };
 void member_ask(struct member *m, struct asked *a, int16_t api_key, int16_t version, const void *request);
 void asked_end(struct asked *a);
+
+/* Between cluster.c and cluster_member.c. */
+struct quorum_listener member_listener(struct member *m);
+void member_accept(struct member *m);
+void member_close_connections(struct member *m);
