@@ -2,7 +2,6 @@
 #include "controller/internal.h"
 
 #include "protocol/alter_configs.h"
-#include "protocol/clear_elr_record.h"
 #include "protocol/config_record.h"
 #include "protocol/incremental_alter_configs.h"
 
@@ -12,15 +11,6 @@ enum operation { OPERATION_SET, OPERATION_DELETE, OPERATION_APPEND, OPERATION_SU
 
 /* ---- records -----------------------------------------------------------------------------------
  */
-
-static void clear_elr(struct decision *d, struct str topic)
-{
-    struct clear_elr_record r;
-
-    clear_elr_record_init(&r);
-    r.topic_name = topic;
-    decision_add(d, &clear_elr_record_message, 0, &r);
-}
 
 /* A value that is there already needs no record, except a broker's: brokers load files anew on it.
  */
@@ -53,9 +43,8 @@ void add_configs(struct decision *d, int8_t type, struct str resource,
         decision_add(d, &config_record_message, 0, &r);
         min_isr |= str_equal(r.name, MIN_ISR);
     }
-    /* Who is eligible was decided by the old number (KIP-966). */
     if (min_isr && elr_is_on(d->image))
-        clear_elr(d, type == CONFIG_RESOURCE_TOPIC ? resource : STR(""));
+        add_clear_elr(d, type == CONFIG_RESOURCE_TOPIC ? resource : STR(""));
 }
 
 /* ---- who may -----------------------------------------------------------------------------------

@@ -264,6 +264,10 @@ bool config_is_list(int8_t type, struct str name, struct str *value);
 void add_configs(struct decision *d, int8_t type, struct str resource,
                  const struct config_change *changes, uint32_t count);
 
+/* ---- clear_elr.c ---- */
+/* Of a topic, or of all when its name is empty. */
+void add_clear_elr(struct decision *d, struct str topic);
+
 /* ---- activation.c ---- */
 void decide_activation(struct decision *d);
 void decide_no_op(struct decision *d);

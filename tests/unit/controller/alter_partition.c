@@ -214,6 +214,32 @@ TEST(controller_alter_partition, who_leaves_a_small_isr_stays_eligible)
     world_end(&w);
 }
 
+/* A new number clears who is eligible by the old one; but who led a partition last that nobody leads now has all. */
+TEST(controller_alter_partition, new_min_isr_leaves_the_last_leader)
+{
+    struct world w;
+
+    begin(&w);
+    world_create_on(&w, "led", (int32_t[]){1, 2, 3}, 3);
+    set_topic(&w, "orders", "min.insync.replicas", "2");
+    set_topic(&w, "led", "min.insync.replicas", "2");
+    CHECK_EQ(world_beat(&w, 3, w.epochs[3], true, false), KERR_NONE);
+    CHECK_EQ(world_beat(&w, 2, w.epochs[2], true, false), KERR_NONE);
+    CHECK_EQ(world_beat(&w, 1, w.epochs[1], true, false), KERR_NONE);
+    CHECK_TEXT(world_show(&w, "orders"), "-1@1.3 on 1 2 3 elr 2 1 last 1");
+    CHECK_EQ(world_beat(&w, 2, w.epochs[2], false, false), KERR_NONE);
+    CHECK_TEXT(world_show(&w, "led"), "2@2.4 on 1 2 3 isr 2 elr 1");
+    CHECK_EQ(world_beat(&w, 2, w.epochs[2], true, false), KERR_NONE);
+    CHECK_TEXT(world_show(&w, "orders"), "-1@3.5 on 1 2 3 elr 1 2 last 2");
+    set_topic(&w, "orders", "min.insync.replicas", "1");
+    CHECK_TEXT(world_show(&w, "orders"), "-1@3.7 on 1 2 3 elr 2 last 2");
+    CHECK_EQ(world_beat(&w, 1, w.epochs[1], false, false), KERR_NONE); /* it may lack records now */
+    CHECK_TEXT(world_show(&w, "orders"), "-1@3.7 on 1 2 3 elr 2 last 2");
+    CHECK_EQ(world_beat(&w, 2, w.epochs[2], false, false), KERR_NONE);
+    CHECK_TEXT(world_show(&w, "orders"), "2@4.8 on 1 2 3 isr 2");
+    world_end(&w);
+}
+
 /* An unclean leader stays alone until it has recovered. */
 TEST(controller_alter_partition, leader_recovers_alone)
 {

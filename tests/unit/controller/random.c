@@ -149,7 +149,8 @@ static void send_proposal(struct life *l, const struct proposal *p)
 
     for (int32_t n = 0; n < p->count; n++) {
         const struct image_broker *b = image_broker_find(i, p->isr[n]);
-        may &= b != NULL && !b->fenced && !b->in_controlled_shutdown && b->epoch == p->epochs[n];
+        may &= b != NULL && !b->fenced && !b->in_controlled_shutdown;
+        may &= b != NULL && (p->epochs[n] == b->epoch || p->epochs[n] == -1); /* of none that was registered */
     }
     error = world_propose(&l->w, p);
     CHECK_EQ(error == KERR_NONE || error == KERR_NEW_LEADER_ELECTED, may);
@@ -271,9 +272,8 @@ static void act(struct life *l, struct truth_step *step)
 
     switch (prng_below(&l->dice, 16)) {
     case 0:
-        restart_one(l, id);
-        return;
     case 1:
+        step->died = true;
         prng_chance(&l->dice, 900000) ? restart_one(l, id) : unregister_one(l, id);
         return;
     case 2:

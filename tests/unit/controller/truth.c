@@ -172,6 +172,8 @@ static void check_partition_step(const struct image_partition *a, const struct i
         CHECK(HAVE(a, isr, b->leader) || HAVE(a, elr, b->leader));
     if (!step->reassigned)
         check_replicas(a, b);
+    if (!step->reassigned && !step->died && a->leader < 0 && a->elr_count > 0)
+        CHECK(b->leader >= 0 || b->elr_count > 0); /* who has all is not forgotten */
 }
 
 void truth_check_step(const struct image *before, const struct image *after,

@@ -9,6 +9,7 @@ void truth_check(const struct image *i);
 struct truth_step {
     bool reassigned; /* somebody asked for other replicas */
     bool proposed;   /* a leader has told who is in sync */
+    bool died;       /* a broker may have lost what it had */
 };
 void truth_check_step(const struct image *before, const struct image *after,
                       const struct truth_step *step);
