@@ -117,6 +117,11 @@ bool quorum_leader_endpoint(const struct quorum *q, struct raft_endpoint *out)
     return true;
 }
 
+const struct raft_voters *quorum_voters(const struct quorum *q)
+{
+    return &q->opened.static_voters;
+}
+
 bool quorum_handles(int16_t api_key)
 {
     return api_key == API_DESCRIBE_QUORUM;
