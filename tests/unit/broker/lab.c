@@ -102,10 +102,8 @@ static void fatal(void *ctx, const struct fail *why)
     lab->fatal = *why;
 }
 
-int64_t lab_start(struct lab *lab)
+void lab_begin(struct lab *lab, struct wait *w)
 {
-    struct wait w;
-
     ASSERT(lab->broker == NULL);
     if (!sim_node_is_up(lab->node))
         sim_node_start(lab->node, lab->shards);
@@ -124,7 +122,14 @@ int64_t lab_start(struct lab *lab)
         .ctx = lab,
     };
     lab->fail = lab->fatal = (struct fail){0};
-    broker_start(&lab->options, &lab->broker, &lab->fail, wait_begin(&w));
+    broker_start(&lab->options, &lab->broker, &lab->fail, wait_begin(w));
+}
+
+int64_t lab_start(struct lab *lab)
+{
+    struct wait w;
+
+    lab_begin(lab, &w);
     return wait_end(lab, &w);
 }
 

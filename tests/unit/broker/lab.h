@@ -62,6 +62,9 @@ struct wait {
 struct op *wait_begin(struct wait *w);
 int64_t wait_end(struct lab *lab, struct wait *w);
 
+/* A new process begins to start; `w` ends as lab_start does. */
+void lab_begin(struct lab *lab, struct wait *w);
+
 /* Letter of the log directory /data/LETTER that holds the partition; 0 none. */
 char lab_dir_of(struct lab *lab, const char *topic, int32_t partition);
 

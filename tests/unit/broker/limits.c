@@ -132,11 +132,8 @@ TEST(broker_limits, a_start_may_have_a_limit)
     CHECK_EQ(lab_stop(&lab), 0);
 
     lab_set(&lab, "server.max.startup.time.ms", "300");
-    sim_node_start(lab.node, 1);
-    lab.doors[0] = sim_node_io(lab.node, 0);
     sim_disk_slow(lab.node, 10000, INT64_MAX);
-    lab.fatal = (struct fail){0};
-    broker_start(&lab.options, &lab.broker, &lab.fail, wait_begin(&w));
+    lab_begin(&lab, &w);
     UNTIL(&lab, lab.fatal.error < 0 || w.done);
     CHECK_EQ(lab.fatal.error, -ETIMEDOUT);
     CHECK(strstr(lab.fatal.text, "server.max.startup.time.ms (300)") != NULL);
@@ -154,9 +151,7 @@ TEST(broker_limits, a_start_that_waits_for_others_can_be_canceled)
         struct wait w;
         lab_init(&lab, 3, NULL, 1);
         lab_set(&lab, "controller.quorum.voters", "1@broker:9093,2@nowhere:9093,3@nowhere:9094");
-        sim_node_start(lab.node, 1);
-        lab.doors[0] = sim_node_io(lab.node, 0);
-        broker_start(&lab.options, &lab.broker, &lab.fail, wait_begin(&w));
+        lab_begin(&lab, &w);
         lab_pass(&lab, after_ms * 1000000);
         CHECK(!w.done);
         broker_start_cancel(lab.broker);
