@@ -63,8 +63,8 @@ static void answer_partition(struct producer *p, struct producer_batch *b, const
     if (a.code == KERR_CLUSTER_AUTHORIZATION_FAILED && p->identity.who.idempotent)
         producer_fail(p, a.code, "the broker does not let this client write idempotently: grant it IdempotentWrite on "
                                  "the cluster, or set enable.idempotence=false");
-    answered(p, b, &a);
     follow_hint(p, b, r, pr);
+    answered(p, b, &a); /* which may free it */
 }
 
 /* The partition's part of the answer; they mostly stand in the order of the request. */
