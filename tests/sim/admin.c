@@ -25,6 +25,7 @@ struct admin {
     enum deed deed;
     uint32_t at;           /* of the lasting topics, how many it has made */
     bool in_doubt;         /* an earlier try may have acted */
+    bool was_in_doubt;     /* one to change a setting may act yet */
     bool seen;
     int32_t partitions;
     int64_t retention_ms;  /* -1 = take the setting away */
@@ -240,7 +241,9 @@ static struct topic *new_topic(struct admin *a)
 
     if (t->topic_count == TOPICS_MAX)
         return NULL;
-    snprintf(name, sizeof name, "passing-%u", (unsigned)client_below(&a->client, 3));
+    /* In a cluster a request may wait in one node while another deletes the topic: no name is used again. */
+    snprintf(name, sizeof name, "passing-%u", world_is_cluster(a->client.world) ? t->topic_count
+                                                                               : (unsigned)client_below(&a->client, 3));
     if (truth_topic_find(t, str_of(name)) != NULL)
         return NULL;
     return truth_topic_new(t, name, 1 + (int32_t)client_below(&a->client, 3));
@@ -321,7 +324,8 @@ static enum verdict take_deed(struct admin *a, enum deed deed)
         verdict = take_alter(a);
         if (verdict == VERDICT_DONE) {
             a->topic->retention_ms = a->retention_ms;
-            a->topic->retention_unsure = false;
+            a->topic->retention_unsure = world_is_cluster(a->client.world) && (a->in_doubt || a->was_in_doubt);
+            a->was_in_doubt = a->was_in_doubt || a->in_doubt;
         }
         return verdict;
     case DEED_DELETE:

@@ -85,12 +85,19 @@ static void check_partition(struct truth *t, struct topic *topic,
     }
 }
 
-/* A broker of a cluster may not have heard yet that a topic was deleted. */
+/* A broker of a cluster may not have heard yet that a topic was deleted; and a request to create it that was waiting in one
+ * may have made it once more. */
 static bool is_late(struct truth *t, const struct metadata_response_topics *m)
 {
     const struct topic *other = truth_topic_by_id(t, m->topic_id);
 
-    return world_is_cluster(t->world) && other != NULL && other->state == TOPIC_GONE;
+    if (!world_is_cluster(t->world) || other != NULL)
+        return world_is_cluster(t->world) && other->state == TOPIC_GONE;
+    for (uint32_t i = 0; i < t->topic_count; i++) {
+        if (t->topics[i]->state == TOPIC_GONE && str_equal(str_of(t->topics[i]->name), m->name))
+            return true;
+    }
+    return false;
 }
 
 static void check_topic(struct truth *t, struct topic *topic, const struct metadata_response_topics *m)

@@ -52,8 +52,8 @@ static uint32_t brokers(const struct plan *p)
 
 /* ---- settings ------------------------------------------------------------------------------------ */
 
-/* In proportion to each other as the defaults are, and a tenth of them or less; but a Fetch of the metadata log waits for half
- * a second, which must not be taken for a leader that is gone. */
+/* In proportion to each other as the defaults are, and a tenth of them or less; but a Fetch of the metadata log waits for
+ * half a second, which must not be taken for a leader that is gone. */
 static void draw_times(struct prng *g, struct plan *p)
 {
     struct text *t = &p->settings;
@@ -140,13 +140,23 @@ static void draw_fault(struct prng *g, const struct plan *p, struct fault *f)
     f->nodes = strikes_several(f->kind) ? draw_victims(g, p) : one_node(g, p);
 }
 
-/* What was acknowledged by two survives that one of them forgets the last seconds, where nothing else is lost. */
+static bool ends_a_node(enum fault_kind kind)
+{
+    return kind == FAULT_KILL || kind == FAULT_POWER_CUT || kind == FAULT_CRASH_AT_IO;
+}
+
+/* What was acknowledged by two survives that one of them forgets the last seconds. Every end that is not clean counts
+ * as such a failure (KIP-966): nobody knows whether anything was lost. So there is only one. */
 static void draw_forgetting(struct prng *g, struct plan *p)
 {
     struct fault *f = &p->faults[0];
 
-    if (p->durable || p->lossy || p->in_sync_min < 2 || p->fault_count == 0)
+    if (p->durable || p->lossy || p->disk_trouble || p->in_sync_min < 2 || p->fault_count == 0 || plan_one_in(g, 2))
         return;
+    for (uint32_t i = 1; i < p->fault_count; i++) {
+        if (ends_a_node(p->faults[i].kind))
+            p->faults[i].kind = FAULT_STOP;
+    }
     f->kind = FAULT_POWER_CUT;
     f->nodes = one_node(g, p);
 }
