@@ -33,12 +33,13 @@ struct admin {
 
 struct client *admin_client(struct admin *a) { return &a->client; }
 
-/* What a try came to. `already`: the error that only a try in doubt explains. */
+/* What a try came to. `already`: the error that only a try in doubt explains. The broker that was asked may have asked
+ * several controllers for it, as Kafka's does. */
 static enum verdict judge(struct admin *a, const char *what, int16_t error, int16_t already)
 {
     struct client *c = &a->client;
 
-    if (error == KERR_NONE || (error == already && a->in_doubt))
+    if (error == KERR_NONE || (error == already && (a->in_doubt || world_is_cluster(c->world))))
         return VERDICT_DONE;
     if (error == KERR_REQUEST_TIMED_OUT || error == KERR_NOT_CONTROLLER)
         a->in_doubt = true;
