@@ -228,7 +228,7 @@ void replication_tick(struct replication *r, int64_t log_end, int64_t lag_ms, in
     for (uint32_t i = 0; i < r->count; i++) {
         struct replication_replica *one = &r->replicas[i];
         bool stays = one->id == r->node_id || is_caught_up(one, log_end, lag_ms, now_ms);
-        one->joining = one->joining && stays;
+        one->joining = stays && one->may_join && !one->in_isr && !one->proposed && one->fetched_ms >= 0;
         member[i] = one->in_isr && stays;
         changes = changes || member[i] != one->in_isr;
     }

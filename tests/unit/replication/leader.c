@@ -231,6 +231,10 @@ TEST(replication_leader, who_is_caught_up_is_proposed_when_nothing_hinders_any_m
     tick();
     CHECK(out.propose);
     CHECK_TEXT(proposed(), "1@71 2@72 3@73 ");
+    apply(2, all, 1); /* metadata voids it */
+    tick();
+    CHECK(out.propose);
+    CHECK_TEXT(proposed(), "1@71 2@72 3@73 ");
 }
 
 TEST(replication_leader, who_has_not_caught_up_for_long_leaves_when_that_is_committed)
