@@ -52,7 +52,8 @@ static uint32_t brokers(const struct plan *p)
 
 /* ---- settings ------------------------------------------------------------------------------------ */
 
-/* In proportion to each other as the defaults are, and a tenth of them or less; but a Fetch of the metadata log waits for
+/* A follower that is behind must come nearer with each of its Fetches, also over a connection that is slow for good.
+ * Times are in proportion to each other as the defaults are, and a tenth of them or less; but a Fetch of the metadata log waits for
  * half a second, which must not be taken for a leader that is gone. */
 static void draw_times(struct prng *g, struct plan *p)
 {
@@ -77,7 +78,7 @@ static void draw_times(struct prng *g, struct plan *p)
     text_printf(t, "replica.fetch.backoff.ms=%u\n", (unsigned)plan_between(g, 20, 150));
     text_printf(t, "replica.socket.timeout.ms=%u\n", lag_ms + (unsigned)plan_between(g, 0, 500));
     text_printf(t, "replica.fetch.max.bytes=%u\n",
-                plan_one_in(g, 2) ? (unsigned)plan_between(g, 100, 5000) : 1048576);
+                plan_one_in(g, 2) ? (unsigned)plan_between(g, 10000, 50000) : 1048576);
     if (plan_one_in(g, 3))
         text_printf(t, "replica.fetch.response.max.bytes=%u\n", (unsigned)plan_between(g, 20000, 60000));
 }
