@@ -24,6 +24,7 @@ SANITIZERS = {
 FUZZ_SECONDS = 10
 LINES_MAX = 400  # of a part that says how it went
 SIM_SEEDS = 2000
+CLUSTER_SEEDS = 3000
 POWER_CUTS = 100  # per file system
 
 
@@ -97,9 +98,11 @@ def part_vectors(total):
 
 
 def part_sim(total):
-    """A whole node and its clients in the simulator: many seeds, each played twice."""
+    """A whole node, and a cluster, and their clients in the simulator: many seeds, each played twice."""
     build("sim", "tests/sim_node")
     total.run("sim_node", ["build/sim/tests/sim_node", "--seeds", f"1..{SIM_SEEDS}", "--jobs", "2"])
+    total.run("sim_node --cluster", ["build/sim/tests/sim_node", "--cluster", "--seeds", f"1..{CLUSTER_SEEDS}",
+                                     "--jobs", "2"])
 
 
 def part_mutants(total):

@@ -53,8 +53,8 @@ static uint32_t brokers(const struct plan *p)
 /* ---- settings ------------------------------------------------------------------------------------ */
 
 /* A follower that is behind must come nearer with each of its Fetches, also over a connection that is slow for good.
- * Times are in proportion to each other as the defaults are, and a tenth of them or less; but a Fetch of the metadata log waits for
- * half a second, which must not be taken for a leader that is gone. */
+ * Times are in proportion to each other as the defaults are, and a tenth of them or less; but a Fetch of the metadata
+ * log waits for half a second, which must not be taken for a leader that is gone. */
 static void draw_times(struct prng *g, struct plan *p)
 {
     struct text *t = &p->settings;
