@@ -19,6 +19,8 @@ static enum kerr check_reader(const struct fetch_pass *pass, const struct fetch_
 
     if (pass->set->reader >= 0)
         return replica_check_follower(replica, &f);
+    if (pass->may_follow)
+        return replication_check_any(replica_replication(replica), item->leader_epoch);
     return replication_check_leader(replica_replication(replica), item->leader_epoch);
 }
 

@@ -25,7 +25,7 @@ static void wake_arrived(struct io *io, struct io_message *m)
 }
 
 /* By message also on the own shard, because this is called from within the replica. A follower is not answered for a
- * high watermark that has moved, but hears of it with the next answer. */
+ * high watermark that has moved, but hears of it with the next answer: unless consumers read from it. */
 static void item_moved(struct replica_watch *w)
 {
     struct fetch_item *item = container_of(w, struct fetch_item, watch);
@@ -35,7 +35,7 @@ static void item_moved(struct replica_watch *w)
     if (!list_linked(&item->due))
         list_add_tail(&side->due, &item->due);
 #endif
-    if (w->only_mark)
+    if (w->only_mark && !side->set->by_rack)
         return;
     side->moved = true;
     if (!side->armed)
@@ -46,11 +46,12 @@ static void item_moved(struct replica_watch *w)
     io_post(side->shard->io, side->set->home->index, &side->wake);
 }
 
-static void item_watch(struct fetch_item *item, struct replica *replica)
+static void item_watch(const struct fetch_pass *pass, struct fetch_item *item, struct replica *replica)
 {
     if (list_linked(&item->watch.node))
         return;
     item->watch.moved = item_moved;
+    item->watch.any_role = pass->may_follow;
     item->watch.follower = item->set->reader >= 0;
     item->watch.follower_id = item->set->reader;
     item->watch.heard_ms = &item->side->heard_ms;
@@ -97,7 +98,7 @@ static void watch_results(struct scatter_part *part)
 
     LIST_EACH(it, &p->results) {
         const struct fetch_result *result = container_of(it, struct fetch_result, node);
-        item_watch(result->item, result->replica);
+        item_watch(pass_of(part), result->item, result->replica);
         if (replica_log(result->replica) == NULL || mark_of(pass_of(part), result->replica) != result->read.limit)
             side_of(part)->moved = true;
     }
@@ -244,13 +245,14 @@ static void item_stays_due(struct scatter_part *part, struct fetch_item *item, s
     p->seen_end = &item->next_seen;
 }
 
-/* False: there is nothing to read of it, but an error, or where it diverges, is to be told at once. */
+/* False: nothing is read of it, but an error, where it diverges, or whom to ask is to be told at once. */
 static bool item_let_in(struct scatter_part *part, struct fetch_item *item, struct replica *replica)
 {
     struct fetch_part *p = part->state;
 
     item->high_watermark = item->last_stable_offset = item->log_start = -1;
     item->diverging = (struct epoch_end){.epoch = -1, .end_offset = -1};
+    item->preferred = -1;
     item->error = replica == NULL ? replica_absence(part->shard->replicas, item->topic_id, item->partition)
                                   : fetch_admit(pass_of(part), item, replica);
     if (item->error != KERR_NONE) {
@@ -260,7 +262,8 @@ static bool item_let_in(struct scatter_part *part, struct fetch_item *item, stru
     item->high_watermark = replica_high_watermark(replica);
     item->last_stable_offset = replica_last_stable_offset(replica);
     item->log_start = log_start(replica_log(replica));
-    if (item->diverging.epoch < 0)
+    item->preferred = fetch_preferred(part, item, replica);
+    if (item->diverging.epoch < 0 && item->preferred < 0)
         return true;
     p->failed = true; /* to be answered at once */
     return false;
@@ -279,7 +282,10 @@ static void item_look(struct scatter_part *part, struct fetch_item *item, struct
         return;
     }
     if (item->offset >= mark_of(pass, replica)) {
-        item_watch(item, replica);
+        item_watch(pass, item, replica);
+        if (pass->set->by_rack && pass->set->reader >= 0 && item->told_high_watermark >= 0 &&
+            item->told_high_watermark != item->high_watermark)
+            p->failed = true; /* the follower's consumers wait for it */
         if (item->told_high_watermark != item->high_watermark || item->told_log_start != item->log_start)
             item_stays_due(part, item, seen);
         return;

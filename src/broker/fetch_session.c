@@ -38,20 +38,37 @@ void fetch_session_end(struct fetch_set *set)
     fetch_set_end(set);
 }
 
+/* The longest unused session, if that is long enough. A broker that follows takes the place of any client: it has more
+ * partitions, and reads all the time. NULL: all are in use. */
+static struct fetch_set *dispensable(struct broker_shard *shard, bool follows)
+{
+    int64_t idle_since_ns = io_now_ns(shard->io) - FETCH_SESSION_IDLE_MS * INT64_C(1000000);
+
+    LIST_EACH(it, &shard->fetch_sessions) {
+        struct fetch_set *set = container_of(it, struct fetch_set, in_cache);
+        bool idle = set->used_ns <= idle_since_ns;
+        if (!idle && !follows)
+            return NULL;
+        if (set->pass == NULL && (idle || set->reader < 0))
+            return set;
+    }
+    return NULL;
+}
+
 /* Make room for one more. False: all slots are in use. */
-static bool has_slot(struct broker_shard *shard)
+static bool has_slot(struct broker_shard *shard, bool follows)
 {
     int64_t slots = config_i64(shard->settings, BROKER_MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS);
     uint32_t shard_count = shard->broker->shard_count;
     int64_t share = (slots + shard_count - 1) / shard_count;
-    int64_t idle_since_ns = io_now_ns(shard->io) - FETCH_SESSION_IDLE_MS * INT64_C(1000000);
-    struct fetch_set *oldest = LIST_FIRST(&shard->fetch_sessions, struct fetch_set, in_cache);
+    struct fetch_set *other;
 
     if (shard->fetch_session_count < share)
         return true;
-    if (oldest == NULL || oldest->pass != NULL || oldest->used_ns > idle_since_ns)
+    other = dispensable(shard, follows);
+    if (other == NULL)
         return false;
-    fetch_session_end(oldest);
+    fetch_session_end(other);
     return shard->fetch_session_count < share;
 }
 
@@ -85,7 +102,7 @@ static struct fetch_set *begin(struct request *r, struct fetch_set **owner)
     uint32_t partitions = partitions_asked(fetch_of(r));
 
     fetch_session_end(*owner);
-    if (partitions == 0 || partitions > FETCH_SESSION_PARTITIONS_MAX || !has_slot(r->shard))
+    if (partitions == 0 || partitions > FETCH_SESSION_PARTITIONS_MAX || !has_slot(r->shard, fetch_reader(r) >= 0))
         return alone(r);
     return session_new(r, owner);
 }

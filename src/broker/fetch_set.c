@@ -109,6 +109,7 @@ static struct fetch_item *item_add(struct fetch_set *set, struct request *r, con
     item->topic_id = key->topic_id;
     item->partition = key->partition;
     item->told_high_watermark = item->told_log_start = -2;
+    item->preferred = -1;
     item_resolve(item, r, topic);
     list_add_tail(&set->items, &item->in_set);
     if (set->arena == NULL)
@@ -270,6 +271,8 @@ void fetch_set_init(struct fetch_set *set, struct request *r, struct arena *aren
         .by_id = r->version >= 13,
         .isolation = ((const struct fetch_request *)r->message)->isolation_level,
         .reader = fetch_reader(r),
+        .by_rack = str_equal(config_str(r->shard->settings, BROKER_REPLICA_SELECTOR_CLASS),
+                             STR("org.apache.kafka.common.replica.RackAwareReplicaSelector")),
         .authorizer = r->shard->authorizer,
         .sides = arena != NULL ? arena_take_array(arena, b->shard_count, sizeof *set->sides)
                                : calloc(b->shard_count, sizeof *set->sides),

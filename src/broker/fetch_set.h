@@ -46,6 +46,7 @@ struct fetch_item {
     enum kerr error;            /* as it was seen by the last look */
     int64_t high_watermark, last_stable_offset, log_start;
     struct epoch_end diverging; /* epoch -1 = none */
+    int32_t preferred;          /* the consumer is to read from this replica; -1 = from us */
     struct fetch_result *result; /* of the pass that has just ended, with something to send; else NULL */
     struct fetch_item *next_seen; /* by that pass */
 };
@@ -80,6 +81,8 @@ struct fetch_set {
     bool by_id;                 /* topics are asked for by id (version 13 and later) */
     int8_t isolation;           /* of the last Fetch */
     int32_t reader;             /* broker that follows, or -1: the same for all Fetches of a session */
+    bool by_rack;               /* consumers are sent to replicas in their rack, so followers are told at once when the
+                                   high watermark moves */
     struct fetch_pass *pass;    /* of the Fetch that is under way; NULL */
     const struct authorizer *authorizer; /* under which the items were let in */
 
@@ -150,6 +153,8 @@ struct fetch_pass {
     uint64_t min_bytes, max_bytes;
     int8_t isolation;
     int64_t reader_epoch;       /* of a broker that follows: its broker epoch, -1 not said */
+    struct str rack;            /* of a consumer; empty, or null = not said */
+    bool may_follow;            /* we may be read although we follow: by consumers that say their rack */
     bool first;                 /* what the request touches is taken in */
     bool last;                  /* the Fetch is answered after this one */
     bool alone;                 /* the set is for this request, and ends with it */
@@ -158,6 +163,8 @@ struct fetch_pass {
 /* fetch_admit.c: NONE, or the partition's error. Where the reader's log is another one (KIP-320, KIP-595)
  * item->diverging says so; else what it asks for counts as what it has, if it follows. */
 enum kerr fetch_admit(const struct fetch_pass *pass, struct fetch_item *item, struct replica *replica);
+/* Which replica in the reader's rack a consumer should read from instead of this leader (KIP-392); -1 this one. */
+int32_t fetch_preferred(const struct scatter_part *part, const struct fetch_item *item, const struct replica *replica);
 
 /* Look at what is due; scatter_part_done. */
 void fetch_look(struct scatter_part *part);

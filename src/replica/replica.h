@@ -197,6 +197,7 @@ enum isolation { READ_UNCOMMITTED = 0, READ_COMMITTED = 1 };
  * goes on watching: inside that it calls nothing here. */
 struct replica_watch {
     struct list node;
+    bool any_role;           /* a consumer that may read from one that follows, too: told when the role changes */
     bool follower;
     int32_t follower_id;
     const int64_t *heard_ms; /* when the follower last asked (io_now_ms); read when the end moves */

@@ -123,10 +123,16 @@ void replica_wait_cancel(struct replica_wait *w)
         list_remove(&w->node);
 }
 
+/* Followers have a mark, too, and consumers that read from them (KIP-392). */
+static bool has_readers(const struct replica *r, bool any_role)
+{
+    return replica_leads(r) || (any_role && r->log != NULL && r->replication.role == REPLICATION_FOLLOWER);
+}
+
 void replica_watch(struct replica *r, struct replica_watch *w)
 {
     w->only_mark = false;
-    if (replica_leads(r))
+    if (has_readers(r, w->any_role))
         list_add_tail(w->follower ? &r->follower_watches : &r->watches, &w->node);
     else
         tell_next_turn(r, &r->missed, &w->node);

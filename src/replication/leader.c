@@ -78,6 +78,14 @@ enum kerr replication_check_leader(const struct replication *r, int32_t leader_e
     return r->role == REPLICATION_LEADER ? KERR_NONE : KERR_NOT_LEADER_OR_FOLLOWER;
 }
 
+enum kerr replication_check_any(const struct replication *r, int32_t leader_epoch)
+{
+    enum kerr error = replication_check_leader(r, leader_epoch);
+    bool follows = r->role == REPLICATION_FOLLOWER && r->leader >= 0;
+
+    return error == KERR_NOT_LEADER_OR_FOLLOWER && follows ? KERR_NONE : error;
+}
+
 enum kerr replication_check_follower(const struct replication *r, int32_t id, int64_t fetch_epoch,
                                      const struct replication_broker *broker, bool says_epoch)
 {

@@ -114,6 +114,8 @@ enum kerr replication_acknowledge(const struct replication *r);
 /* Is `leader_epoch` of a request current? -1 = not said. NONE, FENCED_LEADER_EPOCH,
  * UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER. */
 enum kerr replication_check_leader(const struct replication *r, int32_t leader_epoch);
+/* The same for who may also read from a follower (KIP-392), as long as there is a leader to follow. */
+enum kerr replication_check_any(const struct replication *r, int32_t leader_epoch);
 
 /* What metadata says of a follower's broker when it fetches. */
 struct replication_broker {
@@ -140,8 +142,8 @@ struct replication_fetch {
 /* Moves the mark; proposes to take the follower into the ISR (W4). */
 void replication_fetched(struct replication *r, const struct replication_fetch *f, struct replication_outcome *out);
 
-/* A follower that has everything asks for more, and is answered when there is some: that it did so last at `heard_ms` is to
- * be said before our end moves from `log_end`. Else it would count as one that was not heard of since it caught up. */
+/* A follower that has everything asks for more, and is answered when there is some: that it did so last at `heard_ms`
+ * is to be said before our end moves from `log_end`. Else it would count as not heard of since it caught up. */
 void replication_heard(struct replication *r, int32_t id, int64_t log_end, int64_t heard_ms);
 
 /* Who has fallen behind for longer than `lag_ms` (replica.lag.time.max.ms) leaves the ISR; a leader that recovers says

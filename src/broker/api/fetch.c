@@ -117,6 +117,7 @@ static void answer_item(struct fetch *f, struct fetch_item *item, struct fetch_r
     item->told_high_watermark = a->high_watermark = item->high_watermark;
     item->told_log_start = a->log_start_offset = item->log_start;
     a->last_stable_offset = item->last_stable_offset;
+    a->preferred_read_replica = item->preferred;
     a->diverging_epoch.epoch = item->diverging.epoch;
     a->diverging_epoch.end_offset = item->diverging.end_offset;
     if (item->result != NULL)
@@ -127,7 +128,8 @@ static void answer_item(struct fetch *f, struct fetch_item *item, struct fetch_r
 static bool has_news(const struct fetch_item *item)
 {
     return item->refused != KERR_NONE || item->error != KERR_NONE || item->diverging.epoch >= 0 ||
-           item->told_high_watermark != item->high_watermark || item->told_log_start != item->log_start ||
+           item->preferred >= 0 || item->told_high_watermark != item->high_watermark ||
+           item->told_log_start != item->log_start ||
            (item->result != NULL && item->result->spans.total_bytes > 0);
 }
 
@@ -336,6 +338,8 @@ void fetch_handle(struct request *r)
         .min_bytes = not_negative(m->min_bytes),
         .max_bytes = max_bytes < server_max || set->reader >= 0 ? max_bytes : server_max,
         .isolation = set->reader >= 0 ? READ_UNCOMMITTED : m->isolation_level,
+        .rack = m->rack_id,
+        .may_follow = set->reader < 0 && m->rack_id.n > 0,
         .reader_epoch = r->version >= 15 ? m->replica_state.replica_epoch : -1,
         .first = true,
         .alone = set->arena != NULL,

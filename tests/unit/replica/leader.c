@@ -208,6 +208,24 @@ TEST(replica_leader, followers_are_told_of_the_end_and_consumers_of_the_mark)
     end();
 }
 
+/* KIP-392 */
+TEST(replica_leader, consumers_may_watch_one_that_follows)
+{
+    struct seen any = {.watch = {.any_role = true, .moved = seen_moved}}, leader;
+
+    begin(2);
+    meta_leader(&lab, 1, 0, 2);
+    CHECK_EQ(lab_apply(&lab), 0);
+    replica_watch(r, &any.watch);
+    look(&leader, -1, NULL);
+    UNTIL(&lab, leader.told == 1);
+    CHECK_EQ(any.told, 0);
+    meta_leader(&lab, 1, 0, ME);
+    CHECK_EQ(lab_apply(&lab), 0);
+    CHECK_EQ(any.told, 1);
+    end();
+}
+
 TEST(replica_leader, who_lags_is_proposed_to_leave)
 {
     static const int32_t left[] = {ME, 3};

@@ -218,7 +218,22 @@ TEST(replication, requests_are_held_against_the_leader_epoch)
         replication_init(&r, ME, 0);
         apply(&r, &(struct says){rows[i].leader, 5, 1, {1, 2}, {1, 2}, 1}, 0, 0);
         CHECK_EQ(replication_check_leader(&r, rows[i].asked), rows[i].error);
+        bool old = rows[i].error == KERR_NOT_LEADER_OR_FOLLOWER;
+        CHECK_EQ(replication_check_any(&r, rows[i].asked), old ? KERR_NONE : rows[i].error);
     }
+}
+
+/* KIP-392 */
+TEST(replication, followers_are_read_as_long_as_somebody_leads)
+{
+    struct replication r;
+
+    replication_init(&r, ME, 0);
+    CHECK_EQ(replication_check_any(&r, -1), KERR_NOT_LEADER_OR_FOLLOWER);
+    apply(&r, &(struct says){2, 0, 0, {1, 2}, {1, 2}, 1}, 0, 0);
+    CHECK_EQ(replication_check_any(&r, -1), KERR_NONE);
+    apply(&r, &(struct says){-1, 1, 1, {1, 2}, {1, 2}, 1}, 0, 0);
+    CHECK_EQ(replication_check_any(&r, -1), KERR_NOT_LEADER_OR_FOLLOWER);
 }
 
 /* W3: with these two questions an answer to acks=all is safe when the mark has passed it. */
