@@ -87,8 +87,12 @@ void waits_advance(struct replica *r, bool high_watermark_moved);
 void waits_advance_later(struct replica *r);
 /* Something was appended at `end_before`: followers are told. */
 void waits_end_moved(struct replica *r, int64_t end_before);
-/* All that wait are told `error`; all that watch are told. */
-void waits_fail(struct replica *r, enum kerr error);
+/* It leads no more: who waits for the high watermark, or watches, is told. */
+void waits_refuse(struct replica *r);
+/* The log goes, and others may have what it has: who waits for it to become stable is told REQUEST_TIMED_OUT. */
+void waits_end(struct replica *r);
+/* The log's directory has failed: all that wait or watch are told. */
+void waits_fail(struct replica *r);
 
 uint64_t replica_hash(struct uuid topic_id, int32_t partition);
 

@@ -59,7 +59,7 @@ void replica_go_offline(struct replica *r)
     r->offline = true;
     r->set->offline_count++;
     r->log = NULL;
-    waits_fail(r, KERR_KAFKA_STORAGE_ERROR);
+    waits_fail(r);
     if (r->move != NULL)
         move_cancel(r, true);
     if (log != NULL)

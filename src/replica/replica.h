@@ -179,9 +179,10 @@ struct replica_wait {
     int64_t offset; /* ready when the mark is >= this */
     void (*ready)(struct replica_wait *w, enum kerr error);
 };
-/* acks=all: until the high watermark passes, then NOT_ENOUGH_REPLICAS_AFTER_APPEND where too few are in sync by now;
- * acks=1: until the log's stable end passes `offset`. Ready with NOT_LEADER_OR_FOLLOWER when leadership ends or was lost
- * before. `ready` is never called inside. */
+/* acks=all: until the high watermark passes, then NOT_ENOUGH_REPLICAS_AFTER_APPEND where too few are in sync by now.
+ * acks=1: until the log's stable end passes `offset`, also when leadership ends meanwhile (Kafka would have answered at
+ * the append); REQUEST_TIMED_OUT when the log goes. Ready with NOT_LEADER_OR_FOLLOWER when leadership
+ * was lost before, and with acks=all when it ends. `ready` is never called inside. */
 void replica_wait_committed(struct replica *r, struct replica_wait *w, int64_t offset);
 void replica_wait_stable(struct replica *r, struct replica_wait *w, int64_t offset);
 void replica_wait_cancel(struct replica_wait *w); /* accepts one that is not waiting */

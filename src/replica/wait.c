@@ -176,11 +176,30 @@ void waits_end_moved(struct replica *r, int64_t end_before)
     replica_release(r);
 }
 
-void waits_fail(struct replica *r, enum kerr error)
+/* What was appended with acks=1 goes on waiting: it is in the log, whoever leads, and "not here" would be believed.
+ * Before a follower's log is cut, all of it is stable (F1). */
+void waits_refuse(struct replica *r)
 {
     replica_hold(r);
-    tell_all(&r->stable_waits, error);
-    tell_all(&r->committed_waits, error);
+    tell_all(&r->committed_waits, KERR_NOT_LEADER_OR_FOLLOWER);
+    tell_watches(&r->watches);
+    tell_watches(&r->follower_watches);
+    replica_release(r);
+}
+
+void waits_end(struct replica *r)
+{
+    replica_hold(r);
+    tell_all(&r->stable_waits, KERR_REQUEST_TIMED_OUT);
+    waits_refuse(r);
+    replica_release(r);
+}
+
+void waits_fail(struct replica *r)
+{
+    replica_hold(r);
+    tell_all(&r->stable_waits, KERR_KAFKA_STORAGE_ERROR);
+    tell_all(&r->committed_waits, KERR_KAFKA_STORAGE_ERROR);
     tell_watches(&r->watches);
     tell_watches(&r->follower_watches);
     replica_release(r);

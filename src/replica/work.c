@@ -112,7 +112,7 @@ void replica_take_role(struct replica *r, const struct image_topic *topic)
     replication_apply(&r->replication, &s, log_end(r->log), log_stable(r->log),
                       io_now_ms(r->set->options.io), &out);
     if (out.role_changed)
-        waits_fail(r, KERR_NOT_LEADER_OR_FOLLOWER);
+        waits_refuse(r);
     if (out.became_follower)
         replica_tell_leading(r, false);
     fetcher_take_role(r);
@@ -148,7 +148,7 @@ static struct log *withdraw(struct replica *r)
 
     replica_tell_leading(r, false);
     r->log = NULL;
-    waits_fail(r, KERR_NOT_LEADER_OR_FOLLOWER);
+    waits_end(r);
     forget(r);
     return log;
 }

@@ -289,6 +289,17 @@ static void lose(struct lab *lab, enum loss loss)
     CHECK_EQ(lab_apply(lab), 0);
 }
 
+/* What is in the log becomes stable whoever leads, unless it goes with the log. */
+static bool goes_on(enum loss loss, enum way way)
+{
+    return way == STABLE && loss != DELETED && loss != CLOSED;
+}
+
+static enum kerr told_at(enum way way)
+{
+    return way == WATCH ? KERR_NONE : way == STABLE ? KERR_REQUEST_TIMED_OUT : KERR_NOT_LEADER_OR_FOLLOWER;
+}
+
 TEST(wait, end_of_leadership_tells_all_that_wait)
 {
     for (int loss = 0; loss < LOSSES; loss++) {
@@ -301,8 +312,10 @@ TEST(wait, end_of_leadership_tells_all_that_wait)
             ask(&canceled, r, (enum way)way, 100);
             cancel(&canceled);
             lose(&lab, (enum loss)loss);
-            CHECK_EQ(w.told, 1);
-            CHECK_EQ(w.error, way == WATCH ? KERR_NONE : KERR_NOT_LEADER_OR_FOLLOWER);
+            CHECK_EQ(w.told, goes_on((enum loss)loss, (enum way)way) ? 0 : 1);
+            if (w.told == 1)
+                CHECK_EQ(w.error, told_at((enum way)way));
+            cancel(&w);
             CHECK_EQ(canceled.told, 0);
             ask(&late, r, (enum way)way, 100); /* by one that still holds it */
             if (loss == NEW_EPOCH) {
@@ -319,6 +332,23 @@ TEST(wait, end_of_leadership_tells_all_that_wait)
             lab_pass(&lab, SEC);
             end(&lab);
         }
+    }
+}
+
+TEST(wait, append_of_acks_1_is_told_when_it_is_stable_whoever_leads_by_then)
+{
+    for (enum loss loss = TO_OTHER; loss <= NEW_EPOCH; loss++) {
+        struct lab lab;
+        struct replica *r = begin(&lab, 1);
+        struct waiter w = {0};
+        sim_disk_slow(lab.node, 1000, SEC);
+        ask(&w, r, STABLE, append(r));
+        lose(&lab, loss);
+        CHECK_EQ(w.told, 0); /* or it was stable before: then this test is none */
+        UNTIL(&lab, w.told == 1);
+        CHECK_EQ(w.error, KERR_NONE);
+        CHECK_EQ(log_stable(replica_log(r)), 1);
+        end(&lab);
     }
 }
 
