@@ -66,12 +66,13 @@ static enum kerr check_isr(const struct decision *d, request_partition *m,
     return KERR_NONE;
 }
 
-/* A replica is in sync only in the incarnation that its leader has seen fetching (KIP-903), and while it may lead. */
-static bool is_eligible(const struct decision *d, int32_t id, int64_t epoch)
+/* A replica is in sync only in the incarnation that its leader has seen fetching (KIP-903), and while it may lead.
+ * Kafka does not look at directories: who has asked just before its own failed comes back into the ISR there. */
+static bool is_eligible(const struct decision *d, const struct image_partition *p, int32_t id, int64_t epoch)
 {
     const struct image_broker *b = image_broker_find(d->image, id);
 
-    if (b == NULL)
+    if (b == NULL || !image_partition_is_online(p, b))
         return false;
 #ifndef MUTANT_CONTROLLER_FENCED_JOINS
     if (b->fenced || b->in_controlled_shutdown)
@@ -83,10 +84,10 @@ static bool is_eligible(const struct decision *d, int32_t id, int64_t epoch)
     return epoch == -1 || epoch == b->epoch;
 }
 
-static enum kerr check_members(const struct decision *d, request_partition *m)
+static enum kerr check_members(const struct decision *d, request_partition *m, const struct image_partition *p)
 {
     for (int32_t i = 0; i < isr_count(d, m); i++) {
-        if (!is_eligible(d, isr_id(d, m, i), isr_epoch(d, m, i)))
+        if (!is_eligible(d, p, isr_id(d, m, i), isr_epoch(d, m, i)))
             return KERR_INELIGIBLE_REPLICA;
     }
     return KERR_NONE;
@@ -106,7 +107,7 @@ static enum kerr alter(struct decision *d, int32_t sender, const struct image_to
     if (error == KERR_NONE)
         error = check_isr(d, m, p);
     if (error == KERR_NONE)
-        error = check_members(d, m);
+        error = check_members(d, m, p);
     if (error != KERR_NONE)
         return error;
     partition_change_begin(&c, d, topic, p);

@@ -41,11 +41,7 @@ bool may_lead(const struct partition_change *c, int32_t id)
         return false;
     if (id != c->cause.joins && (b->fenced || b->in_controlled_shutdown))
         return false;
-    for (int32_t i = 0; i < p->replica_count; i++) {
-        if (p->replicas[i] == id)
-            return image_broker_has_online(b, p->directories[i]);
-    }
-    return false;
+    return image_partition_is_online(p, b);
 }
 
 /* Whether it holds all that was committed, and can lead: in the ISR, or when that is empty in the ELR. */

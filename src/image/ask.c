@@ -167,6 +167,15 @@ bool image_broker_has_online(const struct image_broker *b, struct uuid directory
     return false;
 }
 
+bool image_partition_is_online(const struct image_partition *p, const struct image_broker *b)
+{
+    for (int32_t i = 0; i < p->replica_count; i++) {
+        if (p->replicas[i] == b->id)
+            return image_broker_has_online(b, p->directories[i]);
+    }
+    return false;
+}
+
 uint32_t image_controller_count(const struct image *i)
 {
     return sorted_count(&i->visible.controllers);

@@ -104,6 +104,8 @@ const struct image_broker *image_broker_find(const struct image *i, int32_t id);
  * has not failed since. Ids below 100 are reserved: of a replica that is not assigned yet it is presumed, a lost one
  * is nowhere (KIP-858). */
 bool image_broker_has_online(const struct image_broker *b, struct uuid directory);
+/* Whether the broker has a replica of the partition, in such a directory. */
+bool image_partition_is_online(const struct image_partition *p, const struct image_broker *b);
 uint32_t image_controller_count(const struct image *i);
 const struct image_controller *image_controller_at(const struct image *i, uint32_t index);
 const struct image_controller *image_controller_find(const struct image *i, int32_t id);

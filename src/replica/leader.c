@@ -26,6 +26,17 @@ static struct replication_broker broker_in(const struct image *image, int32_t id
     return (struct replication_broker){.epoch = b->epoch, .eligible = !b->fenced && !b->in_controlled_shutdown};
 }
 
+/* The same, as a replica of `r`: also its directory is there. */
+static struct replication_broker member_of(const struct replica *r, int32_t id)
+{
+    const struct image *image = r->set->image;
+    const struct image_partition *p = image == NULL ? NULL : image_partition_find(image, r->topic_id, r->partition);
+    struct replication_broker broker = broker_in(image, id);
+
+    broker.eligible = broker.eligible && p != NULL && image_partition_is_online(p, image_broker_find(image, id));
+    return broker;
+}
+
 enum kerr replica_check_follower(const struct replica *r, const struct replica_follower *f)
 {
     enum kerr error = replication_check_leader(&r->replication, f->leader_epoch);
@@ -46,7 +57,7 @@ void replica_fetched(struct replica *r, const struct replica_follower *f, int64_
         .log_start = f->log_start,
         .log_end = log_end,
         .now_ms = io_now_ms(r->set->options.io),
-        .broker = broker_in(r->set->image, f->id),
+        .broker = member_of(r, f->id),
     };
     struct replication_outcome out;
 
@@ -98,16 +109,24 @@ void replica_proposed(struct replica *r, const struct replication_proposal *prop
 
 /* ---- what the images say of brokers ----------------------------------------------------------- */
 
-static void see_broker(struct replicas *rs, int32_t id, const struct replication_broker *broker)
+static void see_broker(struct replicas *rs, int32_t id)
 {
     MAP_EACH(node, &rs->by_id) {
         struct replica *r = container_of(node, struct replica, node);
+        struct replication_broker broker;
         struct replication_outcome out;
         if (!replica_leads(r))
             continue;
-        replication_broker_changed(&r->replication, id, broker, &out);
+        broker = member_of(r, id);
+        replication_broker_changed(&r->replication, id, &broker, &out);
         replica_told(r, &out);
     }
+}
+
+/* Of the same process: it may have lost some. */
+static bool has_other_dirs(const struct image_broker *a, const struct image_broker *b)
+{
+    return a != NULL && b != NULL && a->directory_count != b->directory_count;
 }
 
 /* It may have been in one of the images only. */
@@ -115,8 +134,9 @@ static void compare_broker(struct replicas *rs, const struct image *before, int3
 {
     struct replication_broker old = broker_in(before, id), now = broker_in(rs->image, id);
 
-    if (old.epoch != now.epoch || old.eligible != now.eligible)
-        see_broker(rs, id, &now);
+    if (old.epoch != now.epoch || old.eligible != now.eligible ||
+        has_other_dirs(image_broker_find(before, id), image_broker_find(rs->image, id)))
+        see_broker(rs, id);
 }
 
 static void see_own_epoch(struct replicas *rs)

@@ -115,3 +115,25 @@ TEST(controller_dirs, fenced_broker_is_not_elected_by_telling_where_replicas_lie
     CHECK_EQ(leader_of(&w, "orders"), 1);
     world_end(&w);
 }
+
+/* Its leader has heard its Fetch of before, and not yet that the directory has failed. */
+TEST(controller_dirs, replica_in_a_failed_one_does_not_come_into_the_isr)
+{
+    static const int32_t both[] = {2, 1};
+    struct world w;
+    struct proposal p;
+    int64_t epoch = begin(&w);
+
+    w.epochs[1] = epoch;
+    (void)world_broker(&w, 2);
+    world_create_on(&w, "orders", both, 2);
+    assign(&w, epoch, "orders", world_id(10));
+    fail_dir(&w, epoch, world_id(10));
+    CHECK_TEXT(world_show(&w, "orders"), "2@0.2 on 2 1 isr 2");
+    p = world_proposal(&w, "orders", 0, both, 2);
+    CHECK_EQ(world_propose(&w, &p), KERR_INELIGIBLE_REPLICA);
+    assign(&w, epoch, "orders", world_id(11));
+    p = world_proposal(&w, "orders", 0, both, 2);
+    CHECK_EQ(world_propose(&w, &p), KERR_NONE);
+    world_end(&w);
+}

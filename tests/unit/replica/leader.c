@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "protocol/broker_registration_change_record.h"
 #include "protocol/partition_change_record.h"
 #include "protocol/register_broker_record.h"
 
@@ -26,8 +27,10 @@ static void meta_record(const struct message *message, int16_t version, const vo
     lab.image = next;
 }
 
+/* Its replicas lie in the directory that the lab gives to all. */
 static void meta_member(int32_t id, int64_t epoch, bool fenced)
 {
+    struct uuid dirs[] = {topic_id(250), topic_id(251)};
     struct register_broker_record m;
 
     register_broker_record_init(&m);
@@ -35,7 +38,9 @@ static void meta_member(int32_t id, int64_t epoch, bool fenced)
     m.broker_epoch = epoch;
     m.incarnation_id = topic_id((uint8_t)epoch);
     m.fenced = fenced;
-    meta_record(&register_broker_record_message, 1, &m);
+    m.log_dirs = dirs;
+    m.log_dirs_count = 2;
+    meta_record(&register_broker_record_message, 3, &m);
 }
 
 /* Leads a topic that is replicated by brokers 1 to 3 of epochs 71 to 73; the first `isr_count` are in sync. */
@@ -288,6 +293,28 @@ TEST(replica_leader, commit_waits_for_one_that_joins_until_its_broker_is_fenced)
     meta_member(3, 73, true);
     CHECK_EQ(lab_apply(&lab), 0);
     CHECK_EQ(c.told, 1);
+    end();
+}
+
+TEST(replica_leader, replica_whose_directory_has_failed_is_not_proposed)
+{
+    struct broker_registration_change_record m;
+    struct uuid left = topic_id(251);
+
+    begin(1);
+    fetch(2, 0);
+    CHECK_TEXT(proposed(), "1@71 2@72 ");
+    answer(KERR_INELIGIBLE_REPLICA, NULL, 0); /* the controller knows already */
+    broker_registration_change_record_init(&m);
+    m.broker_id = 2;
+    m.broker_epoch = 72;
+    m.log_dirs = &left;
+    m.log_dirs_count = 1;
+    meta_record(&broker_registration_change_record_message, 2, &m);
+    CHECK_EQ(lab_apply(&lab), 0);
+    replicas_check_isr(lab.sets[0]);
+    fetch(2, 0); /* was on its way */
+    CHECK_EQ(lab.proposals, 1);
     end();
 }
 
