@@ -32,7 +32,7 @@ static struct verdict check_count(struct decision *d, request_topic *t,
 static struct verdict add_one(struct decision *d, request_topic *t, const struct image_topic *topic,
                               int32_t partition)
 {
-    int32_t factor = topic->partitions[0].replica_count;
+    int32_t factor = replication_factor(&topic->partitions[0]);
     int32_t *replicas = arena_take_array(&d->c->scratch, (size_t)factor, sizeof(*replicas));
     bool by_hand = t->assignments_count >= 0;
     struct verdict v;

@@ -191,6 +191,8 @@ void partition_change_begin(struct partition_change *c, struct decision *d,
                             const struct image_topic *topic, const struct image_partition *p);
 /* Adds the record; false when there is nothing to be said. */
 bool partition_change_end(struct partition_change *c);
+/* How many replicas it has, or will have when the reassignment that is under way has ended. */
+int32_t replication_factor(const struct image_partition *p);
 
 /* ---- election.c ---- */
 bool broker_is_active(const struct image *i, int32_t id);

@@ -31,6 +31,15 @@ void partition_change_begin(struct partition_change *c, struct decision *d,
     };
 }
 
+int32_t replication_factor(const struct image_partition *p)
+{
+    int32_t factor = 0;
+
+    for (int32_t i = 0; i < p->replica_count; i++)
+        factor += !ids_have(p->removing, p->removing_count, p->replicas[i]);
+    return factor;
+}
+
 /* ---- a reassignment ends (KIP-455) --------------------------------------------------------------
  */
 

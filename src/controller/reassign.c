@@ -72,16 +72,6 @@ static struct verdict cancel(struct decision *d, const struct image_topic *topic
 /* ---- change ------------------------------------------------------------------------------------
  */
 
-/* How many replicas it has, or will have when what is under way has ended. */
-static int32_t factor_of(const struct image_partition *p)
-{
-    int32_t factor = 0;
-
-    for (int32_t i = 0; i < p->replica_count; i++)
-        factor += !ids_have(p->removing, p->removing_count, p->replicas[i]);
-    return factor;
-}
-
 static void sort_ids(struct ids ids)
 {
     for (int32_t i = 1; i < ids.n; i++) {
@@ -102,9 +92,9 @@ static struct verdict change(struct decision *d, const struct image_topic *topic
 
     if (v.error != KERR_NONE)
         return v;
-    if (same_factor && m->replicas_count != factor_of(p))
+    if (same_factor && m->replicas_count != replication_factor(p))
         return refuse(d, KERR_INVALID_REPLICATION_FACTOR,
-                      "The replication factor is changed from %d to %d", factor_of(p),
+                      "The replication factor is changed from %d to %d", replication_factor(p),
                       m->replicas_count);
     partition_change_begin(&c, d, topic, p);
     target = ids_of(d, m->replicas, m->replicas_count);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "protocol/alter_partition_reassignments.h"
+#include "protocol/create_partitions.h"
 #include "protocol/list_partition_reassignments.h"
 
 /* Brokers 1 to 5 with topic orders on 1, 2 and 3. */
@@ -236,6 +237,30 @@ TEST(controller_reassign, second_one_takes_over)
     CHECK_TEXT(world_show(&w, "orders"), "1@0.2 on 1 2 4 3 5 isr 1 2 3 adding 4 removing 3 5");
     CHECK_EQ(propose(&w, ((int32_t[]){1, 2, 3, 4}), 4), KERR_NONE);
     CHECK_TEXT(world_show(&w, "orders"), "1@1.3 on 1 2 4 isr 1 2 4");
+    world_end(&w);
+}
+
+/* Were replicas that go counted, which is what Kafka does, the new partition would have more of them for good. */
+TEST(controller_reassign, partition_that_comes_meanwhile_has_as_many_replicas_as_there_will_be)
+{
+    struct create_partitions_request_topics topic;
+    struct create_partitions_request m;
+    struct create_partitions_response a;
+    struct world w;
+
+    begin(&w);
+    move_to(&w, TARGET, 3);
+    create_partitions_request_init(&m);
+    create_partitions_response_init(&a);
+    create_partitions_request_topics_init(&topic);
+    topic.name = STR("orders");
+    topic.count = 2;
+    topic.assignments_count = -1;
+    m.topics = &topic;
+    m.topics_count = 1;
+    CHECK_EQ(world_ask(&w, API_CREATE_PARTITIONS, 3, &m, &a), KERR_NONE);
+    CHECK_EQ(a.results[0].error_code, KERR_NONE);
+    CHECK_EQ(world_partition(&w, "orders", 1)->replica_count, 3);
     world_end(&w);
 }
 
