@@ -120,7 +120,12 @@ struct our_producer *our_producer_new(struct io *io, struct telemetry *t, const 
     ASSERT(p->client != NULL);
     p->producer = producer_new(io, p->client, &settings, &own, p, &f);
     ASSERT(p->producer != NULL);
-    *out = (struct our_plan){settings.idempotence, settings.acks == -1, settings.delivery_timeout_ms};
+    *out = (struct our_plan){
+        .idempotent = settings.idempotence,
+        .acks_all = settings.acks == -1,
+        .delivery_timeout_ms = settings.delivery_timeout_ms,
+        .patience_ms = settings.retries == 0 ? settings.request_timeout_ms : settings.delivery_timeout_ms,
+    };
     return p;
 }
 

@@ -30,6 +30,7 @@ struct our_hooks {
 struct our_plan {
     bool idempotent, acks_all;
     int64_t delivery_timeout_ms;
+    int64_t patience_ms; /* until it gives a record up that nobody answers */
 };
 
 struct our_producer *our_producer_new(struct io *io, struct telemetry *t, const char *bootstrap, struct prng *g,
