@@ -198,11 +198,10 @@ void replication_fetched(struct replication *r, const struct replication_fetch *
     ASSERT(one != NULL && f->id != r->node_id);
     ASSERT(f->offset >= 0 && f->offset <= f->log_end);
     note_fetch(one, f);
+    one->may_join = may_join(one, &f->broker); /* also of one that is to leave: it may have nothing more to ask for */
     if (!one->in_isr && !one->proposed) {
-        bool may = may_join(one, &f->broker);
-        one->may_join = may;
-        one->joining = may && is_caught_up(one, f->log_end, r->lag_ms, f->now_ms);
-        if (may && !r->proposing && has_all(r, one)) {
+        one->joining = one->may_join && is_caught_up(one, f->log_end, r->lag_ms, f->now_ms);
+        if (one->may_join && !r->proposing && has_all(r, one)) {
             for (uint32_t i = 0; i < r->count; i++)
                 member[i] = r->replicas[i].in_isr || &r->replicas[i] == one;
             propose(r, member, out);

@@ -237,6 +237,23 @@ TEST(replication_leader, who_is_caught_up_is_proposed_when_nothing_hinders_any_m
     CHECK_TEXT(proposed(), "1@71 2@72 3@73 ");
 }
 
+/* All stood still, and it is the leader that goes on first: when it hears of the others they are in sync again, they have
+ * nothing more to ask for, and the controller takes them out. */
+TEST(replication_leader, who_catches_up_while_it_is_taken_out_is_proposed_then)
+{
+    lead(0, 3);
+    grow(10);
+    now_ms += LAG_MS + 1;
+    tick();
+    CHECK_TEXT(proposed(), "1@71 ");
+    fetch(2, 10);
+    fetch(3, 10);
+    answer(KERR_NONE, 2, all, 1);
+    tick();
+    CHECK(out.propose);
+    CHECK_TEXT(proposed(), "1@71 2@72 3@73 ");
+}
+
 TEST(replication_leader, who_has_not_caught_up_for_long_leaves_when_that_is_committed)
 {
     static const int32_t left[] = {1, 3};
