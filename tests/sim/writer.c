@@ -124,10 +124,11 @@ static bool is_excused(const struct writer *w, int16_t code)
     return (code == KERR_REQUEST_TIMED_OUT || code == KERR_NETWORK_EXCEPTION) && w->plan.patience_ms < PATIENCE_MS;
 }
 
-/* Nothing has been wrong since before the record was written. */
-static bool must_go_well(const struct writer *w, const struct written *r)
+/* Nothing has been wrong since before the first record of its batch was written: the batch has one limit for all. */
+static bool must_go_well(const struct writer *w, const struct our_ack *a)
 {
     const struct world *world = w->client.world;
+    const struct written *r = &w->records[a->tags[0] - 1];
 
     return world_is_calm(world) && world->steady_ns > 0 && r->at_ns >= world->steady_ns && w->closing_ns == 0 &&
            r->part->topic->state == TOPIC_LIVES;
@@ -156,7 +157,7 @@ static void told_of(struct writer *w, const struct our_ack *a, int32_t i)
             truth_acked(t, w->number, n, 1, a->base_offset + i, 0);
         return;
     }
-    if (must_go_well(w, r) && !is_excused(w, a->code))
+    if (must_go_well(w, a) && !is_excused(w, a->code))
         broken(w->client.world, "%s: %.*s, although nothing is wrong", w->client.name, STR_ARG(a->text));
     if (a->definite)
         truth_never(t, w->number, n, 1);
