@@ -182,6 +182,7 @@ static void fault_strikes(struct sim *sim, void *arg)
         free(s);
         return;
     }
+    w->played.faults[f->kind]++;
     note(w, "fault %d of nodes %#x", (int)f->kind, f->nodes);
     for (uint32_t i = 0; i < w->plan.node_count; i++) {
         if (strikes(f, i))

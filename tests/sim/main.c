@@ -3,6 +3,9 @@
  *   sim_node --seed N [--trace]            play one seed
  *   sim_node --seeds FROM..TO [--jobs N]   play each seed twice and compare
  *   sim_node --cluster ...                 three to five nodes instead of one
+ *   sim_node --once ...                    not twice: for who looks for what else breaks
+ *
+ * Of many, what they were together is said in a line before the last.
  *
  * Seeds are played in processes of their own, because a broken property ends the process that found it: the
  * next one goes on behind that seed. */
@@ -23,21 +26,22 @@
 struct words {
     uint64_t from, to;
     uint32_t jobs;
-    bool cluster, trace, until_failure;
+    bool cluster, once, trace, until_failure;
     const char *program;
 };
 
 struct job {
     pid_t pid;
-    int out;      /* a byte per seed that passed */
+    int out;      /* a struct played per seed that passed */
     uint64_t next, step, to;
     uint64_t passed;
+    struct played sum;
     bool running;
 };
 
 static const char usage[] =
     "usage: sim_node [--cluster] --seed N [--trace]\n"
-    "       sim_node [--cluster] --seeds FROM..TO [--jobs N] [--until-failure]\n";
+    "       sim_node [--cluster] --seeds FROM..TO [--jobs N] [--once] [--until-failure]\n";
 
 /* ---- one seed ------------------------------------------------------------------------------------ */
 
@@ -46,24 +50,28 @@ static const char *kind(const struct words *w)
     return w->cluster ? " --cluster" : "";
 }
 
-static void play_twice(const struct words *w, uint64_t seed)
+static void play(const struct words *w, uint64_t seed, struct played *out)
 {
-    uint64_t first = world_play(seed, w->cluster, w->program, NULL);
-    uint64_t second = world_play(seed, w->cluster, w->program, NULL);
+    struct played again;
 
-    if (first == second)
+    world_play(seed, w->cluster, w->program, NULL, out);
+    if (w->once)
+        return;
+    world_play(seed, w->cluster, w->program, NULL, &again);
+    if (out->hash == again.hash)
         return;
     printf("FAILED seed %" PRIu64 ": played twice it is two histories, %016" PRIx64 " and %016" PRIx64
-           "; replay: %s%s --seed %" PRIu64 " --trace\n", seed, first, second, w->program, kind(w), seed);
+           "; replay: %s%s --seed %" PRIu64 " --trace\n", seed, out->hash, again.hash, w->program, kind(w), seed);
     fflush(stdout);
     _exit(1);
 }
 
 static int play_one(const struct words *w)
 {
-    uint64_t hash = world_play(w->from, w->cluster, w->program, w->trace ? stdout : NULL);
+    struct played played;
 
-    printf("seed %" PRIu64 " passed, hash %016" PRIx64 "\n", w->from, hash);
+    world_play(w->from, w->cluster, w->program, w->trace ? stdout : NULL, &played);
+    printf("seed %" PRIu64 " passed, hash %016" PRIx64 "\n", w->from, played.hash);
     printf("1 passed, 0 failed\n");
     return 0;
 }
@@ -96,9 +104,10 @@ static void job_begin(const struct words *w, struct job *j)
     if (j->pid == 0) {
         close(ends[0]);
         for (uint64_t seed = j->next; seed <= j->to; seed += j->step) {
+            struct played played;
             limit_time();
-            play_twice(w, seed);
-            if (write(ends[1], "", 1) != 1)
+            play(w, seed, &played);
+            if (write(ends[1], &played, sizeof played) != sizeof played)
                 _exit(2);
         }
         _exit(0);
@@ -108,14 +117,25 @@ static void job_begin(const struct words *w, struct job *j)
     j->running = true;
 }
 
+static void add(struct played *sum, const struct played *one)
+{
+    sum->ns += one->ns;
+    sum->events += one->events;
+    sum->lives += one->lives;
+    for (int i = 0; i < FAULT_KINDS; i++)
+        sum->faults[i] += one->faults[i];
+}
+
 /* Count what it has told; at its end see how it ended. True while it runs. */
 static bool job_listen(const struct words *w, struct job *j, uint64_t *failed)
 {
-    char told[256];
-    ssize_t n = read(j->out, told, sizeof told);
+    struct played told[8]; /* what is that short is written, and so read, as a whole */
+    ssize_t n = read(j->out, told, sizeof told) / (ssize_t)sizeof told[0];
     int status = 0;
 
     if (n > 0) {
+        for (ssize_t i = 0; i < n; i++)
+            add(&j->sum, &told[i]);
         j->passed += (uint64_t)n;
         j->next += (uint64_t)n * j->step;
         return true;
@@ -149,10 +169,20 @@ static void jobs_end(struct job *jobs, uint32_t count)
     }
 }
 
+static void say(const struct played *sum)
+{
+    printf("%.1f simulated hours, %" PRIu64 " events, %" PRIu64 " lives of nodes", (double)sum->ns / 3.6e12, sum->events,
+           sum->lives);
+    for (int i = 0; i < FAULT_KINDS; i++)
+        printf("%s %" PRIu64 " %s", i == 0 ? "; faults:" : ",", sum->faults[i], fault_names[i]);
+    printf("\n");
+}
+
 static int play_many(const struct words *w)
 {
     struct job jobs[JOBS_MAX] = {0};
     uint64_t passed = 0, failed = 0;
+    struct played sum = {0};
     uint32_t running = 0;
 
     for (uint32_t i = 0; i < w->jobs; i++) {
@@ -172,8 +202,11 @@ static int play_many(const struct words *w)
         }
     }
     jobs_end(jobs, w->jobs);
-    for (uint32_t i = 0; i < w->jobs; i++)
+    for (uint32_t i = 0; i < w->jobs; i++) {
         passed += jobs[i].passed;
+        add(&sum, &jobs[i].sum);
+    }
+    say(&sum);
     printf("%" PRIu64 " passed, %" PRIu64 " failed\n", passed, failed);
     return failed == 0 ? 0 : 1;
 }
@@ -210,6 +243,8 @@ static bool parse(int argc, char **argv, struct words *w, bool *many)
             w->trace = true;
         } else if (strcmp(argv[i], "--cluster") == 0) {
             w->cluster = true;
+        } else if (strcmp(argv[i], "--once") == 0) {
+            w->once = true;
         } else if (strcmp(argv[i], "--until-failure") == 0) {
             w->until_failure = true;
         } else if (strcmp(argv[i], "--seed") == 0 && number(value, &n)) {

@@ -4,8 +4,8 @@
     tests/sim/mutants.py [NAME...]     all mutants when none is named; --list tells them
 
 A mutant is a switch in the sources, -DMUTANT_NAME. Only the files that have the switch are compiled anew and linked before
-the libraries of a build without any. Then seeds of the simulated node are played until one breaks; the mutants that cannot
-show there (what they do wrong needs a file to be looked at) are given to a unit test. A mutant that nothing notices fails.
+the libraries of a build without any. Then seeds of the simulated node, or cluster, are played until one breaks; the mutants that
+cannot show there (what they do wrong needs a file to be looked at) are given to a unit test. A mutant that nothing notices fails.
 """
 
 import json
@@ -24,6 +24,7 @@ BUILD = ROOT / "build" / "mutants"
 SEEDS = 2000
 UNIT_SECONDS_MAX = 600
 SIM = "tests/sim_node"
+CLUSTER = "tests/sim_node --cluster"
 FETCH = "tests/unit_broker broker_fetch*"
 FOLLOWERS = "tests/unit_broker broker_followers*"
 FOLLOW = "tests/unit_replica follow*"
@@ -242,9 +243,9 @@ def link_with(name, program, objects):
     return out
 
 
-def ask_seeds(program):
+def ask_seeds(program, *words):
     """-> whether a seed broke, and words about it."""
-    done = run([program, "--seeds", f"1..{SEEDS}", "--jobs", "2", "--until-failure"])
+    done = run([program, *words, "--seeds", f"1..{SEEDS}", "--jobs", "2", "--once", "--until-failure"])
     count = re.search(r"^(\d+) passed, (\d+) failed", done.stdout, re.M)
     broke = re.search(r"^FAILED seed (\d+)[^:]*: (.*?)(; replay.*)?$", done.stdout, re.M)
     if done.returncode == 0 or broke is None:
@@ -278,7 +279,7 @@ def ask_unit(program, *pattern):
 def try_one(name, commands):
     program, *pattern = MUTANTS[name][1].split()
     linked = link_with(name, program, compile_with(name, commands))
-    return ask_seeds(linked) if program == SIM else ask_unit(linked, *pattern)
+    return ask_seeds(linked, *pattern) if program == SIM else ask_unit(linked, *pattern)
 
 
 def main():
@@ -305,11 +306,11 @@ def main():
         print(f"{'caught' if caught else 'MISSED'}  {name:<32} {time.monotonic() - at:5.1f} s  {words}",
               flush=True)
 
-    for name in wanted:
-        if MUTANTS[name][1] == SIM:  # plays on both processors
-            tell(name)
+    plays = [name for name in wanted if MUTANTS[name][1] in (SIM, CLUSTER)]
+    for name in plays:  # on both processors
+        tell(name)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(tell, [name for name in wanted if MUTANTS[name][1] != SIM]))
+        list(pool.map(tell, [name for name in wanted if name not in plays]))
     passed, failed = count[True], count[False]
     print(f"{time.monotonic() - began:.0f} s")
     print(f"{passed} passed, {failed} failed")

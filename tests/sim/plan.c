@@ -235,7 +235,7 @@ void plan_deinit(struct plan *p)
     text_deinit(&p->settings);
 }
 
-static const char *const kind_names[FAULT_KINDS] = {
+const char *const fault_names[FAULT_KINDS] = {
     [FAULT_KILL] = "kill",
     [FAULT_POWER_CUT] = "power cut",
     [FAULT_STOP] = "stop",
@@ -276,8 +276,8 @@ void plan_print(const struct plan *p, FILE *out)
     for (uint32_t i = 0; i < p->fault_count; i++) {
         const struct fault *f = &p->faults[i];
         fprintf(out, "fault: %8.3f ms  %s of nodes %#x n=%" PRIu64 " factor=%u for %.3f ms\n", (double)f->at_ns / 1e6,
-                kind_names[f->kind], f->nodes, f->n, f->factor, (double)f->lasts_ns / 1e6);
+                fault_names[f->kind], f->nodes, f->n, f->factor, (double)f->lasts_ns / 1e6);
     }
     fprintf(out, "all heals at %.3f ms; the last stop is a %s\n", (double)p->chaos_ns / 1e6,
-            kind_names[p->last_stop]);
+            fault_names[p->last_stop]);
 }

@@ -27,6 +27,7 @@ enum fault_kind {
     FAULT_CLOCK,       /* the wall clock is wrong, and drifts */
     FAULT_KINDS
 };
+extern const char *const fault_names[FAULT_KINDS];
 
 struct fault {
     enum fault_kind kind;

@@ -84,11 +84,10 @@ static void servers_init(struct world *w)
     }
 }
 
-uint64_t world_play(uint64_t seed, bool cluster, const char *program, FILE *trace)
+void world_play(uint64_t seed, bool cluster, const char *program, FILE *trace, struct played *out)
 {
     struct world w = {.seed = seed, .program = program, .trace = trace};
     struct formatted formatted = {0};
-    uint64_t hash;
 
     if (cluster)
         plan_draw_cluster(seed, &w.plan);
@@ -118,7 +117,11 @@ uint64_t world_play(uint64_t seed, bool cluster, const char *program, FILE *trac
     }
     note(&w, "over: %" PRIu64 " acknowledged, %" PRIu64 " read, %" PRIu64 " commits, %u lives, %" PRIu64
          " events", w.truth->acked, w.truth->read, w.truth->committed, w.lives, sim_events(w.sim));
-    hash = sim_hash(w.sim);
+    w.played.hash = sim_hash(w.sim);
+    w.played.ns = world_now_ns(&w);
+    w.played.events = sim_events(w.sim);
+    w.played.lives = w.lives;
+    *out = w.played;
     story_end(&w);
     truth_free(w.truth);
     sim_free(w.sim);
@@ -126,5 +129,4 @@ uint64_t world_play(uint64_t seed, bool cluster, const char *program, FILE *trac
     for (uint32_t i = 0; i < w.plan.node_count; i++)
         server_deinit(&w.servers[i]);
     plan_deinit(&w.plan);
-    return hash;
 }

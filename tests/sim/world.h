@@ -43,6 +43,14 @@ enum phase {
     PHASE_OVER,
 };
 
+/* What a seed was. */
+struct played {
+    uint64_t hash; /* of all that happened */
+    int64_t ns;    /* simulated */
+    uint64_t events, lives;
+    uint64_t faults[FAULT_KINDS]; /* that struck */
+};
+
 struct world {
     struct sim *sim;
     struct plan plan;
@@ -51,6 +59,7 @@ struct world {
     const char *program;          /* as it was called: for the line that replays */
 
     struct server servers[NODES_MAX]; /* plan.node_count */
+    struct played played;
     uint32_t lives;               /* of all servers so far; the newest has this number */
     uint32_t lives_left;          /* not torn down yet */
     struct list all_lives;
@@ -85,9 +94,8 @@ struct world {
 
 /* ---- the world itself ----------------------------------------------------------------------- */
 
-/* Play one seed from start to end. Returns the hash of all that happened; a property that does not
- * hold prints one line and ends the process. */
-uint64_t world_play(uint64_t seed, bool cluster, const char *program, FILE *trace);
+/* Play one seed from start to end. A property that does not hold prints one line and ends the process. */
+void world_play(uint64_t seed, bool cluster, const char *program, FILE *trace, struct played *out);
 
 /* A property is broken: print it with the command that replays it, and end the process. */
 _Noreturn void broken(struct world *w, const char *format, ...) PRINTF(2, 3);
