@@ -196,6 +196,9 @@ static void ready(void *ctx, int32_t node_id, const char *listeners)
     l->ready = true;
     if (node_id != l->server->id)
         broken(l->server->world, "%s calls itself node %d", sim_node_name(l->server->node), node_id);
+    /* Where there is no room a start goes on without the file of scan points, which nothing needs before a log changes. */
+    if (disk_may_be_full(l))
+        l->server->write_failures_told = write_faults(l->server);
     note(l->server->world, "life %u of %s is ready: %s", l->number, sim_node_name(l->server->node), listeners);
 }
 
