@@ -72,8 +72,12 @@ static bool is_eligible(const struct decision *d, const struct image_partition *
 {
     const struct image_broker *b = image_broker_find(d->image, id);
 
-    if (b == NULL || !image_partition_is_online(p, b))
+    if (b == NULL)
         return false;
+#ifndef MUTANT_CONTROLLER_OFFLINE_JOINS
+    if (!image_partition_is_online(p, b))
+        return false;
+#endif
 #ifndef MUTANT_CONTROLLER_FENCED_JOINS
     if (b->fenced || b->in_controlled_shutdown)
         return false;

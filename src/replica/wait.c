@@ -181,6 +181,9 @@ void waits_end_moved(struct replica *r, int64_t end_before)
 void waits_refuse(struct replica *r)
 {
     replica_hold(r);
+#ifdef MUTANT_REPLICA_REFUSES_APPENDED
+    tell_all(&r->stable_waits, KERR_NOT_LEADER_OR_FOLLOWER);
+#endif
     tell_all(&r->committed_waits, KERR_NOT_LEADER_OR_FOLLOWER);
     tell_watches(&r->watches);
     tell_watches(&r->follower_watches);

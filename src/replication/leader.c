@@ -198,6 +198,9 @@ void replication_fetched(struct replication *r, const struct replication_fetch *
     ASSERT(one != NULL && f->id != r->node_id);
     ASSERT(f->offset >= 0 && f->offset <= f->log_end);
     note_fetch(one, f);
+#ifdef MUTANT_REPLICATION_MEMBERS_UNKNOWN
+    if (!one->in_isr)
+#endif
     one->may_join = may_join(one, &f->broker); /* also of one that is to leave: it may have nothing more to ask for */
     if (!one->in_isr && !one->proposed) {
         one->joining = one->may_join && is_caught_up(one, f->log_end, r->lag_ms, f->now_ms);
