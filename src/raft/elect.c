@@ -10,7 +10,7 @@ bool raft_may_stand(const struct raft *r)
 #ifdef MUTANT_RAFT_REMOVED_GIVES_UP
     may_vote = false;
 #endif
-    if (r->stopped || !r->can_vote || r->election.epoch == INT32_MAX)
+    if (r->stopped || !r->can_vote || r->election.epoch >= LAST_EPOCH)
         return false;
     return raft_self_votes(r) || may_vote;
 }

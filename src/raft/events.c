@@ -61,7 +61,7 @@ static void on_tick(struct raft *r, struct raft_outcome *out)
             r->leader_lost = true;
         break;
     case RAFT_RESIGNED:
-        if (r->election.epoch < INT32_MAX)
+        if (r->election.epoch < LAST_EPOCH)
             raft_unattach(r, r->election.epoch + 1, out);
         break;
     default:
@@ -72,6 +72,10 @@ static void on_tick(struct raft *r, struct raft_outcome *out)
 /* What another node asks. Rule: KIP-595, KIP-853, KIP-996; the order of the checks is that of 4.3. */
 static void on_request(struct raft *r, const struct raft_request *q, struct raft_outcome *out)
 {
+    if (q->rpc != RAFT_FETCH && q->epoch > LAST_EPOCH) {
+        out->reply.error = KERR_INVALID_REQUEST;
+        return;
+    }
     switch (q->rpc) {
     case RAFT_VOTE:
         raft_answer_vote(r, q, out);
@@ -108,7 +112,7 @@ static bool peer_is_asked(const struct raft *r, const struct raft_answer *a)
 
 static void on_answer(struct raft *r, const struct raft_answer *a, struct raft_outcome *out)
 {
-    if (!a->lost && a->error != KERR_UNKNOWN_LEADER_EPOCH)
+    if (!a->lost && a->error != KERR_UNKNOWN_LEADER_EPOCH && a->epoch <= LAST_EPOCH)
         raft_adopt(r, a->epoch, a->leader_id, out);
     if (a->rpc == RAFT_FETCH) {
         raft_fetch_answered(r, a, out);

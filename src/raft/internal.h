@@ -13,6 +13,7 @@
 #include "raft/raft.h"
 
 #define NEVER INT64_MAX
+#define LAST_EPOCH (INT32_MAX - 1) /* whoever could bring a quorum to the last number of all would end its elections */
 
 /* What a leader knows of one replica. */
 struct progress {

@@ -279,8 +279,23 @@ TEST(raft_states, the_last_epoch_of_all_is_the_end_without_a_bug)
 {
     struct lab l = lab_at(RAFT_UNATTACHED);
 
-    (void)lab_vote(&l, true, 3, INT32_MAX, 0, 0);
-    CHECK_EQ(raft_election(l.raft)->epoch, INT32_MAX);
+    for (enum raft_rpc rpc = RAFT_VOTE; rpc <= RAFT_END; rpc++) {
+        struct raft_request q = {.rpc = rpc, .from = lab_key(3), .to = {.id = -1}, .epoch = INT32_MAX};
+        CHECK_EQ(lab_request(&l, q).error, KERR_INVALID_REQUEST);
+    }
+    CHECK_EQ(lab_request(&l, (struct raft_request){.rpc = RAFT_FETCH, .from = lab_key(3), .epoch = INT32_MAX}).error,
+             KERR_UNKNOWN_LEADER_EPOCH);
+    lab_answer_all(&l, (struct raft_answer){.rpc = RAFT_FETCH,
+                                            .from = 3,
+                                            .sent_epoch = LAB_EPOCH,
+                                            .error = KERR_FENCED_LEADER_EPOCH,
+                                            .leader_id = 3,
+                                            .epoch = INT32_MAX,
+                                            .high_watermark = -1});
+    CHECK_EQ(raft_election(l.raft)->epoch, LAB_EPOCH); /* nobody brings it there */
+
+    (void)lab_vote(&l, true, 3, INT32_MAX - 1, 0, 0);
+    CHECK_EQ(raft_election(l.raft)->epoch, INT32_MAX - 1);
     CHECK_EQ(l.out.deadline_ms, INT64_MAX); /* it cannot stand any more */
     lab_free(&l);
 }
