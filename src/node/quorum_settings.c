@@ -65,6 +65,7 @@ static void fill_limits(const struct config *c, struct quorum_open *out)
     out->request_timeout_ms = config_i64(c, BROKER_CONTROLLER_QUORUM_REQUEST_TIMEOUT_MS);
     out->retry_backoff_ms = config_i64(c, BROKER_CONTROLLER_QUORUM_RETRY_BACKOFF_MS);
     out->fetch_bytes_max = (uint32_t)config_i64(c, BROKER_CONTROLLER_QUORUM_FETCH_MAX_BYTES);
+    out->snapshot_fetch_bytes_max = (uint32_t)config_i64(c, BROKER_CONTROLLER_QUORUM_FETCH_SNAPSHOT_MAX_BYTES);
     out->snapshot_bytes = config_i64(c, BROKER_METADATA_LOG_MAX_RECORD_BYTES_BETWEEN_SNAPSHOTS);
     out->snapshot_interval_ms = config_i64(c, BROKER_METADATA_LOG_MAX_SNAPSHOT_INTERVAL_MS);
     out->retention_bytes = config_i64(c, BROKER_METADATA_MAX_RETENTION_BYTES);

@@ -151,13 +151,18 @@ static void back_off_over(struct io_timer *t)
         quorum_fetch_kick(q);
 }
 
+int64_t quorum_fetch_back_off_ms(const struct quorum *q, uint32_t failures)
+{
+    return q->retry_backoff_ms << (failures < BACKOFF_DOUBLINGS ? failures : BACKOFF_DOUBLINGS);
+}
+
 void quorum_fetch_back_off(struct quorum *q)
 {
     struct fetch_loop *f = &q->fetch;
-    int64_t ms = q->retry_backoff_ms << (f->failures < BACKOFF_DOUBLINGS ? f->failures : BACKOFF_DOUBLINGS);
 
+    io_timer_set(q->io, &f->timer, io_now_ns(q->io) + quorum_fetch_back_off_ms(q, f->failures) * 1000000,
+                 back_off_over);
     f->failures++;
-    io_timer_set(q->io, &f->timer, io_now_ns(q->io) + ms * 1000000, back_off_over);
 }
 
 void quorum_fetch_cancel(struct quorum *q)

@@ -76,7 +76,7 @@ struct quorum {
     struct raft_voter self;
     bool can_vote, auto_join;
     int64_t fetch_timeout_ms, request_timeout_ms, retry_backoff_ms;
-    uint32_t fetch_bytes_max;
+    uint32_t fetch_bytes_max, snapshot_fetch_bytes_max;
     int64_t snapshot_bytes, snapshot_interval_ms;
     int64_t retention_bytes, retention_ms;
 
@@ -218,6 +218,8 @@ void quorum_fetch_cancel(struct quorum *q);
 void quorum_fetch_free(struct quorum *q);
 /* Not again at once. */
 void quorum_fetch_back_off(struct quorum *q);
+/* How long to wait after so many failures in a row, and one more. */
+int64_t quorum_fetch_back_off_ms(const struct quorum *q, uint32_t failures);
 /* Its answer, in its turn. */
 void quorum_fetch_take(struct quorum *q, struct quorum_event *e);
 /* Let the machine hear f->answer, then go on. */

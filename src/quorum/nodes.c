@@ -143,7 +143,8 @@ static int tell_bootstrap(struct quorum *q, struct str servers, struct fail *f)
 
 int quorum_nodes_open(struct quorum *q, struct str bootstrap_servers, struct fail *f)
 {
-    uint32_t frame = q->fetch_bytes_max + (1 << 20);
+    uint32_t piece = q->fetch_bytes_max > q->snapshot_fetch_bytes_max ? q->fetch_bytes_max : q->snapshot_fetch_bytes_max;
+    uint32_t frame = piece + (1 << 20);
     char client_id[32];
 
     snprintf(client_id, sizeof(client_id), "raft-client-%" PRId32, q->node_id);

@@ -8,7 +8,8 @@
 #define SEGMENT_MS (7 * INT64_C(86400000))
 #define ELECTION_BYTES_MAX (64 << 10)
 
-/* Kafka's defaults of controller.quorum.request.timeout.ms, retry.backoff.ms and fetch.max.bytes. */
+/* Kafka's defaults of controller.quorum.request.timeout.ms, retry.backoff.ms, fetch.max.bytes and
+ * fetch.snapshot.max.bytes. */
 #define REQUEST_TIMEOUT_MS 2000
 #define RETRY_BACKOFF_MS 20
 #define FETCH_BYTES_MAX (1 << 20)
@@ -44,6 +45,7 @@ static struct quorum *quorum_new(const struct quorum_open *o)
     q->request_timeout_ms = o->request_timeout_ms > 0 ? o->request_timeout_ms : REQUEST_TIMEOUT_MS;
     q->retry_backoff_ms = o->retry_backoff_ms > 0 ? o->retry_backoff_ms : RETRY_BACKOFF_MS;
     q->fetch_bytes_max = o->fetch_bytes_max > 0 ? o->fetch_bytes_max : FETCH_BYTES_MAX;
+    q->snapshot_fetch_bytes_max = o->snapshot_fetch_bytes_max > 0 ? o->snapshot_fetch_bytes_max : FETCH_BYTES_MAX;
     q->snapshot_bytes = o->snapshot_bytes;
     q->snapshot_interval_ms = o->snapshot_interval_ms;
     q->retention_bytes = o->retention_bytes;

@@ -63,6 +63,7 @@ struct quorum_open {
     int64_t election_timeout_ms, election_backoff_max_ms, fetch_timeout_ms;
     int64_t request_timeout_ms, retry_backoff_ms; /* controller.quorum.* */
     uint32_t fetch_bytes_max;                     /* controller.quorum.fetch.max.bytes */
+    uint32_t snapshot_fetch_bytes_max;            /* controller.quorum.fetch.snapshot.max.bytes */
     int64_t snapshot_bytes,
         snapshot_interval_ms; /* metadata.log.max.record.bytes.between.snapshots, ... */
     int64_t retention_bytes, retention_ms; /* metadata.max.retention.*; -1 no limit */

@@ -117,7 +117,7 @@ static void read_begin(struct quorum *q, struct quorum_call *call, const struct 
         left = m->max_bytes > 0 ? m->max_bytes : 1;
     r->q = q;
     r->call = call;
-    r->n = left > (int64_t)q->fetch_bytes_max ? q->fetch_bytes_max : (uint32_t)left;
+    r->n = left > (int64_t)q->snapshot_fetch_bytes_max ? q->snapshot_fetch_bytes_max : (uint32_t)left;
     r->size = (int64_t)file->size_bytes;
     r->bytes = arena_take_raw(call->arena, r->n);
     if (r->bytes == NULL) {

@@ -23,6 +23,8 @@ struct snapshot_fetch {
     int64_t result;
     int64_t size;          /* of the whole; 0 not known yet */
     bool done;             /* no more is asked for */
+    uint32_t failures;     /* in a row */
+    struct io_timer timer; /* back-off: then it goes on behind the last piece */
     struct snapshot snapshot;
     struct snapshot_put put;
     struct flow flow;
@@ -151,6 +153,16 @@ static void install(struct snapshot_fetch *s)
 
 static void send_next(struct snapshot_fetch *s);
 
+static void wait_over(struct io_timer *t)
+{
+    struct snapshot_fetch *s = container_of(t, struct snapshot_fetch, timer);
+
+    if (quorum_fetch_is_followed(s->q, s->to, s->epoch))
+        send_next(s);
+    else
+        fetch_end(s);
+}
+
 static void told(struct quorum *q, struct quorum_event *e, const struct raft_outcome *out)
 {
     struct snapshot_fetch *s = container_of(e, struct snapshot_fetch, event);
@@ -160,6 +172,9 @@ static void told(struct quorum *q, struct quorum_event *e, const struct raft_out
         if (out != NULL)
             quorum_fetch_back_off(q);
         fetch_end(s);
+    } else if (s->failures > 0) {
+        io_timer_set(q->io, &s->timer, io_now_ns(q->io) + quorum_fetch_back_off_ms(q, s->failures - 1) * 1000000,
+                     wait_over);
     } else if (s->size > 0 && (int64_t)s->snapshot.content.n == s->size) {
         install(s);
     } else {
@@ -193,6 +208,7 @@ static void take_piece(struct snapshot_fetch *s, const struct fetch_snapshot_res
         return;
     }
     s->size = p->size;
+    s->failures = 0;
     text_add(&s->snapshot.content, piece.p, (size_t)piece.n);
     s->answer.leader_id = s->to;
     s->answer.epoch = s->epoch;
@@ -225,10 +241,12 @@ static void begin(struct quorum *q, struct quorum_event *e)
 
     s->answer = (struct raft_answer){
         .rpc = RAFT_FETCH, .from = s->to, .sent_epoch = s->epoch, .leader_id = -1, .high_watermark = -1};
-    if (s->result < 0)
-        s->answer.lost = s->done = true;
-    else
+    if (s->result == 0) {
         take_answer(s);
+    } else { /* while this leader is followed, no piece is asked for twice */
+        s->answer.lost = true;
+        s->failures++;
+    }
     e->then = told;
     quorum_step(q, e,
                 &(struct raft_event){.type = RAFT_EVENT_ANSWER, .now_ms = io_now_ms(q->io), .answer = &s->answer});
@@ -252,7 +270,7 @@ static void send_next(struct snapshot_fetch *s)
     fetch_snapshot_request_topics_partitions_init(p);
     s->request.cluster_id = str_of(q->cluster_id);
     s->request.replica_id = q->node_id;
-    s->request.max_bytes = (int32_t)q->fetch_bytes_max;
+    s->request.max_bytes = (int32_t)q->snapshot_fetch_bytes_max;
     s->request.topics = &s->topic;
     s->request.topics_count = 1;
     s->topic.name = STR(METADATA_TOPIC);
@@ -291,11 +309,19 @@ bool quorum_snapshot_fetch_begin(struct quorum *q, struct raft_snapshot_id id)
 void quorum_snapshot_fetch_kick(struct quorum *q)
 {
     if (!quorum_fetch_is_followed(q, q->fetching->to, q->fetching->epoch))
-        client_cancel(&q->fetching->call);
+        quorum_snapshot_fetch_cancel(q);
 }
 
 void quorum_snapshot_fetch_cancel(struct quorum *q)
 {
-    if (q->fetching != NULL)
-        client_cancel(&q->fetching->call);
+    struct snapshot_fetch *s = q->fetching;
+
+    if (s == NULL)
+        return;
+    if (io_timer_is_set(&s->timer)) {
+        io_timer_clear(&s->timer);
+        fetch_end(s);
+    } else {
+        client_cancel(&s->call);
+    }
 }

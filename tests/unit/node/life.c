@@ -405,6 +405,7 @@ TEST(life, the_quorum_is_opened_with_what_the_settings_say)
     lab_set(&lab, "controller.quorum.request.timeout.ms", "456");
     lab_set(&lab, "controller.quorum.retry.backoff.ms", "78");
     lab_set(&lab, "controller.quorum.fetch.max.bytes", "9000");
+    lab_set(&lab, "controller.quorum.fetch.snapshot.max.bytes", "7000");
     lab_set(&lab, "controller.quorum.bootstrap.servers", "b1:9092,b2:9092");
     lab_run(&lab);
     const struct quorum_open *o = &lab.quorum->opened;
@@ -413,6 +414,7 @@ TEST(life, the_quorum_is_opened_with_what_the_settings_say)
     CHECK_EQ(o->request_timeout_ms, 456);
     CHECK_EQ(o->retry_backoff_ms, 78);
     CHECK_EQ(o->fetch_bytes_max, 9000);
+    CHECK_EQ(o->snapshot_fetch_bytes_max, 7000);
     CHECK_TEXT(o->bootstrap_servers, "b1:9092,b2:9092");
     CHECK_EQ(o->self.id, NODE_ID);
     CHECK_EQ(o->self.kraft_version_min, 0);

@@ -45,6 +45,7 @@ static void fill_options(struct member *m)
         .request_timeout_ms = 2000,
         .retry_backoff_ms = 20,
         .fetch_bytes_max = 4096,
+        .snapshot_fetch_bytes_max = 1000,
         .snapshot_bytes = 20 << 20,
         .snapshot_interval_ms = 3600000,
         .retention_bytes = m->retention_bytes,

@@ -1,6 +1,7 @@
 /* Quorums of several nodes: who leads, what is committed, and what is not. */
 #include "cluster.h"
 
+#include "protocol/fetch_snapshot.h"
 #include "protocol/vote.h"
 #include "quorum/internal.h"
 
@@ -97,10 +98,10 @@ TEST(quorum_nodes, an_observer_follows_and_never_votes)
     cluster_end(&c);
 }
 
-/* All of a new node's log is below where the others' begins. */
-TEST(quorum_nodes, a_new_node_gets_a_snapshot)
+/* Nodes 1 and 2 of three: all of a new node's log is below where theirs begins. */
+static void begin_behind_a_snapshot(uint64_t seed)
 {
-    cluster_init(&c, 6, NULL, 3, 3, false);
+    cluster_init(&c, seed, NULL, 3, 3, false);
     for (int32_t id = 1; id <= 3; id++) {
         cluster_member(&c, id)->retention_bytes = 1;
         cluster_member(&c, id)->segment_bytes = 2000;
@@ -117,6 +118,11 @@ TEST(quorum_nodes, a_new_node_gets_a_snapshot)
         cluster_commit(&c, 50);
     }
     CHECK(log_start(cluster_leader(&c)->q->log) > 0);
+}
+
+TEST(quorum_nodes, a_new_node_gets_a_snapshot)
+{
+    begin_behind_a_snapshot(6);
     member_start(cluster_member(&c, 3));
     cluster_commit(&c, 10);
     CHECK_EQ(cluster_member(&c, 3)->snapshots, 1);
@@ -125,6 +131,37 @@ TEST(quorum_nodes, a_new_node_gets_a_snapshot)
     member_start(cluster_member(&c, 3));
     cluster_commit(&c, 10);
     CHECK_EQ(cluster_member(&c, 3)->snapshots, 2); /* its own one, from its disk */
+    cluster_end(&c);
+}
+
+static uint32_t pieces, first_pieces;
+
+static void count_pieces(struct member *m, int16_t api_key, void *response, struct arena *arena)
+{
+    const struct fetch_snapshot_response *f = response;
+
+    if (api_key != API_FETCH_SNAPSHOT)
+        return;
+    pieces++;
+    first_pieces += f->topics[0].partitions[0].position == 0;
+}
+
+TEST(quorum_nodes, a_snapshot_goes_on_where_its_connection_broke)
+{
+    pieces = first_pieces = 0;
+    begin_behind_a_snapshot(9);
+    c.twist = count_pieces;
+    member_start(cluster_member(&c, 3));
+    for (uint32_t at = 2; at <= 4; at++) {
+        CLUSTER_UNTIL(&c, 10000, pieces >= at);
+        CHECK_EQ(cluster_member(&c, 3)->snapshots, 0);
+        member_close_connections(cluster_leader(&c)); /* with the last piece on its way */
+    }
+    CLUSTER_UNTIL(&c, 10000, cluster_member(&c, 3)->snapshots == 1);
+    CHECK(pieces > 6);
+    CHECK_EQ(first_pieces, 1);
+    c.twist = NULL;
+    cluster_commit(&c, 10);
     cluster_end(&c);
 }
 
