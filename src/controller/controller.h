@@ -31,6 +31,10 @@ struct controller_log {
                   int64_t *last_offset);
     /* Level of kraft.version, which no record of the metadata tells (KIP-853). */
     int16_t (*kraft_version)(void *log);
+    /* Raise it from 0 to 1, as the leader of `epoch`; what is appended next lies behind that. With `validate_only` say
+     * whether it could be. NOT_CONTROLLER, REQUEST_TIMED_OUT (not now), INVALID_UPDATE_VERSION (not all voters
+     * have said that they support it). */
+    enum kerr (*upgrade)(void *log, int32_t epoch, bool validate_only);
     void *log;
 };
 

@@ -129,17 +129,24 @@ static struct verdict check_dependency(struct decision *d, feature_update *u,
                      metadata_version_find(level->needs_metadata_version)->name));
 }
 
-/* The quorum's own. A request that names all features of a release names it, too. */
-static struct verdict check_kraft_version(struct decision *d, feature_update *u)
+/* The quorum's own: no record of the metadata has its level. A request that names all features of a release names it,
+ * too. Whether all voters support it only the quorum knows. */
+static struct verdict check_kraft_version(struct decision *d, feature_update *u, int16_t from)
 {
-    int16_t level = d->c->log.kraft_version(d->c->log.log);
+    enum kerr error;
 
-    if (u->max_version_level == level)
+    if (u->max_version_level == from)
         return VERDICT_OK;
-    return invalid_level(
-        d, u,
-        arena_printf(&d->c->scratch, "It is %d, and cannot be changed while the cluster runs.",
-                     level));
+    if (u->max_version_level < from)
+        return invalid_level(d, u, STR("Can't downgrade the version of this feature."));
+    error = d->c->log.upgrade(d->c->log.log, d->c->epoch, true);
+    if (error == KERR_INVALID_UPDATE_VERSION)
+        return refuse(d, error,
+                      "Invalid upgrade of kraft.version to KRAFT_VERSION_%d because not all of the voters support it",
+                      u->max_version_level);
+    if (error == KERR_REQUEST_TIMED_OUT)
+        return refuse(d, error, "The quorum has another change under way. Ask again.");
+    return error == KERR_NONE ? VERDICT_OK : refuse(d, error, "%s", kerr_name((int16_t)error));
 }
 
 static struct verdict check_direction(struct decision *d, feature_update *u, int16_t from,
@@ -157,7 +164,8 @@ static struct verdict check_direction(struct decision *d, feature_update *u, int
 static struct verdict check_update(struct decision *d, feature_update *u, int16_t metadata_version)
 {
     enum feature_id feature = feature_find(u->feature);
-    int16_t from = image_feature_level(d->image, u->feature);
+    int16_t from = feature == FEATURE_KRAFT_VERSION ? d->c->log.kraft_version(d->c->log.log)
+                                                    : image_feature_level(d->image, u->feature);
     int8_t type = type_of(d, u);
     struct str why;
     struct verdict v;
@@ -166,8 +174,6 @@ static struct verdict check_update(struct decision *d, feature_update *u, int16_
         return invalid_level(d, u, STR("The controller does not support the given upgrade type."));
     if (u->max_version_level < 0)
         return invalid_level(d, u, STR("A feature version cannot be less than 0."));
-    if (feature == FEATURE_KRAFT_VERSION)
-        return check_kraft_version(d, u);
     why = any_objection(d, u, feature);
     if (!str_is_null(why))
         return invalid_level(d, u, why);
@@ -177,6 +183,8 @@ static struct verdict check_update(struct decision *d, feature_update *u, int16_
     v = check_direction(d, u, from, type);
     if (v.error != KERR_NONE)
         return v;
+    if (feature == FEATURE_KRAFT_VERSION)
+        return check_kraft_version(d, u, from);
     return feature == FEATURE_METADATA_VERSION ? check_metadata_version(d, from, u, type)
                                                : check_dependency(d, u, feature, metadata_version);
 }
@@ -206,16 +214,30 @@ static struct verdict check_all(struct decision *d, const struct update_features
     return v;
 }
 
-static void add_level(struct decision *d, feature_update *u)
+/* The quorum writes its level into the log by itself; the answer waits for the record behind that. */
+static enum kerr upgrade_quorum(struct decision *d, feature_update *u)
+{
+    enum kerr error;
+
+    if (u->max_version_level == d->c->log.kraft_version(d->c->log.log))
+        return KERR_NONE;
+    error = d->c->log.upgrade(d->c->log.log, d->c->epoch, false);
+    if (error == KERR_NONE)
+        decide_no_op(d);
+    return error;
+}
+
+static enum kerr add_level(struct decision *d, feature_update *u)
 {
     struct feature_level_record r;
 
     if (feature_find(u->feature) == FEATURE_KRAFT_VERSION)
-        return;
+        return upgrade_quorum(d, u);
     feature_level_record_init(&r);
     r.name = u->feature;
     r.feature_level = u->max_version_level;
     decision_add(d, &feature_level_record_message, 0, &r);
+    return KERR_NONE;
 }
 
 static void remove_min_isr(void *ctx, struct str broker)
@@ -273,7 +295,9 @@ enum kerr decide_update_features(struct decision *d, const void *request, void *
         fill_results(d, m, a);
     for (int32_t i = 0; !m->validate_only && i < m->feature_updates_count; i++) {
         feature_update *u = &m->feature_updates[i];
-        add_level(d, u);
+        enum kerr error = add_level(d, u);
+        if (error != KERR_NONE)
+            return error;
         if (feature_find(u->feature) == FEATURE_ELIGIBLE_LEADER_REPLICAS_VERSION &&
             u->max_version_level > 0)
             add_elr_settings(d);

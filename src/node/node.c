@@ -125,10 +125,17 @@ static int16_t kraft_version(void *log)
     return quorum_voters(n->quorum)->kraft_version;
 }
 
+static enum kerr upgrade_quorum(void *log, int32_t epoch, bool validate_only)
+{
+    struct node *n = log;
+
+    return quorum_upgrade(n->quorum, epoch, validate_only);
+}
+
 static void make_controller(struct node *n)
 {
     const struct config *c = n->options.settings;
-    struct controller_log log = {append_to_quorum, kraft_version, n};
+    struct controller_log log = {append_to_quorum, kraft_version, upgrade_quorum, n};
     struct controller_settings settings = {
         .node_id = n->options.node_id,
         .cluster_id = n->options.cluster_id,

@@ -42,6 +42,37 @@ int quorum_append(struct quorum *q, int32_t epoch, const struct bytes *framed, u
     return 0;
 }
 
+/* ---- kraft.version ------------------------------------------------------------------------ */
+
+struct upgrade {
+    struct quorum_event event;
+    enum kerr error;
+};
+
+static void upgraded(struct quorum *q, struct quorum_event *e, const struct raft_outcome *out)
+{
+    container_of(e, struct upgrade, event)->error = out == NULL ? KERR_NOT_CONTROLLER : out->reply.error;
+}
+
+/* A leader that accepts has nothing to write but into its log, so the step is over when quorum_step returns. */
+enum kerr quorum_upgrade(struct quorum *q, int32_t epoch, bool validate_only)
+{
+    struct raft_change change = {.kind = RAFT_UPGRADE, .validate_only = validate_only};
+    struct upgrade u = {.event.then = upgraded, .error = KERR_REQUEST_TIMED_OUT};
+
+    if (!q->accepts || epoch != q->election.epoch || gate_is_closing(&q->gate))
+        return KERR_NOT_CONTROLLER;
+    if (q->held || q->draining) /* something is being carried out */
+        return u.error;
+    q->draining = true;
+    quorum_step(q, &u.event,
+                &(struct raft_event){.type = RAFT_EVENT_CHANGE, .now_ms = io_now_ms(q->io), .change = &change});
+    q->draining = false;
+    ASSERT(!q->held);
+    io_timer_set(q->io, &q->soon, io_now_ns(q->io), log_moved_soon);
+    return u.error;
+}
+
 /* ---- ask --------------------------------------------------------------------------------- */
 
 int64_t quorum_high_watermark(const struct quorum *q)

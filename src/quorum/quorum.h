@@ -88,6 +88,15 @@ void quorum_open(const struct quorum_open *o, struct quorum **out, struct fail *
 MUST int quorum_append(struct quorum *q, int32_t epoch, const struct bytes *framed, uint32_t count,
                        int64_t *last_offset);
 
+/* kraft.version from 0 to 1, as the leader of `epoch` (KIP-853): its voters stand in the log from now on, with the
+ * directories that they have reported. Synchronous, as quorum_append: what is appended next lies behind it. NONE also when
+ * that was done before. With `validate_only` nothing changes.
+ *
+ * NOT_CONTROLLER          not the leader of `epoch`, or closing
+ * REQUEST_TIMED_OUT       not now: this leader has not committed yet, or another change is under way
+ * INVALID_UPDATE_VERSION  not all voters have said that they support it (UpdateRaftVoter, once in each epoch) */
+enum kerr quorum_upgrade(struct quorum *q, int32_t epoch, bool validate_only);
+
 /* Write a snapshot: the listener's owner gives the framed records of its image at exactly
  * `id.end_offset` (a committed batch boundary; `id.epoch` is that of the record before it). They
  * are copied before this returns. One at a time (-EBUSY). -EEXIST when there is one at `id` or

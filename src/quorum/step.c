@@ -266,8 +266,11 @@ static bool log_moved_waits(struct quorum *q)
 
 void quorum_log_moved(struct quorum *q)
 {
-    if (q->begun && !log_moved_waits(q))
-        quorum_post(q, &q->log_moved);
+    if (!q->begun)
+        return;
+    if (!log_moved_waits(q))
+        list_add_tail(&q->events, &q->log_moved.node);
+    drain(q);
 }
 
 void quorum_log_moved_first(struct quorum *q)

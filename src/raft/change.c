@@ -112,7 +112,7 @@ static enum kerr report(struct raft *r, const struct raft_voter *v)
 }
 
 /* From a static quorum to a dynamic one, by what its voters have reported. */
-static enum kerr upgrade(struct raft *r, struct raft_outcome *out)
+static enum kerr upgrade(struct raft *r, bool validate_only, struct raft_outcome *out)
 {
     struct raft_voters next = r->voters;
 
@@ -130,7 +130,8 @@ static enum kerr upgrade(struct raft *r, struct raft_outcome *out)
             return KERR_INVALID_UPDATE_VERSION; /* not reported yet, or too old */
         next.voters[i] = v;
     }
-    append(r, &next, out);
+    if (!validate_only)
+        append(r, &next, out);
     return KERR_NONE;
 }
 
@@ -151,7 +152,7 @@ static enum kerr decide(struct raft *r, const struct raft_change *c, struct raft
     case RAFT_UPDATE_VOTER:
         return is_static ? report(r, &c->voter) : update(r, &c->voter, out);
     case RAFT_UPGRADE:
-        return upgrade(r, out);
+        return upgrade(r, c->validate_only, out);
     }
     UNREACHABLE("a kind of change that there is not");
 }

@@ -165,6 +165,7 @@ enum raft_change_kind { RAFT_ADD_VOTER, RAFT_REMOVE_VOTER, RAFT_UPDATE_VOTER, RA
 struct raft_change {
     enum raft_change_kind kind;
     struct raft_voter voter; /* REMOVE: id and directory */
+    bool validate_only;      /* UPGRADE: say whether it could be, and leave all as it is */
 };
 
 struct raft_event {

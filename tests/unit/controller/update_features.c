@@ -131,12 +131,42 @@ TEST(controller_update_features, what_cannot_be)
                "support this feature.");
     CHECK_TEXT(why_not(&w, "unheard.of", 0, UPGRADE),
                "Invalid update version 0 for feature unheard.of. Feature unheard.of not found.");
+    world_end(&w);
+}
+
+/* No record of the metadata tells it; the answer waits for the one behind the quorum's own (KIP-853). */
+TEST(controller_update_features, the_level_of_the_quorum_is_raised_once)
+{
+    struct update_features_request_feature_updates u[2];
+    struct update_features_response a;
+    struct world w;
+
+    world_begin(&w, true);
+    (void)world_records(&w);
+    u[0] = update("kraft.version", 1, UPGRADE);
+    w.upgrade_error = KERR_INVALID_UPDATE_VERSION;
     CHECK_TEXT(why_not(&w, "kraft.version", 1, UPGRADE),
-               "Invalid update version 1 for feature kraft.version. It is 0, and cannot be changed "
-               "while the cluster runs.");
-    w.kraft_version = 1;
-    CHECK_EQ(one(&w, "kraft.version", 1, UPGRADE).error_code, KERR_NONE);
-    CHECK_TEXT(world_records(&w), ""); /* it is no record of the metadata */
+               "Invalid upgrade of kraft.version to KRAFT_VERSION_1 because not all of the voters support it");
+    w.upgrade_error = KERR_REQUEST_TIMED_OUT;
+    CHECK_EQ(ask(&w, 2, u, 1, false).error_code, KERR_REQUEST_TIMED_OUT);
+    w.upgrade_error = KERR_NONE;
+    CHECK_EQ(ask(&w, 2, u, 1, true).error_code, KERR_NONE);
+    CHECK_EQ(w.kraft_version, 0); /* only looked at */
+    CHECK_EQ(one(&w, "kraft.version", 0, UPGRADE).error_code, KERR_NONE);
+    u[1] = update("unheard.of", 1, UPGRADE);
+    CHECK_EQ(ask(&w, 2, u, 2, false).error_code, KERR_INVALID_UPDATE_VERSION);
+    CHECK_EQ(w.kraft_version, 0); /* all or nothing */
+    CHECK_TEXT(world_records(&w), "");
+
+    a = ask(&w, 2, u, 1, false);
+    CHECK_EQ(a.error_code, KERR_NONE);
+    CHECK_EQ(w.kraft_version, 1);
+    CHECK_TEXT(world_records(&w), "NoOpRecord v0 {}\n");
+    CHECK_EQ(one(&w, "kraft.version", 1, UPGRADE).error_code, KERR_NONE); /* it is so already */
+    CHECK_TEXT(why_not(&w, "kraft.version", 0, UPGRADE),
+               "Invalid update version 0 for feature kraft.version. " DOWNGRADE_NEEDS_TYPE);
+    CHECK_TEXT(why_not(&w, "kraft.version", 0, UNSAFE_DOWNGRADE),
+               "Invalid update version 0 for feature kraft.version. Can't downgrade the version of this feature.");
     world_end(&w);
 }
 

@@ -58,6 +58,18 @@ static int16_t kraft_version(void *log)
     return w->kraft_version;
 }
 
+static enum kerr upgrade(void *log, int32_t epoch, bool validate_only)
+{
+    struct world *w = log;
+
+    CHECK(w->kraft_version == 0);
+    if (!validate_only && w->upgrade_error == KERR_NONE) {
+        w->kraft_version = 1;
+        w->end += 2; /* kraft.version, voters */
+    }
+    return w->upgrade_error;
+}
+
 static struct text read_bootstrap(void)
 {
     char piece[1024];
@@ -80,7 +92,7 @@ void world_begin(struct world *w, bool claim)
     struct image_edit *e;
     struct image *empty = image_empty();
     struct controller_settings settings;
-    struct controller_log log = {append, kraft_version, w};
+    struct controller_log log = {append, kraft_version, upgrade, w};
 
     *w = (struct world){.now_ms = 1000};
     prng_init(&w->prng, 1);

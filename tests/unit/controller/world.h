@@ -21,6 +21,7 @@ struct world {
     int append_error; /* what the log fails with; 0 */
     int appends;
     int16_t kraft_version; /* of the quorum */
+    enum kerr upgrade_error; /* why that is not raised; NONE */
     int64_t epochs[40]; /* of brokers, as world_broker has registered them */
     bool racks; /* brokers register from here on in rack odd or even, by their id */
 };

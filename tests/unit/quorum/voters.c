@@ -179,6 +179,92 @@ TEST(quorum_nodes_voters, a_change_that_no_majority_has_is_undone)
     cluster_end(&c);
 }
 
+/* ---- from a static quorum to a dynamic one ---------------------------------------------------- */
+
+/* What the leader answers to its controller; NOT_CONTROLLER where nobody leads. */
+static enum kerr upgrade(bool validate_only)
+{
+    struct member *leader = cluster_leader(&c);
+
+    return leader == NULL ? KERR_NOT_CONTROLLER : quorum_upgrade(leader->q, leader->epoch, validate_only);
+}
+
+static bool all_are_dynamic(void)
+{
+    for (uint32_t i = 0; i < c.count; i++) {
+        if (member_is_well(&c.members[i]) && quorum_voters(c.members[i].q)->kraft_version != 1)
+            return false;
+    }
+    return true;
+}
+
+TEST(quorum_nodes_upgrade, a_static_quorum_becomes_a_dynamic_one)
+{
+    cluster_init(&c, 7, NULL, 4, 3, false);
+    cluster_member(&c, 4)->bootstrap = true;
+    member_start(cluster_member(&c, 1));
+    member_start(cluster_member(&c, 2));
+    cluster_commit(&c, 3);
+    cluster_pass(&c, 5000); /* what the two can report they have reported by now */
+    CHECK_EQ(upgrade(false), KERR_INVALID_UPDATE_VERSION);
+    member_start(cluster_member(&c, 3));
+    CLUSTER_UNTIL(&c, 60000, upgrade(true) == KERR_NONE);
+    CHECK(!all_are_dynamic());
+    struct member *leader = cluster_leader(&c), *other = cluster_member(&c, 1 + leader->id % 3);
+    CHECK_EQ(quorum_upgrade(other->q, leader->epoch, false), KERR_NOT_CONTROLLER);
+    CHECK_EQ(quorum_upgrade(leader->q, leader->epoch - 1, false), KERR_NOT_CONTROLLER);
+
+    int64_t end = quorum_end(leader->q);
+    CHECK_EQ(upgrade(false), KERR_NONE);
+    CHECK_EQ(quorum_end(leader->q), end + 2); /* KRaftVersion, Voters */
+    CHECK_EQ(upgrade(false), KERR_REQUEST_TIMED_OUT); /* one change at a time */
+    CLUSTER_UNTIL(&c, 10000, quorum_high_watermark(leader->q) == end + 2 && all_are_dynamic());
+    CHECK_EQ(upgrade(false), KERR_NONE); /* it is so already */
+    CHECK_EQ(quorum_end(leader->q), end + 2);
+    for (int32_t id = 1; id <= 3; id++)
+        CHECK(raft_is_voter(quorum_voters(leader->q), id, cluster_member(&c, id)->directory_id));
+
+    for (int32_t id = 1; id <= 3; id++) { /* the settings still name them, and count no more */
+        member_power_cut(cluster_member(&c, id));
+        member_start(cluster_member(&c, id));
+    }
+    cluster_commit(&c, 5);
+    CHECK(all_are_dynamic());
+    member_start(cluster_member(&c, 4));
+    cluster_commit(&c, 3);
+    cluster_pass(&c, 1000); /* the leader sees that it has all */
+    CHECK_EQ(add_voter(cluster_member(&c, 4)), KERR_NONE);
+    CHECK_EQ(remove_voter(cluster_member(&c, 1)), KERR_NONE);
+    CLUSTER_UNTIL(&c, 60000, raft_voter_find(quorum_voters(cluster_member(&c, 4)->q), 1) == NULL);
+    cluster_commit(&c, 5);
+    cluster_end(&c);
+}
+
+/* What a minority has raised is cut with its log: static again, until it is raised once more. */
+TEST(quorum_nodes_upgrade, one_that_no_majority_has_is_undone)
+{
+    cluster_init(&c, 8, NULL, 3, 3, false);
+    cluster_start(&c);
+    cluster_commit(&c, 3);
+    CLUSTER_UNTIL(&c, 60000, upgrade(true) == KERR_NONE);
+    struct member *old = cluster_leader(&c);
+
+    member_cut_off(old, true);
+    CHECK_EQ(upgrade(false), KERR_NONE);
+    CHECK_EQ(quorum_voters(old->q)->kraft_version, 1);
+    CLUSTER_UNTIL(&c, 60000, cluster_leader(&c) != NULL && cluster_leader(&c) != old);
+    CHECK(member_append(cluster_leader(&c)));
+    member_cut_off(old, false);
+    CLUSTER_UNTIL(&c, 60000, quorum_voters(old->q)->kraft_version == 0);
+    cluster_commit(&c, 5);
+    CLUSTER_UNTIL(&c, 60000, upgrade(false) == KERR_NONE);
+    CLUSTER_UNTIL(&c, 60000, all_are_dynamic());
+    cluster_commit(&c, 5);
+    cluster_end(&c);
+}
+
+/* ---- what the leader says of them --------------------------------------------------------------- */
+
 static struct describe_quorum_request request;
 static struct describe_quorum_request_topics topic;
 static struct describe_quorum_request_topics_partitions partition;

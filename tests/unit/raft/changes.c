@@ -232,6 +232,11 @@ TEST(raft_upgrade, a_static_quorum_does_not_change_but_remembers_what_voters_say
     CHECK(uuid_is_zero(raft_voters(l.raft)->voters[1].directory_id));
     (void)lab_said(&l);
 
+    struct raft_change look = {.kind = RAFT_UPGRADE, .validate_only = true};
+    lab_step(&l, (struct raft_event){.type = RAFT_EVENT_CHANGE, .change = &look});
+    CHECK_EQ(l.out.reply.error, KERR_NONE);
+    CHECK_EQ(raft_voters(l.raft)->kraft_version, 0);
+    CHECK_TEXT(lab_said(&l), "\n");
     CHECK_EQ(lab_change(&l, RAFT_UPGRADE, v), KERR_NONE);
     CHECK_TEXT(lab_said(&l), "append Voters; \n");
     CHECK_EQ(raft_voters(l.raft)->kraft_version, 1);
