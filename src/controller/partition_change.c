@@ -87,16 +87,19 @@ static void add_eligible(struct partition_change *c, const int32_t *p, int32_t n
 }
 
 /* While there are fewer in-sync replicas than min.insync.replicas, those that leave the ISR are
- * eligible still: they hold all that was committed, as nothing new can be. */
+ * eligible still: they hold all that was committed, as nothing new can be. Once ELR is switched off nobody becomes
+ * eligible; but where nobody leads, who was so is all that there is. */
 static void fill_elr(struct partition_change *c)
 {
     const struct image_partition *p = c->partition;
 
     c->elr = ids_new(c->d, p->elr_count + p->isr_count);
-    if (!c->elr_on || c->isr.n >= min_isr(c))
+    if (c->isr.n >= min_isr(c))
         return;
-    add_eligible(c, p->elr, p->elr_count);
-    add_eligible(c, p->isr, p->isr_count);
+    if (c->elr_on || p->isr_count == 0)
+        add_eligible(c, p->elr, p->elr_count);
+    if (c->elr_on)
+        add_eligible(c, p->isr, p->isr_count);
 }
 
 /* A leader from the ELR, or one elected unclean, is alone in the ISR at first. */
@@ -119,7 +122,7 @@ static void trim_elr(struct partition_change *c)
     struct ids all = c->elr;
 
     c->elr = ids_new(c->d, all.n);
-    if (c->isr.n >= min_isr(c))
+    if (c->isr.n >= min_isr(c) || (!c->elr_on && c->isr.n > 0))
         return;
     for (int32_t i = 0; i < all.n; i++) {
         if (ids_have(c->replicas.p, c->replicas.n, all.p[i]))
@@ -149,9 +152,7 @@ static void fill_last_known(const struct partition_change *c, struct partition_c
     const struct image_partition *p = c->partition;
     int32_t *leader = arena_take(&c->d->c->scratch, sizeof(*leader));
 
-    if (!c->elr_on)
-        return;
-    if (r->isr_count == 0 && p->leader != NO_LEADER &&
+    if (c->elr_on && r->isr_count == 0 && p->leader != NO_LEADER &&
         (p->last_elr_count != 1 || p->last_elr[0] != p->leader)) {
         *leader = p->leader;
         r->last_known_elr = leader;

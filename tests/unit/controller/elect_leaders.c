@@ -4,6 +4,7 @@
 #include "protocol/alter_partition.h"
 #include "protocol/elect_leaders.h"
 #include "protocol/incremental_alter_configs.h"
+#include "protocol/update_features.h"
 
 enum { PREFERRED, UNCLEAN };
 
@@ -149,6 +150,41 @@ TEST(controller_elect_leaders, unclean_leader_when_an_operator_wants_it)
     restart(&w, 3, false);
     CHECK_TEXT(world_show(&w, "lone"), "-1@3.4 on 2 3 last 3 recovering");
     CHECK_EQ(elect_partition(&w, "lone", 0, UNCLEAN), KERR_ELIGIBLE_LEADERS_NOT_AVAILABLE);
+    world_end(&w);
+}
+
+/* Nobody is eligible any more then, but where nobody leads who was so still has all. */
+TEST(controller_elect_leaders, who_was_eligible_leads_also_when_elr_was_switched_off)
+{
+    struct update_features_request m;
+    struct update_features_request_feature_updates u;
+    struct update_features_response a;
+    struct world w;
+
+    begin(&w);
+    world_create_on(&w, "lone", (int32_t[]){2, 3}, 2);
+    struct proposal p = world_proposal(&w, "lone", 0, (int32_t[]){2}, 1);
+    CHECK_EQ(world_propose(&w, &p), KERR_NONE);
+    restart(&w, 2, true);
+    update_features_request_init(&m);
+    update_features_request_feature_updates_init(&u);
+    update_features_response_init(&a);
+    u.feature = STR("eligible.leader.replicas.version");
+    u.upgrade_type = 2; /* safe downgrade */
+    m.feature_updates = &u;
+    m.feature_updates_count = 1;
+    CHECK_EQ(world_ask(&w, API_UPDATE_FEATURES, 2, &m, &a), KERR_NONE);
+    CHECK_EQ(a.error_code, KERR_NONE);
+    restart(&w, 3, true);
+    unfence(&w, 3);
+    CHECK_TEXT(world_show(&w, "lone"), "-1@1.2 on 2 3 elr 2 last 2"); /* not 3 */
+    unfence(&w, 2);
+    CHECK_TEXT(world_show(&w, "lone"), "2@2.3 on 2 3 isr 2");
+    p = world_proposal(&w, "lone", 0, (int32_t[]){2, 3}, 2);
+    CHECK_EQ(world_propose(&w, &p), KERR_NONE);
+    p = world_proposal(&w, "lone", 0, (int32_t[]){2}, 1);
+    CHECK_EQ(world_propose(&w, &p), KERR_NONE);
+    CHECK_TEXT(world_show(&w, "lone"), "2@2.5 on 2 3 isr 2"); /* and nobody becomes eligible anew */
     world_end(&w);
 }
 
