@@ -1,4 +1,6 @@
-"""A metadata quorum of Kafka's controllers and ours: each follows the other, and what one has decided the other keeps."""
+"""A metadata quorum of Kafka's controllers and ours: each follows the other, and what one has decided the other keeps. Each
+adds and removes the other."""
+import json
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +10,7 @@ from scenario import Skip, scenario
 from server import CLUSTER_ID, START_TIMEOUT_S, KafkaServer, MillraceServer, ServerError
 from tools import TOPICS
 
+FEATURES = "org.apache.kafka.tools.FeatureCommand"
 QUORUM = "org.apache.kafka.tools.MetadataQuorumCommand"
 KAFKA, A, B = 1, 2, 3  # node ids
 
@@ -49,6 +52,29 @@ class Cluster:
         rows = [line.split("\t") for line in self.ask(node, "--replication").splitlines()[1:]]
         return {int(row[0]): int(row[3]) for row in rows}
 
+    def voters(self, node):
+        """{id: directory id}; none of them is known while the quorum is static."""
+        found = re.search(r"CurrentVoters:\s+(\[.*\])", self.ask(node, "--status"))[1]
+        return {voter["id"]: voter.get("directoryId") for voter in json.loads(found)}
+
+    def remove(self, node, gone):
+        self.ctx.tool(QUORUM, "--bootstrap-server", self.nodes[node].bootstrap, "remove-controller", "--controller-id", gone,
+                      "--controller-directory-id", self.voters(node)[gone])
+        equal("voters that are left", sorted(self.voters(node)), sorted(self.nodes.keys() - {gone}))
+
+    def add(self, node, new):
+        """One that has caught up; until the leader has seen that, it is to be asked again."""
+        wait_for("the new voter is taken", lambda: "Added controller" in self.ctx.tool(
+            QUORUM, "--bootstrap-server", self.nodes[node].bootstrap, "--command-config", self.nodes[new].config,
+            "add-controller", ok=False), 60)
+        equal("voters with the new one", sorted(self.voters(node)), sorted(self.nodes))
+
+    def upgrade(self, node):
+        """kraft.version 0 to 1; until all voters have reported that they support it, it is refused."""
+        wait_for("a dynamic quorum", lambda: "was upgraded to 1" in self.ctx.tool(
+            FEATURES, "--bootstrap-server", self.nodes[node].bootstrap, "upgrade", "--feature", "kraft.version=1", ok=False), 60)
+        check("all directories are known", all(self.voters(node).values()))
+
     def create(self, node):
         topic = f"t{len(self.topics) + 1}"
         self.ctx.tool(TOPICS, "--bootstrap-server", self.nodes[node].bootstrap, "--create", "--topic", topic)
@@ -59,6 +85,16 @@ class Cluster:
         equal("topics", sorted(listed), sorted(self.topics))
 
 
+def no_faults(nodes):
+    faults = [line for line in nodes[KAFKA].log_text().splitlines() if "Encountered" in line and "fault" in line]
+    equal("faults of Kafka's controller", faults, [])
+
+
+def start_all(nodes):
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        list(pool.map(lambda server: server.start(), nodes.values()))
+
+
 @scenario
 def each_follows_the_other(ctx):
     """Through kill -9 of each: who lacks what a majority has cannot lead, so it is known who must follow whom."""
@@ -66,8 +102,7 @@ def each_follows_the_other(ctx):
         raise Skip("needs nodes of both kinds")
     nodes = new_nodes(ctx)
     cluster = Cluster(ctx, nodes)
-    with ThreadPoolExecutor(len(nodes)) as pool:
-        list(pool.map(lambda server: server.start(), nodes.values()))
+    start_all(nodes)
     cluster.create(A)
 
     nodes[A].kill()
@@ -90,5 +125,37 @@ def each_follows_the_other(ctx):
     cluster.has_all(B)
     nodes[A].start()
     cluster.has_all(A)
-    faults = [line for line in nodes[KAFKA].log_text().splitlines() if "Encountered" in line and "fault" in line]
-    equal("faults of Kafka's controller", faults, [])
+    no_faults(nodes)
+
+
+@scenario
+def voters_come_and_go(ctx):
+    """From static to dynamic, with a leader of ours; then each kind of leader removes a controller of the other, and adds it."""
+    if ctx.is_kafka:
+        raise Skip("needs nodes of both kinds")
+    nodes = new_nodes(ctx)
+    cluster = Cluster(ctx, nodes)
+    start_all(nodes)
+    nodes[KAFKA].kill()
+    cluster.create(B)
+    nodes[KAFKA].start()
+    check("one of ours leads", cluster.leader(B) in (A, B))
+    cluster.upgrade(B)
+    cluster.remove(B, KAFKA)
+    cluster.add(B, KAFKA)
+
+    nodes[A].kill()
+    cluster.create(B)
+    nodes[B].kill()
+    nodes[A].start()  # it lacks a topic
+    equal("leader", cluster.leader(A), KAFKA)
+    nodes[B].start()
+    cluster.remove(A, B)
+    cluster.create(B)
+    cluster.add(A, B)
+    nodes[A].kill()
+    cluster.create(B)  # needs it
+    nodes[A].start()
+    for node in (A, B):
+        cluster.has_all(node)
+    no_faults(nodes)
