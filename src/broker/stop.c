@@ -184,6 +184,8 @@ static void stop_run(struct flow *f)
     struct broker *b = l->broker;
 
     FLOW_BEGIN(f);
+    if (l->running)
+        say(b->shards[0].telemetry, LOG_INFO, "broker", "Kafka Server stopping: node %d", b->node_id);
     if (l->space != NULL)
         FLOW_WAIT(f, "stop looking at the space", space_watch_stop(l->space, &f->op));
     if (l->has_listeners)
@@ -248,6 +250,8 @@ static void stop_run(struct flow *f)
                   log_dir_close(b->dirs[l->dir], l->clean, l->broker_epoch, &f->op));
         note_offline(l);
     }
+    if (l->running)
+        say(b->shards[0].telemetry, LOG_INFO, "broker", "Kafka Server stopped: node %d", b->node_id);
     FLOW_WAIT(f, "stop the shards", everywhere(b, stop_shard, NULL, &f->op));
     FLOW_END(f);
     struct op *parent = f->parent;

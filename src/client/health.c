@@ -1,4 +1,5 @@
-/* How it goes, for people: one line when that changes, and client_health. */
+/* How it goes, for people: one line when that changes, and client_health. A process may have several clients: a line says
+ * by client.id whose it is. */
 #include "client/internal.h"
 
 #include <stdio.h>
@@ -17,10 +18,17 @@ void health_wanted(struct client *c)
         set_state(c, CLIENT_CONNECTING);
 }
 
+static void say_to_people(const struct client *c, enum log_level level, const char *what, const char *more)
+{
+    struct str id = c->settings.client_id;
+
+    say(c->telemetry, level, "client", "%.*s%s%s%s", STR_ARG(id), id.n > 0 ? ": " : "", what, more);
+}
+
 void health_up(struct client *c)
 {
     if (c->reason[0] != '\0')
-        say(c->telemetry, LOG_INFO, "client", "connected again");
+        say_to_people(c, LOG_INFO, "connected again", "");
     c->reason[0] = '\0';
     set_state(c, CLIENT_UP);
 }
@@ -44,7 +52,7 @@ void health_failed(struct client *c, const struct client_link *l, int error)
     snprintf(reason, sizeof reason, "cannot connect to %.200s:%u: %s", l->address.host, l->address.port,
              error_text(error));
     if (c->reason[0] == '\0') /* once, not with every try */
-        say(c->telemetry, LOG_WARN, "client", "%s; trying again", reason);
+        say_to_people(c, LOG_WARN, reason, "; trying again");
     memcpy(c->reason, reason, sizeof reason);
     set_state(c, CLIENT_CONNECTING);
 }

@@ -151,6 +151,8 @@ static void say_what_was_done(const struct opening *x)
 
     if (!x->rebuilds || log->size_bytes == 0 || (x->has_point && log->end == x->point.offset))
         return;
+    if (log->is_metadata && x->o->dir->clean) /* it is read at every start */
+        return;
     say(log->telemetry, LOG_INFO, "log",
         "%s: read after a stop that was not clean, offsets %lld to %lld", log->path,
         (long long)(x->has_point ? x->point.offset : log->start), (long long)log->end);

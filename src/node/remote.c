@@ -17,13 +17,13 @@
 /* ---- connections ---------------------------------------------------------------------------------------------- */
 
 /* One request at a time on a connection, as Kafka's brokers do it: what was not sent can safely go elsewhere. */
-static struct client *connect_later(struct node *n, int64_t request_timeout_ms)
+static struct client *connect_later(struct node *n, const char *what, int64_t request_timeout_ms)
 {
     const struct config *s = n->options.settings;
-    char id[16];
+    char id[48];
     struct fail f = {0};
 
-    snprintf(id, sizeof id, "%" PRId32, n->options.node_id);
+    snprintf(id, sizeof id, "node-%" PRId32 "-to-controller-%s", n->options.node_id, what);
     struct client *c = client_new(n->io, n->telemetry, &(struct client_settings){
         .bootstrap_servers = STR_NULL,
         .client_id = str_of(id),
@@ -49,8 +49,8 @@ void remote_open(struct node *n)
 {
     const struct config *s = n->options.settings;
 
-    n->own_client = connect_later(n, config_i64(s, BROKER_CONTROLLER_SOCKET_TIMEOUT_MS));
-    n->forward_client = connect_later(n, config_i64(s, BROKER_REQUEST_TIMEOUT_MS));
+    n->own_client = connect_later(n, "own", config_i64(s, BROKER_CONTROLLER_SOCKET_TIMEOUT_MS));
+    n->forward_client = connect_later(n, "forwarding", config_i64(s, BROKER_REQUEST_TIMEOUT_MS));
 }
 
 void remote_close(struct node *n, enum ask_kind kind, struct op *op)

@@ -106,6 +106,17 @@ static int16_t error_of(const struct client_call *call)
     }
 }
 
+/* What has become of it is seen by the voters, and told with them. */
+static void say_answer(const struct quorum *q, int16_t api_key, int16_t error)
+{
+    if (error == KERR_REQUEST_TIMED_OUT)
+        say(q->telemetry, LOG_INFO, "quorum", "the leader does not take %s of this node yet: it is asked again",
+            api_name(api_key));
+    else if (error != KERR_NONE)
+        say(q->telemetry, LOG_WARN, "quorum", "the leader refuses %s of this node: %s; it is asked again",
+            api_name(api_key), kerr_name(error));
+}
+
 static void answered(struct op *op, int64_t result)
 {
     struct voter_update *u = container_of(op, struct voter_update, call.op);
@@ -114,9 +125,8 @@ static void answered(struct op *op, int64_t result)
 
     if (result == 0 && error == KERR_NONE && u->call.api_key == API_UPDATE_RAFT_VOTER)
         q->updated_epoch = u->epoch;
-    if (result == 0) /* "not now" is asked again */
-        say(q->telemetry, error == KERR_NONE || error == KERR_REQUEST_TIMED_OUT ? LOG_INFO : LOG_WARN, "quorum",
-            "%s of this node: %s", api_name(u->call.api_key), kerr_name(error));
+    if (result == 0)
+        say_answer(q, u->call.api_key, error);
     q->update_due_ms = io_now_ms(q->io) + q->fetch_timeout_ms;
     q->update = NULL;
     client_call_release(&u->call);

@@ -205,8 +205,9 @@ static struct raft_answer answer_of(struct quorum_send *s)
         return a;
     }
     if (s->result == 0)
-        say(s->q->telemetry, LOG_INFO, "quorum", "node %" PRId32 " refuses %s: %s", s->send.to.id,
-            api_name(s->call.api_key), kerr_name((int16_t)a.error));
+        say(s->q->telemetry, LOG_INFO, "quorum", "node %" PRId32 " refuses %s: %s%s", s->send.to.id,
+            api_name(s->call.api_key), kerr_name((int16_t)a.error),
+            a.error == KERR_BROKER_NOT_AVAILABLE ? " (it is stopping)" : "");
     a.lost = true;
     return a;
 }

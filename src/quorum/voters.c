@@ -8,11 +8,24 @@
  * leader that failed to commit. Beyond this the oldest are forgotten. */
 #define HISTORY_MAX 64
 
+static void say_voters(const struct quorum *q)
+{
+    struct text ids = {0};
+
+    for (uint32_t i = 0; i < q->voters.count; i++)
+        text_printf(&ids, "%s%" PRId32, i > 0 ? ", " : "", q->voters.voters[i].id);
+    say(q->telemetry, LOG_INFO, "quorum", "the voters are now %.*s (kraft.version %d)", STR_ARG(text_str(&ids)),
+        q->voters.kraft_version);
+    text_deinit(&ids);
+}
+
 static void take_last(struct quorum *q)
 {
     q->voters = q->history[q->history_count - 1].voters;
     q->voters_changed = true;
     quorum_nodes_update(q);
+    if (q->begun)
+        say_voters(q);
 }
 
 void quorum_voters_set(struct quorum *q, const struct raft_voters *voters)

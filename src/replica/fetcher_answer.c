@@ -161,10 +161,11 @@ static void diverged(struct following *p, struct replication_end leader)
 
     if (offset < log_start(r->log))
         offset = log_start(r->log);
-    say(r->set->options.telemetry, LOG_INFO, "replica",
-        "%s-%d is cut from %lld to %lld: broker %d, which leads it, says that epoch %d ended at %lld", r->topic,
-        r->partition, (long long)log_end(r->log), (long long)offset, p->fetcher->leader, leader.epoch,
-        (long long)leader.end_offset);
+    if (offset < log_end(r->log)) /* else its end was in question, and is right */
+        say(r->set->options.telemetry, LOG_INFO, "replica",
+            "%s-%d is cut from %lld to %lld: broker %d, which leads it, says that epoch %d ended at %lld", r->topic,
+            r->partition, (long long)log_end(r->log), (long long)offset, p->fetcher->leader, leader.epoch,
+            (long long)leader.end_offset);
     following_cut(p, offset, false, BYTES_NULL);
 }
 
