@@ -1,39 +1,37 @@
-/* kafka-metadata-quorum.sh: how the controllers' quorum is. */
-#include "cli/tool.h"
+/* kafka-metadata-quorum.sh and `millrace quorum`: how the controllers' quorum is. */
+#include "cli/metadata_quorum.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
-enum { MQ_CONTROLLER, MQ_SERVER, MQ_COMMAND_CONFIG, MQ_HUMAN, MQ_REPLICATION, MQ_STATUS, MQ_OPTIONS };
-
+/* The actions are words in both spellings, as in cluster.c. */
 static const struct arg_option options[MQ_OPTIONS] = {
     [MQ_CONTROLLER] = {"bootstrap-controller", .has_value = true, .value = "HOST:PORT,...",
                        .help = "Ask a controller instead, by its own listener."},
     [MQ_SERVER] = {"bootstrap-server", .letter = 'b', .has_value = true, .value = "HOST:PORT,...",
                    .help = "The broker to ask; several are tried in turn."},
     [MQ_COMMAND_CONFIG] = {"command-config", .has_value = true, .value = "FILE",
-                           .help = "Settings of an admin client: request.timeout.ms, default.api.timeout.ms ..."},
+                           .help = "Settings of an admin client: request.timeout.ms, default.api.timeout.ms ... To add a "
+                                   "controller: its own settings file, the directories of which are on this machine."},
+    [MQ_DIRECTORY] = {"controller-directory-id", .letter = 'd', .has_value = true, .value = "ID",
+                      .help = "To remove a controller: the id of its metadata directory, as --replication prints it."},
+    [MQ_ID] = {"controller-id", .letter = 'i', .has_value = true, .value = "ID",
+               .help = "To remove a controller: its node id."},
+    [MQ_DRY_RUN] = {"dry-run", .help = "To add or remove a controller: only say what would be done."},
     [MQ_HUMAN] = {"human-readable", .help = "With --replication: times as ages."},
+    [MQ_JSON] = {"json", .help = "With --replication: print JSON."},
     [MQ_REPLICATION] = {"replication", .help = "How far each voter and observer has the metadata log."},
     [MQ_STATUS] = {"status", .help = "The leader, its epoch, voters and observers."},
-};
-
-struct quorum_tool {
-    struct tool tool;
-    struct describe_quorum_request ask;
-    struct describe_quorum_request_topics topic;
-    struct describe_quorum_request_topics_partitions partition;
-    struct describe_cluster_request ask_cluster;
-    struct admin_call cluster;
-    struct table table;
+    [MQ_ADD] = {"add-controller"},
+    [MQ_DESCRIBE] = {"describe"},
+    [MQ_REMOVE] = {"remove-controller"},
 };
 
 typedef const struct describe_quorum_response_topics_partitions *partition_ptr;
 typedef const struct describe_quorum_response_replica_state *replica_ptr;
 
-static int quorum_check(struct tool *t)
+static int check_describe(struct tool *t)
 {
-    if (t->word_count != 1 || !str_equal(t->words[0], STR("describe")))
-        return wrong_words(t, "describe is expected (adding and removing controllers is not built yet)");
     if (given(t, MQ_STATUS) == given(t, MQ_REPLICATION))
         return fail_set(&t->fail, -EINVAL, "%s",
                         given(t, MQ_STATUS)
@@ -41,7 +39,31 @@ static int quorum_check(struct tool *t)
                             : "One of --status or --replication must be specified with describe sub-command");
     if (given(t, MQ_HUMAN) && !given(t, MQ_REPLICATION))
         return fail_set(&t->fail, -EINVAL, "The option --human-readable is only supported along with --replication");
+    if (given(t, MQ_JSON) && !given(t, MQ_REPLICATION))
+        return fail_set(&t->fail, -EINVAL, "The option --json is only supported along with --replication");
     return 0;
+}
+
+static int quorum_check(struct tool *t)
+{
+    static const int actions[] = {MQ_ADD, MQ_DESCRIBE, MQ_REMOVE, -1};
+    static const struct option_rule rules[] = {{MQ_STATUS, 2}, {MQ_REPLICATION, 2}, {MQ_HUMAN, 2},    {MQ_JSON, 2},
+                                               {MQ_ID, 4},     {MQ_DIRECTORY, 4},   {MQ_DRY_RUN, 5}};
+    struct quorum_tool *x = container_of(t, struct quorum_tool, tool);
+
+    for (int i = 0; !t->native && t->word_count == 1 && actions[i] >= 0; i++)
+        t->found[actions[i]].count += str_equal(t->words[0], str_of(options[actions[i]].name));
+    if (t->native && (given(t, MQ_STATUS) || given(t, MQ_REPLICATION)))
+        t->found[MQ_DESCRIBE].count = 1;
+    x->action = only_one(t, actions);
+    if (x->action < 0)
+        return wrong_words(t, "one of describe, add-controller, remove-controller is expected");
+    if (given(t, MQ_SERVER) && given(t, MQ_CONTROLLER))
+        return wrong_words(t, "argument --bootstrap-controller: not allowed with argument --bootstrap-server");
+    TRY(check_rules(t, actions, x->action, rules, array_count(rules)));
+    if (x->action == MQ_ADD)
+        return quorum_check_add(x);
+    return x->action == MQ_REMOVE ? quorum_check_remove(x) : check_describe(t);
 }
 
 /* ---- status ----------------------------------------------------------------------------------- */
@@ -164,7 +186,12 @@ static void print_replication(struct quorum_tool *x, partition_ptr p)
     }
     for (int32_t i = 0; i < p->observers_count; i++)
         replication_row(x, &p->observers[i], leader, "Observer");
-    table_print(&x->table, "\t", "\t", true, &x->tool.cli->out);
+    if (given(&x->tool, MQ_JSON))
+        table_json(&x->table, &x->tool.cli->out);
+    else if (x->tool.native)
+        table_print(&x->table, "  ", "", true, &x->tool.cli->out);
+    else
+        table_print(&x->table, "\t", "\t", true, &x->tool.cli->out);
 }
 
 /* ---- the flow ------------------------------------------------------------------------------------- */
@@ -202,7 +229,7 @@ static int print(struct quorum_tool *x)
     return 0;
 }
 
-static void quorum_run(struct flow *f)
+static void describe_run(struct flow *f)
 {
     struct quorum_tool *x = container_of(f, struct quorum_tool, tool.work);
 
@@ -222,26 +249,59 @@ static void quorum_run(struct flow *f)
     flow_done(f, f->result);
 }
 
+static void quorum_run(struct flow *f)
+{
+    struct quorum_tool *x = container_of(f, struct quorum_tool, tool.work);
+
+    f->run = x->action == MQ_ADD ? quorum_add_run : x->action == MQ_REMOVE ? quorum_remove_run : describe_run;
+    f->run(f);
+}
+
 static void quorum_tool_end(struct tool *t)
 {
-    admin_call_release(&container_of(t, struct quorum_tool, tool)->cluster);
+    struct quorum_tool *x = container_of(t, struct quorum_tool, tool);
+
+    admin_call_release(&x->cluster);
+    config_free(x->load.config);
+    text_deinit(&x->directory_text);
+    free(x->settings_path);
+    free(x->directory_path);
 }
+
+#define COMMON                                                                                                        \
+    .options = options, .option_count = MQ_OPTIONS, .state_bytes = sizeof(struct quorum_tool), .server = MQ_SERVER,   \
+    .controller = MQ_CONTROLLER, .config = MQ_COMMAND_CONFIG, .old_config = -1, .check = quorum_check,                \
+    .run = quorum_run, .end = quorum_tool_end
 
 const struct tool_info kafka_metadata_quorum = {
     .program = "kafka-metadata-quorum.sh",
     .usage = "(-b | --bootstrap-controller) HOST:PORT describe --status\n"
-             "(-b | --bootstrap-controller) HOST:PORT describe --replication [--human-readable]",
-    .purpose = "How the quorum of controllers is that keeps the cluster's metadata.",
-    .commands = "describe",
-    .options = options,
-    .option_count = MQ_OPTIONS,
+             "(-b | --bootstrap-controller) HOST:PORT describe --replication [--human-readable]\n"
+             "-b HOST:PORT --command-config FILE add-controller [--dry-run]\n"
+             "-b HOST:PORT remove-controller -i ID -d DIRECTORY-ID [--dry-run]",
+    .purpose = "The quorum of controllers that keeps the cluster's metadata: how it is, and controllers that join and "
+               "leave it.",
+    .commands = "describe add-controller remove-controller",
     .words_max = 1,
-    .state_bytes = sizeof(struct quorum_tool),
-    .server = MQ_SERVER,
-    .controller = MQ_CONTROLLER,
-    .config = MQ_COMMAND_CONFIG,
-    .old_config = -1,
-    .check = quorum_check,
-    .run = quorum_run,
-    .end = quorum_tool_end,
+    COMMON,
+};
+
+static const struct tool_action quorum_actions[] = {
+    {"status", MQ_STATUS, "The leader, its epoch, voters and observers."},
+    {"voters", MQ_REPLICATION, "How far each voter and observer has the metadata log."},
+    {"add", MQ_ADD, "A controller joins: --command-config FILE."},
+    {"remove", MQ_REMOVE, "A controller leaves: -i ID -d DIRECTORY-ID."},
+};
+
+const struct tool_info millrace_quorum = {
+    .program = "millrace quorum",
+    .usage = "ACTION [OPTION]...",
+    .purpose = "The quorum of controllers that keeps the cluster's metadata. Without -b the broker on 127.0.0.1:9092 is "
+               "asked. A controller that joins is formatted with --no-initial-controllers, started, and then added; one "
+               "that leaves is removed, and then stopped.",
+    .actions = quorum_actions,
+    .action_count = array_count(quorum_actions),
+    .names = -1,
+    .words_max = ARG_VALUES_MAX,
+    COMMON,
 };

@@ -97,6 +97,19 @@ struct str names_of(struct tool *t, const int *options)
     return s;
 }
 
+static void pause_over(struct io_timer *timer)
+{
+    struct tool *t = container_of(timer, struct tool, pause);
+
+    t->paused->done(t->paused, 0);
+}
+
+void tool_pause(struct tool *t, int64_t ms, struct op *op)
+{
+    t->paused = op;
+    io_timer_set(t->io, &t->pause, io_now_ns(t->io) + ms * 1000000, pause_over);
+}
+
 /* ---- what went wrong ------------------------------------------------------------------------------ */
 
 int call_trouble(struct tool *t, const struct admin_call *call)

@@ -76,16 +76,18 @@ struct tool {
     char *path;
     struct flow flow;
     struct op *parent;
+    struct io_timer pause;
+    struct op *paused;
 };
 
 /* All of them; tools.c has their names. */
 extern const struct tool_info kafka_topics, kafka_configs, kafka_consumer_groups, kafka_get_offsets, kafka_delete_records,
     kafka_cluster, kafka_broker_api_versions, kafka_log_dirs, kafka_features, kafka_metadata_quorum, kafka_groups,
-    kafka_console_producer, kafka_console_consumer;
+    kafka_leader_election, kafka_reassign_partitions, kafka_console_producer, kafka_console_consumer;
 extern const struct tool_info kafka_producer_perf_test, kafka_consumer_perf_test, kafka_verifiable_producer,
     kafka_verifiable_consumer, millrace_bench;
 extern const struct tool_info millrace_topic, millrace_config, millrace_group, millrace_offset, millrace_cluster,
-    millrace_log_dirs, millrace_produce, millrace_consume;
+    millrace_log_dirs, millrace_quorum, millrace_produce, millrace_consume;
 
 /* Run the tool that `info` describes; completes with its exit status. */
 void tool_run(struct cli *c, const struct tool_info *info, struct op *op);
@@ -116,6 +118,9 @@ MUST int one_spelling(struct tool *t, int option, int old_option);
 int only_one(const struct tool *t, const int *options);
 /* "--list, --describe": those options' names. */
 struct str names_of(struct tool *t, const int *options);
+
+/* Completes after `ms`. One at a time. */
+void tool_pause(struct tool *t, int64_t ms, struct op *op);
 
 /* A call has ended with trouble: its words become the tool's. Returns the trouble. */
 int call_trouble(struct tool *t, const struct admin_call *call);

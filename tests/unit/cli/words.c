@@ -180,6 +180,9 @@ TEST(cli_help, fits_a_terminal_and_names_each_option)
                                                     &kafka_features,
                                                     &kafka_metadata_quorum,
                                                     &kafka_groups,
+                                                    &kafka_leader_election,
+                                                    &kafka_reassign_partitions,
+                                                    &millrace_quorum,
                                                     &millrace_topic,
                                                     &millrace_group};
 

@@ -1,0 +1,183 @@
+"""Tools of a cluster, ours beside Kafka's on the same three brokers: elections, reassignments, the quorum's voters."""
+import json
+import os
+import re
+import signal
+import subprocess
+
+from checks import check, equal, wait_equal, wait_for
+from cli import CLASSES, Pair, essence, ours
+from scenario import TOOL_TIMEOUT_S, scenario
+from server import JAVA
+
+COMBINED = ["broker,controller"] * 3
+PROPERTIES = {"default.replication.factor": 2, "min.insync.replicas": 1, "offsets.topic.replication.factor": 3,
+              "replica.lag.time.max.ms": 5000, "auto.leader.rebalance.enable": "false"}
+
+
+def plan(ctx, name, topic, replicas, log_dirs=None):
+    """A file that says where the partitions of a topic are to be."""
+    partitions = [{"topic": topic, "partition": i, "replicas": r} for i, r in enumerate(replicas)]
+    if log_dirs:
+        partitions = [p | {"log_dirs": d} for p, d in zip(partitions, log_dirs)]
+    path = ctx.directory / name
+    path.write_text(json.dumps({"version": 1, "partitions": partitions}))
+    return path
+
+
+def theirs(tool, *args):
+    done = subprocess.run(JAVA + [CLASSES[tool], *map(str, args)], capture_output=True, text=True, timeout=TOOL_TIMEOUT_S)
+    return done.returncode, done.stdout, done.stderr
+
+
+def our_tool(tool, *args):
+    return ours(f"kafka-{tool}.sh", *args)
+
+
+def partitions(cluster, topic):
+    """(leader, replicas, ISR sorted) of each partition, as our tool tells it; none while the broker does not know the topic."""
+    _, out, _ = ours("millrace", "topic", "describe", topic, "-b", cluster.bootstrap, "--json")
+    return [(p["leader"], p["replicas"], sorted(p["isr"])) for p in json.loads(out or "[]")]
+
+
+def settings(cluster, *whose):
+    """NAME=VALUE that are not default."""
+    _, out, _ = ours("kafka-configs.sh", "--bootstrap-server", cluster.bootstrap, "--describe", *whose)
+    return sorted(re.findall(r"^  (\S+=.*?) sensitive", out, re.M))
+
+
+def wait_moved(cluster, topic, replicas):
+    wait_equal(f"replicas of {topic}", lambda: [(r, isr) for _, r, isr in partitions(cluster, topic)],
+               [(r, sorted(r)) for r in replicas], timeout_s=60)
+
+
+@scenario
+def reassignments(ctx):
+    """kafka-reassign-partitions.sh: the same words, the same effect and throttles; what moves is listed, verified, cancelled."""
+    cluster = ctx.cluster(COMBINED, PROPERTIES)
+    boot = ["--bootstrap-server", cluster.bootstrap]
+    here, there = [[1, 2], [2, 3], [3, 1]], [[2, 3], [3, 1], [1, 2, 3]]
+    ours("kafka-topics.sh", *boot, "--create", "--topic", "t", "--replica-assignment", ",".join(":".join(map(str, r)) for r in here))
+    ctx.java.producer(cluster)
+    ctx.java.send("t", [{"partition": i % 3, "value": str(i)} for i in range(300)])
+    back, forth = plan(ctx, "back.json", "t", here), plan(ctx, "forth.json", "t", there)
+    seen = {}
+    for name, run in (("Kafka's", theirs), ("ours", our_tool)):
+        said = [run("reassign-partitions", *boot, "--execute", "--reassignment-json-file", forth, "--throttle", 10_000_000)]
+        wait_moved(cluster, "t", there)
+        said += [settings(cluster, "--topic", "t"), *(settings(cluster, "--broker", i) for i in (1, 2, 3))]
+        said.append(run("reassign-partitions", *boot, "--verify", "--reassignment-json-file", forth))
+        said += [settings(cluster, "--topic", "t"), *(settings(cluster, "--broker", i) for i in (1, 2, 3))]
+        equal("to go back", our_tool("reassign-partitions", *boot, "--execute", "--reassignment-json-file", back)[0], 0)
+        wait_moved(cluster, "t", here)
+        seen[name] = [[s[0], *essence(s[1], True)] if isinstance(s, tuple) else s for s in said]
+    for mine, kafkas in zip(seen["ours"], seen["Kafka's"], strict=True):
+        equal("execute, throttles, verify", mine, kafkas)
+    check("throttled", any("leader.replication.throttled.rate=" in s for s in seen["ours"][2]), str(seen["ours"][2]))
+    equal("records", sorted(int(r["value"]) for r in ctx.java.read(cluster, "t")), list(range(300)))
+
+    pair = Pair(cluster)
+    run = lambda *args, **kwargs: pair.run("reassign-partitions", *args, **kwargs)  # noqa: E731
+    for words in ["--list", f"--verify --reassignment-json-file {back}", f"--verify --preserve-throttles --reassignment-json-file {forth}",
+                  f"--cancel --reassignment-json-file {back}"]:
+        run(*words.split())
+    for name, replicas, topic in (("unknown.json", [[9, 1]], "t"), ("none.json", [[1]], "nosuch"), ("many.json", [[1]] * 4, "t"),
+                                  ("twice.json", [[1, 1]], "t"), ("empty.json", [[]], "t"), ("nothing.json", [], "t")):
+        run("--execute", "--reassignment-json-file", plan(ctx, name, topic, replicas), ordered=False)
+    run("--execute", "--disallow-replication-factor-change", "--reassignment-json-file", plan(ctx, "more.json", "t", [[1, 2, 3]]))
+    for words in ["", "--list --execute", "--execute", "--generate", "--list --throttle 5", f"--verify --additional --reassignment-json-file {back}"]:
+        run(*words.split(), words=False)
+
+
+@scenario
+def a_reassignment_that_waits(ctx):
+    """A broker that does not follow: what moves to it is listed, refused a second time, and cancelled."""
+    cluster = ctx.cluster(COMBINED, PROPERTIES | {"broker.session.timeout.ms": 60_000})
+    _, out, _ = our_tool("metadata-quorum", "--bootstrap-server", cluster.bootstrap, "describe", "--status")
+    leader = int(re.search(r"LeaderId:\s+(\d)", out)[1])
+    still = next(n for n in reversed(cluster.nodes) if n.node_id != leader)
+    first, second = (n for n in cluster.nodes if n is not still)
+    cluster.bootstrap = f"{first.bootstrap},{second.bootstrap}"
+    boot = ["--bootstrap-server", cluster.bootstrap]
+    here, there = [[first.node_id, second.node_id]], [[first.node_id, still.node_id]]
+    ours("kafka-topics.sh", *boot, "--create", "--topic", "t", "--replica-assignment", f"{here[0][0]}:{here[0][1]}")
+    forth = ["--reassignment-json-file", plan(ctx, "forth.json", "t", there)]
+    pair = Pair(cluster)
+    run = lambda *args, **kwargs: pair.run("reassign-partitions", *args, **kwargs)  # noqa: E731
+    still.process.send_signal(signal.SIGSTOP)
+    try:
+        for name, cancel in (("Kafka's", theirs), ("ours", our_tool)):
+            equal("execute", our_tool("reassign-partitions", *boot, "--execute", *forth)[0], 0)
+            if name == "ours":
+                listed = run("--list")
+                check("listed", f"t-0: replicas: {first.node_id},{still.node_id},{second.node_id}. adding: {still.node_id}. "
+                      f"removing: {second.node_id}." in listed, listed)
+                run("--verify", *forth)
+                run("--execute", *forth)
+            status, out, _ = cancel("reassign-partitions", *boot, "--cancel", "--preserve-throttles", *forth)
+            equal(f"cancel by {name}", (status, essence(out, True)),
+                  (0, ["Successfully cancelled partition reassignment for: t-0", "None of the specified partition moves are active."]))
+            equal("where it was", [r for _, r, _ in partitions(cluster, "t")], here)
+    finally:
+        os.kill(still.process.pid, signal.SIGCONT)
+
+
+@scenario
+def generated_plans(ctx):
+    """What --generate proposes is spread as Kafka's tool spreads it: as evenly, and ready to be executed."""
+    cluster = ctx.cluster(COMBINED, PROPERTIES)
+    boot = ["--bootstrap-server", cluster.bootstrap]
+    ours("kafka-topics.sh", *boot, "--create", "--topic", "t", "--replica-assignment", ",".join(["1:2"] * 9))
+    wait_moved(cluster, "t", [[1, 2]] * 9)
+    topics = ctx.directory / "topics.json"
+    topics.write_text('{"version": 1, "topics": [{"topic": "t"}]}')
+    words = [*boot, "--generate", "--topics-to-move-json-file", topics, "--broker-list", "1,2,3"]
+
+    def shape(text):
+        lines = [line for line in text.splitlines() if line]
+        now, proposed = (json.loads(line)["partitions"] for line in (lines[1], lines[3]))
+        leaders = sorted(sum(p["replicas"][0] == b for p in proposed) for b in (1, 2, 3))
+        replicas = sorted(sum(b in p["replicas"] for p in proposed) for b in (1, 2, 3))
+        return lines[0], lines[1], lines[2], len(now), leaders, replicas, [list(p) for p in proposed]
+    status, out, _ = our_tool("reassign-partitions", *words)
+    equal("generate", (status, shape(out)), (0, shape(theirs("reassign-partitions", *words)[1])))
+    proposed = ctx.directory / "proposed.json"
+    proposed.write_text(out.splitlines()[-1])
+    equal("execute", our_tool("reassign-partitions", *boot, "--execute", "--reassignment-json-file", proposed)[0], 0)
+    wait_for("all of them moved", lambda: "still in progress" not in our_tool(
+        "reassign-partitions", *boot, "--verify", "--reassignment-json-file", proposed)[1])
+    pair = Pair(cluster)
+    for bad in ("1,2,2", "7", "1"):
+        pair.run("reassign-partitions", "--generate", "--topics-to-move-json-file", topics, "--broker-list", bad, words=bad != "1,2,2")
+    topics.write_text('{"topics": [{"topic": "nosuch"}]}')
+    pair.run("reassign-partitions", "--generate", "--topics-to-move-json-file", topics, "--broker-list", "1,2")
+
+
+@scenario
+def elections(ctx):
+    """kafka-leader-election.sh: preferred leaders of one partition, of a file's and of all; unclean ones; mistakes."""
+    cluster = ctx.cluster(COMBINED, PROPERTIES)
+    boot = ["--bootstrap-server", cluster.bootstrap]
+    ours("kafka-topics.sh", *boot, "--create", "--topic", "t", "--replica-assignment", "1:2,2:1,1:3,3:1")
+    ways = {"--topic t --partition 0": [1, 2, 3, 3], "--all-topic-partitions": [1, 2, 1, 3]}
+    some = ctx.directory / "some.json"
+    some.write_text('{"partitions": [{"topic": "t", "partition": 2}, {"topic": "t", "partition": 1}]}')
+    ways[f"--path-to-json-file {some}"] = [2, 2, 1, 3]
+    for words, leaders in ways.items():
+        said = []
+        for run in (theirs, our_tool):
+            cluster.node(1).restart()
+            wait_equal("leaders after node 1 was away", lambda: [(p[0], len(p[2])) for p in partitions(cluster, "t")],
+                       [(2, 2), (2, 2), (3, 2), (3, 2)], timeout_s=60)
+            status, out, _ = run("leader-election", *boot, "--election-type", "preferred", *words.split())
+            said.append((status, [", ".join(sorted(re.split(", | (?=t-)", line))) for line in essence(out, True)]))
+            equal(f"leaders after {words}", [p[0] for p in partitions(cluster, "t")], leaders)
+        equal(words, said[1], said[0])
+    pair = Pair(cluster)
+    bad = ctx.directory / "bad.json"
+    bad.write_text('{"partitions": [{"topic": "t", "partition": 0}, {"topic": "t", "partition": 0}]}')
+    for words in ["--election-type preferred --topic t --partition 1", "--election-type UNCLEAN --topic t --partition 1",
+                  "--election-type preferred --topic t --partition 9", "--election-type unclean --topic nosuch --partition 0",
+                  "--election-type preferred", "--election-type preferred --topic t", "--election-type bogus --all-topic-partitions",
+                  "--all-topic-partitions", f"--election-type preferred --path-to-json-file {bad}"]:
+        pair.run("leader-election", *words.split())
