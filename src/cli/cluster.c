@@ -1,26 +1,14 @@
-/* kafka-cluster.sh and `millrace cluster`: the cluster's id, its nodes, and forgetting one of them. */
-#include "cli/tool.h"
+/* kafka-cluster.sh and `millrace cluster`: options; the cluster's id, its nodes, and forgetting one
+ * of them. */
+#include "cli/cluster.h"
 
 #include <errno.h>
 
 /* DescribeCluster's kinds of endpoints. */
 enum { ENDPOINT_BROKER = 1, ENDPOINT_CONTROLLER = 2 };
 
-enum {
-    CL_CONTROLLER,
-    CL_SERVER,
-    CL_CLUSTER_ID,
-    CL_COMMAND_CONFIG,
-    CL_CONFIG,
-    CL_ID,
-    CL_FENCED,
-    CL_JSON,
-    CL_LIST,
-    CL_UNREGISTER,
-    CL_OPTIONS,
-};
-
-/* The actions are words in both spellings: as options they have no help and so no name for a user. */
+/* The actions are words in both spellings: as options they have no help and so no name for a user.
+ */
 static const struct arg_option options[CL_OPTIONS] = {
     [CL_CONTROLLER] = {"bootstrap-controller", .letter = 'C', .has_value = true, .value = "HOST:PORT,...",
                        .help = "Ask a controller instead, by its own listener."},
@@ -30,28 +18,26 @@ static const struct arg_option options[CL_OPTIONS] = {
     [CL_COMMAND_CONFIG] = {"command-config", .letter = 'c', .has_value = true, .value = "FILE",
                            .help = "Settings of an admin client: request.timeout.ms, default.api.timeout.ms ..."},
     [CL_CONFIG] = {"config", .has_value = true, .value = "FILE", .help = "The old name of --command-config."},
-    [CL_ID] = {"id", .letter = 'i', .has_value = true, .value = "ID", .help = "unregister: the broker."},
+    [CL_DRY_RUN] = {"dry-run", .help = "balance, decommission: only say what would move."},
+    [CL_ID] = {"id", .letter = 'i', .has_value = true, .value = "ID", .help = "unregister, decommission: the broker."},
     [CL_FENCED] = {"include-fenced-brokers", .help = "list-endpoints: brokers too that do not serve."},
     [CL_JSON] = {"json", .help = "Print JSON."},
     [CL_LIST] = {"list-endpoints"},
     [CL_UNREGISTER] = {"unregister"},
+    [CL_STATUS] = {"status"},
+    [CL_BALANCE] = {"balance"},
+    [CL_DECOMMISSION] = {"decommission"},
 };
 
-struct cluster {
-    struct tool tool;
-    int action;
-    struct describe_cluster_request ask;
-    struct unregister_broker_request forget;
-    struct table table;
-};
+#define KAFKAS_ACTIONS 3 /* the first ones of `actions` */
 
 static int cluster_check(struct tool *t)
 {
-    static const int actions[] = {CL_CLUSTER_ID, CL_LIST, CL_UNREGISTER, -1};
+    static const int actions[] = {CL_CLUSTER_ID, CL_LIST, CL_UNREGISTER, CL_STATUS, CL_BALANCE, CL_DECOMMISSION, -1};
     struct cluster *x = container_of(t, struct cluster, tool);
     int64_t id = -1;
 
-    for (int i = 0; !t->native && t->word_count > 0 && actions[i] >= 0; i++)
+    for (int i = 0; !t->native && t->word_count > 0 && i < KAFKAS_ACTIONS; i++)
         t->found[actions[i]].count += str_equal(t->words[0], str_of(options[actions[i]].name));
     x->action = only_one(t, actions);
     if (x->action < 0 || (!t->native && t->word_count != 1))
@@ -63,9 +49,17 @@ static int cluster_check(struct tool *t)
     if (given(t, CL_FENCED) && given(t, CL_CONTROLLER))
         return fail_set(&t->fail, -EINVAL,
                         "The option --include-fenced-brokers is only supported with --bootstrap-server option");
-    if (x->action == CL_UNREGISTER) {
+    if (x->action >= CL_STATUS && given(t, CL_CONTROLLER))
+        return wrong_words(t, "%s asks a broker, not a controller", options[x->action].name);
+    if (x->action != CL_BALANCE && x->action != CL_DECOMMISSION && given(t, CL_DRY_RUN))
+        return wrong_words(t, "--dry-run is for balance and decommission");
+    if (x->action == CL_UNREGISTER || x->action == CL_DECOMMISSION) {
         TRY(needs(t, CL_ID));
         TRY(number_of(t, CL_ID, 0, INT32_MAX, &id));
+        if (t->found[CL_ID].count > 1)
+            return wrong_words(t, "one broker at a time");
+    } else if (t->native && given(t, CL_ID)) {
+        return wrong_words(t, "%s takes no broker", options[x->action].name);
     }
     unregister_broker_request_init(&x->forget);
     x->forget.broker_id = (int32_t)id;
@@ -136,7 +130,7 @@ static int forget_answer(struct cluster *x)
     return 0;
 }
 
-static void cluster_run(struct flow *f)
+static void plain_run(struct flow *f)
 {
     struct cluster *x = container_of(f, struct cluster, tool.work);
 
@@ -160,17 +154,38 @@ static void cluster_run(struct flow *f)
     flow_done(f, f->result);
 }
 
+static void cluster_run(struct flow *f)
+{
+    struct cluster *x = container_of(f, struct cluster, tool.work);
+
+    f->run = x->action == CL_STATUS         ? cluster_status_run
+             : x->action == CL_BALANCE      ? cluster_balance_run
+             : x->action == CL_DECOMMISSION ? cluster_decommission_run
+                                            : plain_run;
+    f->run(f);
+}
+
+static void cluster_end(struct tool *t)
+{
+    struct cluster *x = container_of(t, struct cluster, tool);
+
+    admin_call_release(&x->nodes);
+    admin_call_release(&x->topics);
+    arena_deinit(&x->looked);
+}
+
 #define COMMON                                                                                                  \
     .options = options, .option_count = CL_OPTIONS, .state_bytes = sizeof(struct cluster), .server = CL_SERVER, \
     .controller = CL_CONTROLLER, .config = CL_COMMAND_CONFIG, .old_config = CL_CONFIG, .check = cluster_check,  \
-    .run = cluster_run
+    .run = cluster_run, .end = cluster_end
 
 const struct tool_info kafka_cluster = {
     .program = "kafka-cluster.sh",
     .usage = "cluster-id (-b HOST:PORT | -C HOST:PORT)\n"
              "list-endpoints (-b HOST:PORT | -C HOST:PORT) [--include-fenced-brokers]\n"
              "unregister (-b HOST:PORT | -C HOST:PORT) --id ID",
-    .purpose = "The cluster as a whole: its id, its nodes, and forgetting a broker that will not come back.",
+    .purpose = "The cluster as a whole: its id, its nodes, and forgetting a broker that will not "
+               "come back.",
     .commands = "cluster-id list-endpoints unregister",
     .words_max = 1,
     COMMON,
@@ -179,16 +194,21 @@ const struct tool_info kafka_cluster = {
 static const struct tool_action cluster_actions[] = {
     {"id", CL_CLUSTER_ID, "The cluster's id."},
     {"nodes", CL_LIST, "Brokers, or with --bootstrap-controller controllers."},
-    {"unregister", CL_UNREGISTER, "Forget a broker that will not come back: --id ID."},
+    {"status", CL_STATUS, "Each broker: whether it lives, what it leads and holds, what is out of sync."},
+    {"balance", CL_BALANCE, "Move few replicas so that all brokers have their share, new ones too."},
+    {"decommission", CL_DECOMMISSION, "Move all from broker ID to the others, then unregister it."},
+    {"unregister", CL_UNREGISTER, "Forget broker ID, which will not come back."},
 };
 
 const struct tool_info millrace_cluster = {
     .program = "millrace cluster",
-    .usage = "ACTION [OPTION]...",
-    .purpose = "The cluster as a whole. Without -b the broker on 127.0.0.1:9092 is asked.",
+    .usage = "ACTION [ID] [OPTION]...",
+    .purpose = "The cluster as a whole. Without -b the broker on 127.0.0.1:9092 is asked. What "
+               "balance and decommission "
+               "have begun goes on when they are interrupted; called again, they go on from there.",
     .actions = cluster_actions,
     .action_count = array_count(cluster_actions),
-    .names = -1,
+    .names = CL_ID,
     .words_max = ARG_VALUES_MAX,
     COMMON,
 };

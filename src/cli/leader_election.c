@@ -30,7 +30,8 @@ static const struct arg_option options[LE_OPTIONS] = {
     [LE_COMMAND_CONFIG] = {"command-config", .has_value = true, .value = "FILE",
                            .help = "Settings of an admin client: request.timeout.ms, default.api.timeout.ms ..."},
     [LE_TYPE] = {"election-type", .has_value = true, .value = "preferred|unclean",
-                 .help = "preferred: the first of the replicas is to lead, when it is in sync. unclean: where nobody leads, "
+                 .help = "preferred: the first of the replicas is to lead, when it is in sync. "
+                         "unclean: where nobody leads, "
                          "a replica that lives, whatever it has; acknowledged records may be lost."},
     [LE_PARTITION] = {"partition", .has_value = true, .value = "N", .help = "With --topic: its partition."},
     [LE_FILE] = {"path-to-json-file", .has_value = true, .value = "FILE",
@@ -71,6 +72,8 @@ static int election_check(struct tool *t)
     int64_t partition;
 
     elect_leaders_request_init(&x->ask);
+    x->ask.timeout_ms = TIMEOUT_MS;
+    x->ask.topic_partitions_count = -1;
     x->asked.arena = x->done.arena = x->valid.arena = &t->arena;
     TRY(one_spelling(t, LE_COMMAND_CONFIG, LE_ADMIN_CONFIG));
     if (!given(t, LE_SERVER) || !given(t, LE_TYPE))
@@ -79,8 +82,9 @@ static int election_check(struct tool *t)
                         given(t, LE_SERVER) || given(t, LE_TYPE) ? "" : ", ", given(t, LE_TYPE) ? "" : "election-type");
     TRY(take_type(x));
     if (only_one(t, whose) < 0)
-        return fail_set(&t->fail, -EINVAL, "One and only one of the following options is required: topic, "
-                                           "all-topic-partitions, path-to-json-file");
+        return fail_set(&t->fail, -EINVAL,
+                        "One and only one of the following options is required: topic, "
+                        "all-topic-partitions, path-to-json-file");
     if (given(t, LE_TOPIC) && !given(t, LE_PARTITION))
         return fail_set(&t->fail, -EINVAL, "Missing required option(s): partition");
     if (!given(t, LE_TOPIC) && given(t, LE_PARTITION))
@@ -103,34 +107,8 @@ static int read_file(struct election *x)
                     STR_ARG(twice->topic), twice->partition);
 }
 
-static void make_ask(struct election *x)
-{
-    struct arena *a = &x->tool.arena;
-
-    x->ask.timeout_ms = TIMEOUT_MS;
-    x->ask.topic_partitions_count = -1;
-    if (given(&x->tool, LE_ALL))
-        return;
-    x->ask.topic_partitions_count = 0;
-    x->ask.topic_partitions = arena_take_array(a, x->asked.count + 1, sizeof(*x->ask.topic_partitions));
-    ASSERT(x->ask.topic_partitions != NULL);
-    for (uint32_t i = 0; i < x->asked.count; i++) {
-        const struct placement *p = &x->asked.all[i];
-        struct elect_leaders_request_topic_partitions *topic = &x->ask.topic_partitions[x->ask.topic_partitions_count];
-        if (i > 0 && str_equal(p->topic, p[-1].topic)) {
-            topic--;
-        } else {
-            elect_leaders_request_topic_partitions_init(topic);
-            topic->topic = p->topic;
-            topic->partitions = arena_take_array(a, x->asked.count - i, sizeof(*topic->partitions));
-            ASSERT(topic->partitions != NULL);
-            x->ask.topic_partitions_count++;
-        }
-        topic->partitions[topic->partitions_count++] = p->partition;
-    }
-}
-
-/* ---- the answer ------------------------------------------------------------------------------- */
+/* ---- the answer -------------------------------------------------------------------------------
+ */
 
 static void sort_answer(struct election *x, const struct elect_leaders_response *r, struct text *failed)
 {
@@ -193,7 +171,8 @@ static void election_run(struct flow *f)
             return;
         }
     }
-    make_ask(x);
+    if (!given(&x->tool, LE_ALL))
+        placements_elect(&x->asked, &x->ask);
     FLOW_WAIT(f, "elect", admin_elect_leaders(x->tool.admin, &x->tool.call, &x->ask, &f->op));
     f->result = f->result < 0 ? call_trouble(&x->tool, &x->tool.call) : print(x);
     FLOW_END(f);
@@ -213,7 +192,8 @@ const struct tool_info kafka_leader_election = {
     .usage = "-b HOST:PORT --election-type preferred|unclean --topic NAME --partition N\n"
              "-b HOST:PORT --election-type preferred|unclean --path-to-json-file FILE\n"
              "-b HOST:PORT --election-type preferred|unclean --all-topic-partitions",
-    .purpose = "Elect leaders of partitions: the preferred ones after a broker has come back, or any that lives where all "
+    .purpose = "Elect leaders of partitions: the preferred ones after a broker has come back, or "
+               "any that lives where all "
                "replicas in sync are lost.",
     .options = options,
     .option_count = LE_OPTIONS,

@@ -11,10 +11,12 @@ static const struct arg_option options[MQ_OPTIONS] = {
     [MQ_SERVER] = {"bootstrap-server", .letter = 'b', .has_value = true, .value = "HOST:PORT,...",
                    .help = "The broker to ask; several are tried in turn."},
     [MQ_COMMAND_CONFIG] = {"command-config", .has_value = true, .value = "FILE",
-                           .help = "Settings of an admin client: request.timeout.ms, default.api.timeout.ms ... To add a "
-                                   "controller: its own settings file, the directories of which are on this machine."},
+                           .help =
+                               "Settings of an admin client: request.timeout.ms, default.api.timeout.ms ... To add a "
+                               "controller: its own settings file, the directories of which are on this machine."},
     [MQ_DIRECTORY] = {"controller-directory-id", .letter = 'd', .has_value = true, .value = "ID",
-                      .help = "To remove a controller: the id of its metadata directory, as --replication prints it."},
+                      .help = "To remove a controller: the id of its metadata directory, as "
+                              "--replication prints it."},
     [MQ_ID] = {"controller-id", .letter = 'i', .has_value = true, .value = "ID",
                .help = "To remove a controller: its node id."},
     [MQ_DRY_RUN] = {"dry-run", .help = "To add or remove a controller: only say what would be done."},
@@ -35,7 +37,8 @@ static int check_describe(struct tool *t)
     if (given(t, MQ_STATUS) == given(t, MQ_REPLICATION))
         return fail_set(&t->fail, -EINVAL, "%s",
                         given(t, MQ_STATUS)
-                            ? "Only one of --status or --replication should be specified with describe sub-command"
+                            ? "Only one of --status or --replication should be specified with describe "
+                              "sub-command"
                             : "One of --status or --replication must be specified with describe sub-command");
     if (given(t, MQ_HUMAN) && !given(t, MQ_REPLICATION))
         return fail_set(&t->fail, -EINVAL, "The option --human-readable is only supported along with --replication");
@@ -47,7 +50,7 @@ static int check_describe(struct tool *t)
 static int quorum_check(struct tool *t)
 {
     static const int actions[] = {MQ_ADD, MQ_DESCRIBE, MQ_REMOVE, -1};
-    static const struct option_rule rules[] = {{MQ_STATUS, 2}, {MQ_REPLICATION, 2}, {MQ_HUMAN, 2},    {MQ_JSON, 2},
+    static const struct option_rule rules[] = {{MQ_STATUS, 2}, {MQ_REPLICATION, 2}, {MQ_HUMAN, 2},  {MQ_JSON, 2},
                                                {MQ_ID, 4},     {MQ_DIRECTORY, 4},   {MQ_DRY_RUN, 5}};
     struct quorum_tool *x = container_of(t, struct quorum_tool, tool);
 
@@ -66,7 +69,8 @@ static int quorum_check(struct tool *t)
     return x->action == MQ_REMOVE ? quorum_check_remove(x) : check_describe(t);
 }
 
-/* ---- status ----------------------------------------------------------------------------------- */
+/* ---- status -----------------------------------------------------------------------------------
+ */
 
 static void print_node(struct quorum_tool *x, const struct describe_quorum_response *r, replica_ptr s,
                        bool with_endpoints)
@@ -142,7 +146,8 @@ static void print_status(struct quorum_tool *x, const struct describe_quorum_res
     print_nodes(x, r, p->observers, p->observers_count, "CurrentObservers:", false);
 }
 
-/* ---- replication -------------------------------------------------------------------------------- */
+/* ---- replication --------------------------------------------------------------------------------
+ */
 
 static struct str time_text(struct quorum_tool *x, int64_t ms)
 {
@@ -194,7 +199,8 @@ static void print_replication(struct quorum_tool *x, partition_ptr p)
         table_print(&x->table, "\t", "\t", true, &x->tool.cli->out);
 }
 
-/* ---- the flow ------------------------------------------------------------------------------------- */
+/* ---- the flow
+ * ------------------------------------------------------------------------------------- */
 
 static void make_ask(struct quorum_tool *x)
 {
@@ -268,9 +274,9 @@ static void quorum_tool_end(struct tool *t)
     free(x->directory_path);
 }
 
-#define COMMON                                                                                                        \
-    .options = options, .option_count = MQ_OPTIONS, .state_bytes = sizeof(struct quorum_tool), .server = MQ_SERVER,   \
-    .controller = MQ_CONTROLLER, .config = MQ_COMMAND_CONFIG, .old_config = -1, .check = quorum_check,                \
+#define COMMON                                                                                                      \
+    .options = options, .option_count = MQ_OPTIONS, .state_bytes = sizeof(struct quorum_tool), .server = MQ_SERVER, \
+    .controller = MQ_CONTROLLER, .config = MQ_COMMAND_CONFIG, .old_config = -1, .check = quorum_check,              \
     .run = quorum_run, .end = quorum_tool_end
 
 const struct tool_info kafka_metadata_quorum = {
@@ -279,7 +285,8 @@ const struct tool_info kafka_metadata_quorum = {
              "(-b | --bootstrap-controller) HOST:PORT describe --replication [--human-readable]\n"
              "-b HOST:PORT --command-config FILE add-controller [--dry-run]\n"
              "-b HOST:PORT remove-controller -i ID -d DIRECTORY-ID [--dry-run]",
-    .purpose = "The quorum of controllers that keeps the cluster's metadata: how it is, and controllers that join and "
+    .purpose = "The quorum of controllers that keeps the cluster's metadata: how it is, and "
+               "controllers that join and "
                "leave it.",
     .commands = "describe add-controller remove-controller",
     .words_max = 1,
@@ -296,8 +303,10 @@ static const struct tool_action quorum_actions[] = {
 const struct tool_info millrace_quorum = {
     .program = "millrace quorum",
     .usage = "ACTION [OPTION]...",
-    .purpose = "The quorum of controllers that keeps the cluster's metadata. Without -b the broker on 127.0.0.1:9092 is "
-               "asked. A controller that joins is formatted with --no-initial-controllers, started, and then added; one "
+    .purpose = "The quorum of controllers that keeps the cluster's metadata. Without -b the broker "
+               "on 127.0.0.1:9092 is "
+               "asked. A controller that joins is formatted with --no-initial-controllers, "
+               "started, and then added; one "
                "that leaves is removed, and then stopped.",
     .actions = quorum_actions,
     .action_count = array_count(quorum_actions),

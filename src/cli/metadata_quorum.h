@@ -1,4 +1,5 @@
-/* cli/metadata_quorum.h - kafka-metadata-quorum.sh and `millrace quorum`: the file that describes, the one that changes. */
+/* cli/metadata_quorum.h - kafka-metadata-quorum.sh and `millrace quorum`: the file that describes,
+ * the one that changes. */
 #pragma once
 
 #include "cli/tool.h"
@@ -39,7 +40,8 @@ struct quorum_tool {
     struct remove_raft_voter_request remove;
 };
 
-/* ---- quorum_voters.c -------------------------------------------------------------------------- */
+/* ---- quorum_voters.c --------------------------------------------------------------------------
+ */
 
 /* What the words say of the voter. */
 MUST int quorum_check_add(struct quorum_tool *x);

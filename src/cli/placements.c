@@ -7,7 +7,8 @@
 #define VERSION 1
 #define ANY_DIR "any"
 
-/* ---- lists ------------------------------------------------------------------------------------ */
+/* ---- lists ------------------------------------------------------------------------------------
+ */
 
 static void *grow(struct arena *a, void *old, uint32_t count, uint32_t *capacity, size_t element_bytes)
 {
@@ -120,7 +121,8 @@ uint32_t ids_unique(int32_t *ids, uint32_t count)
     return kept;
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------------
+ */
 
 static struct str read_text(struct placements *p, struct json *j)
 {
@@ -195,7 +197,8 @@ static int read_one(struct placements *p, struct json *j, bool wants_replicas, s
     if (str_is_null(one.topic) || partition < 0 || partition > INT32_MAX || (wants_replicas && !has_replicas))
         j->wrong = true;
     if (!j->wrong && has_dirs && dir_count != one.replica_count)
-        return fail_set(f, -EINVAL, "Size of replicas list is different from size of log dirs list for partition %.*s-%lld",
+        return fail_set(f, -EINVAL,
+                        "Size of replicas list is different from size of log dirs list for partition %.*s-%lld",
                         STR_ARG(one.topic), (long long)partition);
     one.partition = (int32_t)partition;
     *placements_add(p, one.topic, one.partition) = one;
@@ -225,12 +228,14 @@ int placements_read(struct placements *p, struct str text, bool replicas, struct
     }
     if (!json_end(&j))
         return fail_set(f, -EINVAL,
-                        "The input string is not a valid JSON of partitions: byte %d. Expected is {\"partitions\": "
+                        "The input string is not a valid JSON of partitions: byte %d. Expected is "
+                        "{\"partitions\": "
                         "[{\"topic\": \"orders\", \"partition\": 0%s}]}",
                         j.at, replicas ? ", \"replicas\": [1, 2]" : "");
     if (version != VERSION)
         return fail_set(f, -EINVAL, "Not supported version field value %lld", (long long)version);
-    return replicas || has_partitions ? 0 : fail_set(f, -EINVAL, "Replica election data is missing \"partitions\" field");
+    return replicas || has_partitions ? 0
+                                      : fail_set(f, -EINVAL, "Replica election data is missing \"partitions\" field");
 }
 
 void placements_print(const struct placements *p, struct text *out)

@@ -1,4 +1,4 @@
-/* A topic's partitions spread over brokers, as Kafka does it. */
+/* A topic's partitions spread over brokers. */
 #include "cli/placements.h"
 
 #include <errno.h>
@@ -18,7 +18,8 @@ static int compare_racks(const void *a, const void *b)
     return order != 0 ? order : compare_places(a, b);
 }
 
-/* One place of each rack in turn, racks by name, their places by id. Returns how many racks there are. */
+/* One place of each rack in turn, racks by name, their places by id. Returns how many racks there
+ * are. */
 static uint32_t alternate(struct arena *a, const struct place *places, uint32_t count, struct place *out)
 {
     struct place *sorted = arena_take_array(a, count, sizeof(*sorted));
@@ -53,7 +54,8 @@ static bool rack_has_replica(const struct place *places, uint32_t count, const i
     return false;
 }
 
-/* Followers of one partition, whose leader is ids[0]. With racks, those come first that hold nothing yet. */
+/* Followers of one partition, whose leader is ids[0]. With racks, those come first that hold
+ * nothing yet. */
 static void add_followers(const struct place *places, uint32_t count, uint32_t racks, uint32_t first, uint32_t shift,
                           uint32_t replicas, int32_t *ids)
 {
@@ -79,7 +81,11 @@ int placements_spread(const struct place *places, uint32_t count, struct str top
     if (count == 0)
         return fail_set(f, -EINVAL, "All brokers are currently fenced, or have all their log directories cordoned.");
     if (replicas > count)
-        return fail_set(f, -EINVAL, "Replication factor: %u larger than available brokers: %u.", replicas, count);
+        return fail_set(f, -EINVAL,
+                        "The target replication factor of %u cannot be reached because only %u "
+                        "broker(s) are registered or "
+                        "some brokers have all their log directories cordoned.",
+                        replicas, count);
     if (!str_is_null(places[0].rack))
         racks = alternate(out->arena, places, count, order);
     else

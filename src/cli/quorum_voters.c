@@ -16,8 +16,9 @@ int quorum_check_add(struct quorum_tool *x)
     struct tool *t = &x->tool;
 
     if (!given(t, MQ_COMMAND_CONFIG))
-        return fail_set(&t->fail, -EINVAL, "You must supply the configuration file of the controller you are adding "
-                                           "when using add-controller.");
+        return fail_set(&t->fail, -EINVAL,
+                        "You must supply the configuration file of the controller you are adding "
+                        "when using add-controller.");
     return 0;
 }
 
@@ -34,15 +35,18 @@ int quorum_check_remove(struct quorum_tool *x)
         return fail_set(&t->fail, -EINVAL, "Invalid negative --controller-id: %lld", (long long)id);
     x->voter.id = (int32_t)id;
     if (uuid_parse(value_of(t, MQ_DIRECTORY), &x->voter.directory_id) < 0)
-        return fail_set(&t->fail, -EINVAL, "Failed to parse --controller-directory-id: %.*s is no directory id: 22 letters "
-                                           "are expected",
+        return fail_set(&t->fail, -EINVAL,
+                        "Failed to parse --controller-directory-id: %.*s is no directory id: 22 letters "
+                        "are expected",
                         STR_ARG(value_of(t, MQ_DIRECTORY)));
     return 0;
 }
 
-/* ---- the controller that is added, by its own settings ------------------------------------------ */
+/* ---- the controller that is added, by its own settings ------------------------------------------
+ */
 
-/* settings_load takes a file without node.id and roles for a whole node's: here it is the wrong file. */
+/* settings_load takes a file without node.id and roles for a whole node's: here it is the wrong
+ * file. */
 static int file_is_a_controllers(struct quorum_tool *x)
 {
     struct config *said = config_new(&broker_settings);
@@ -152,7 +156,8 @@ failed:
     flow_done(f, f->result);
 }
 
-/* ---- one that is removed ------------------------------------------------------------------------ */
+/* ---- one that is removed ------------------------------------------------------------------------
+ */
 
 static int remove_answer(struct quorum_tool *x)
 {

@@ -27,16 +27,20 @@ static const struct arg_option options[RP_OPTIONS] = {
     [RP_SAME_FACTOR] = {"disallow-replication-factor-change",
                         .help = "execute: refuse to give a partition more or fewer replicas than it has."},
     [RP_EXECUTE] = {"execute", .help = "Begin to move partitions to where the file says. Prints where they are."},
-    [RP_GENERATE] = {"generate", .help = "Propose how topics could lie on the brokers of --broker-list. Nothing is done."},
+    [RP_GENERATE] = {"generate",
+                     .help = "Propose how topics could lie on the brokers of --broker-list. Nothing is done."},
     [RP_LIST] = {"list", .help = "What is being moved."},
     [RP_PRESERVE] = {"preserve-throttles", .help = "verify, cancel: leave throttles as they are."},
     [RP_FILE] = {"reassignment-json-file", .has_value = true, .value = "FILE",
-                 .help = "Where partitions are to be: {\"version\": 1, \"partitions\": [{\"topic\": \"orders\", \"partition\": "
-                         "0, \"replicas\": [1, 2], \"log_dirs\": [\"any\", \"/data\"]}]}; log_dirs may be missing."},
+                 .help = "Where partitions are to be: {\"version\": 1, \"partitions\": "
+                         "[{\"topic\": \"orders\", \"partition\": "
+                         "0, \"replicas\": [1, 2], \"log_dirs\": [\"any\", \"/data\"]}]}; log_dirs "
+                         "may be missing."},
     [RP_DIRS_THROTTLE] = {"replica-alter-log-dirs-throttle", .has_value = true, .value = "BYTES/S",
                           .help = "execute: how fast replicas move between the directories of a broker."},
     [RP_THROTTLE] = {"throttle", .has_value = true, .value = "BYTES/S",
-                     .help = "execute: how fast partitions move between brokers, for each broker. --verify removes it when "
+                     .help = "execute: how fast partitions move between brokers, for each broker. "
+                             "--verify removes it when "
                              "all is done."},
     [RP_TIMEOUT] = {"timeout", .has_value = true, .value = "MS",
                     .help = "execute, cancel: how long a move to a log directory may take to begin (10000)."},
@@ -104,19 +108,12 @@ static int reassign_check(struct tool *t)
     return 0;
 }
 
-/* ---- what moves now --------------------------------------------------------------------------- */
+/* ---- what moves now ---------------------------------------------------------------------------
+ */
 
 moving_ptr reassign_moving(const struct reassign *x, struct str topic, int32_t partition)
 {
-    const struct list_partition_reassignments_response *r = admin_list_partition_reassignments_answer(&x->moving, 0);
-
-    for (int32_t t = 0; t < r->topics_count; t++) {
-        for (int32_t i = 0; str_equal(r->topics[t].name, topic) && i < r->topics[t].partitions_count; i++) {
-            if (r->topics[t].partitions[i].partition_index == partition)
-                return &r->topics[t].partitions[i];
-        }
-    }
-    return NULL;
+    return moving_find(admin_list_partition_reassignments_answer(&x->moving, 0), topic, partition);
 }
 
 uint32_t reassign_moving_count(const struct reassign *x)
@@ -129,7 +126,8 @@ uint32_t reassign_moving_count(const struct reassign *x)
     return count;
 }
 
-/* ---- the flow --------------------------------------------------------------------------------- */
+/* ---- the flow ---------------------------------------------------------------------------------
+ */
 
 static int take_file(struct reassign *x, int64_t result)
 {
@@ -259,7 +257,8 @@ const struct tool_info kafka_reassign_partitions = {
              "-b HOST:PORT --verify --reassignment-json-file FILE [--preserve-throttles]\n"
              "-b HOST:PORT --cancel --reassignment-json-file FILE [--preserve-throttles]\n"
              "-b HOST:PORT --list",
-    .purpose = "Move partitions to other brokers, or to other log directories: propose, begin, follow, cancel.",
+    .purpose = "Move partitions to other brokers, or to other log directories: propose, begin, "
+               "follow, cancel.",
     .options = options,
     .option_count = RP_OPTIONS,
     .state_bytes = sizeof(struct reassign),

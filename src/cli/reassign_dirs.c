@@ -43,9 +43,8 @@ static struct dir_target *find_target(struct reassign *x, struct str topic, int3
 {
     struct dir_target key = {.broker = broker, .topic = topic, .partition = partition};
 
-    return x->target_count == 0
-               ? NULL
-               : bsearch(&key, x->targets, x->target_count, sizeof(*x->targets), compare_targets);
+    return x->target_count == 0 ? NULL
+                                : bsearch(&key, x->targets, x->target_count, sizeof(*x->targets), compare_targets);
 }
 
 void dirs_name(struct reassign *x, struct placements *of)
@@ -62,7 +61,8 @@ void dirs_name(struct reassign *x, struct placements *of)
     }
 }
 
-/* ---- where they lie --------------------------------------------------------------------------- */
+/* ---- where they lie ---------------------------------------------------------------------------
+ */
 
 static void take_dir(struct reassign *x, const struct describe_log_dirs_response_results *dir, int32_t broker)
 {
@@ -112,7 +112,8 @@ void dirs_look_run(struct flow *f)
     flow_done(f, f->result);
 }
 
-/* ---- moves ------------------------------------------------------------------------------------ */
+/* ---- moves ------------------------------------------------------------------------------------
+ */
 
 static void make_move(struct reassign *x, struct dir_target *d)
 {
@@ -135,7 +136,8 @@ static int move_answer(struct reassign *x, struct dir_target *d)
         return fail_set(&x->tool.fail, -EPROTO,
                         "the answer to AlterReplicaLogDirs does not have the one partition that was asked for");
     int16_t error = r->results[0].partitions[0].error_code;
-    if (error == KERR_REPLICA_NOT_AVAILABLE) /* it is not at that broker yet, which keeps in mind where it is to lie */
+    if (error == KERR_REPLICA_NOT_AVAILABLE) /* it is not at that broker yet, which keeps in mind
+                                                where it is to lie */
         return 0;
     if (error != KERR_NONE) {
         struct str words = answer_words(error, STR_NULL);
@@ -143,7 +145,8 @@ static int move_answer(struct reassign *x, struct dir_target *d)
                         d->partition, d->broker, STR_ARG(words));
     }
     d->chosen = false;
-    text_printf(&x->tool.cli->out, "Successfully started moving log directory to %.*s for replica %.*s-%d with broker %d \n",
+    text_printf(&x->tool.cli->out,
+                "Successfully started moving log directory to %.*s for replica %.*s-%d with broker %d \n",
                 STR_ARG(d->dir), STR_ARG(d->topic), d->partition, d->broker);
     return 0;
 }

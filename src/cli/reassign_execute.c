@@ -5,7 +5,8 @@
 
 #define TIMEOUT_MS 60000
 
-/* ---- what is refused -------------------------------------------------------------------------- */
+/* ---- what is refused --------------------------------------------------------------------------
+ */
 
 int reassign_check_asked(struct reassign *x)
 {
@@ -26,7 +27,8 @@ int reassign_check_asked(struct reassign *x)
         for (uint32_t r = 1; r < p->replica_count; r++) {
             if (ids_contain(p->replicas, r, p->replicas[r]))
                 return fail_set(fail, -EINVAL,
-                                "Partition replica lists may not contain duplicate entries: %.*s-%d contains multiple "
+                                "Partition replica lists may not contain duplicate entries: "
+                                "%.*s-%d contains multiple "
                                 "entries for %d",
                                 STR_ARG(p->topic), p->partition, p->replicas[r]);
         }
@@ -52,8 +54,10 @@ static int check_cluster(struct reassign *x)
 
     if (!given(&x->tool, RP_ADDITIONAL) && reassign_moving_count(x) > 0)
         return terse_fails(x, -EBUSY,
-                           "Cannot execute because there is an existing partition assignment.  Use --additional to "
-                           "override this and create a new partition assignment in addition to the existing one. The "
+                           "Cannot execute because there is an existing partition assignment.  Use --additional "
+                           "to "
+                           "override this and create a new partition assignment in addition to the existing one. "
+                           "The "
                            "--additional flag can also be used to change the throttle by resubmitting the current "
                            "reassignment.");
     for (uint32_t i = 0; i < x->asked.count; i++) {
@@ -74,41 +78,14 @@ static int check_cluster(struct reassign *x)
     return 0;
 }
 
-/* ---- AlterPartitionReassignments ------------------------------------------------------------------ */
+/* ---- AlterPartitionReassignments
+ * ------------------------------------------------------------------ */
 
-/* Of sorted placements; one without replicas is cancelled. */
 static void make_alter(struct reassign *x, const struct placements *all)
 {
-    struct arena *a = &x->tool.arena;
-
-    alter_partition_reassignments_request_init(&x->alter);
+    placements_alter(all, &x->alter);
     x->alter.timeout_ms = TIMEOUT_MS;
     x->alter.allow_replication_factor_change = !given(&x->tool, RP_SAME_FACTOR);
-    x->alter.topics = arena_take_array(a, all->count + 1, sizeof(*x->alter.topics));
-    ASSERT(x->alter.topics != NULL);
-    for (uint32_t i = 0; i < all->count; i++) {
-        const struct placement *p = &all->all[i];
-        struct alter_partition_reassignments_request_topics *topic = &x->alter.topics[x->alter.topics_count];
-        if (i > 0 && str_equal(p->topic, p[-1].topic)) {
-            topic--;
-        } else {
-            alter_partition_reassignments_request_topics_init(topic);
-            topic->name = p->topic;
-            topic->partitions = arena_take_array(a, all->count - i, sizeof(*topic->partitions));
-            ASSERT(topic->partitions != NULL);
-            x->alter.topics_count++;
-        }
-        struct alter_partition_reassignments_request_topics_partitions *to =
-            &topic->partitions[topic->partitions_count++];
-        alter_partition_reassignments_request_topics_partitions_init(to);
-        to->partition_index = p->partition;
-        to->replicas_count = p->replicas == NULL ? -1 : (int32_t)p->replica_count;
-        if (p->replicas == NULL)
-            continue;
-        to->replicas = arena_take_array(a, p->replica_count, sizeof(*to->replicas));
-        ASSERT(to->replicas != NULL);
-        memcpy(to->replicas, p->replicas, p->replica_count * sizeof(*to->replicas));
-    }
 }
 
 /* The partitions that were refused, a line each; `first` is the line before them. */
@@ -123,7 +100,8 @@ static int alter_answer(struct reassign *x, const char *first_of_one, const char
         return answer_fails(&x->tool, r->error_code, r->error_message);
     for (uint32_t i = 0; i < (uint32_t)r->responses_count; i++) {
         for (int32_t k = 0; k < r->responses[i].partitions_count; k++) {
-            const struct alter_partition_reassignments_response_responses_partitions *p = &r->responses[i].partitions[k];
+            const struct alter_partition_reassignments_response_responses_partitions *p =
+                &r->responses[i].partitions[k];
             struct str words = answer_words(p->error_code, p->error_message);
             if (p->error_code == KERR_NONE)
                 continue;
@@ -138,7 +116,8 @@ static int alter_answer(struct reassign *x, const char *first_of_one, const char
     return error;
 }
 
-/* ---- execute ---------------------------------------------------------------------------------- */
+/* ---- execute ----------------------------------------------------------------------------------
+ */
 
 static void print_now(struct reassign *x)
 {
@@ -149,7 +128,8 @@ static void print_now(struct reassign *x)
     placements_print(&x->now, out);
     text_printf(out, "\n\nSave this to use as the --reassignment-json-file option during rollback\n");
     if (x->throttle >= 0 || x->dirs_throttle >= 0)
-        text_printf(out, "Warning: You must run --verify periodically, until the reassignment completes, to ensure the "
+        text_printf(out, "Warning: You must run --verify periodically, until the reassignment "
+                         "completes, to ensure the "
                          "throttle is removed.\n");
 }
 
@@ -173,8 +153,8 @@ void reassign_execute_run(struct flow *f)
     admin_call_release(&t->call);
     if (f->result < 0)
         goto failed;
-    text_printf(&t->cli->out, "Successfully started partition reassignment%s for %.*s\n", x->asked.count == 1 ? "" : "s",
-                STR_ARG(placements_names(&x->asked, ",")));
+    text_printf(&t->cli->out, "Successfully started partition reassignment%s for %.*s\n",
+                x->asked.count == 1 ? "" : "s", STR_ARG(placements_names(&x->asked, ",")));
     for (uint32_t i = 0; i < x->target_count; i++)
         x->targets[i].chosen = true;
     FLOW_WAIT(f, "directories", flow_start(&x->part, dirs_move_run, &f->op));
@@ -183,7 +163,8 @@ failed:
     flow_done(f, f->result);
 }
 
-/* ---- cancel ----------------------------------------------------------------------------------- */
+/* ---- cancel -----------------------------------------------------------------------------------
+ */
 
 /* Those of the file that move. */
 static uint32_t cancel_begin(struct reassign *x)

@@ -3,7 +3,8 @@
 
 #include <errno.h>
 
-/* ---- list ------------------------------------------------------------------------------------- */
+/* ---- list -------------------------------------------------------------------------------------
+ */
 
 static void list_ids(struct reassign *x, const char *what, const int32_t *ids, int32_t count)
 {
@@ -33,7 +34,8 @@ void reassign_list(struct reassign *x)
     }
 }
 
-/* ---- generate --------------------------------------------------------------------------------- */
+/* ---- generate ---------------------------------------------------------------------------------
+ */
 
 static void read_topic(struct json *j, struct placements *topics)
 {
@@ -73,8 +75,9 @@ static int read_topics(struct reassign *x, struct placements *topics)
         }
     }
     if (!json_end(&j))
-        return fail_set(&x->tool.fail, -EINVAL, "The input string is not a valid JSON of topics: %s, byte %d. Expected is "
-                                                "{\"topics\": [{\"topic\": \"orders\"}], \"version\": 1}",
+        return fail_set(&x->tool.fail, -EINVAL,
+                        "The input string is not a valid JSON of topics: %s, byte %d. Expected is "
+                        "{\"topics\": [{\"topic\": \"orders\"}], \"version\": 1}",
                         x->path, j.at);
     if (version != 1)
         return fail_set(&x->tool.fail, -EINVAL, "Not supported version field value %lld", (long long)version);
@@ -118,7 +121,8 @@ static int take_places(struct reassign *x, struct place **places, uint32_t *coun
     }
     if (without_rack != 0 && without_rack != *count)
         return fail_set(&x->tool.fail, -EINVAL,
-                        "Not all brokers have rack information. Add --disable-rack-aware in command line to make replica "
+                        "Not all brokers have rack information. Add --disable-rack-aware in "
+                        "command line to make replica "
                         "assignment without rack information.");
     return 0;
 }
@@ -169,7 +173,8 @@ failed:
     flow_done(f, f->result);
 }
 
-/* ---- verify ----------------------------------------------------------------------------------- */
+/* ---- verify -----------------------------------------------------------------------------------
+ */
 
 static void print_partition(struct reassign *x, const struct placement *p)
 {
@@ -187,7 +192,8 @@ static void print_partition(struct reassign *x, const struct placement *p)
         text_printf(out, "Reassignment of partition %.*s-%d is completed.\n", STR_ARG(p->topic), p->partition);
     else
         text_printf(out,
-                    "There is no active reassignment of partition %.*s-%d, but replica set is %.*s rather than %.*s.\n",
+                    "There is no active reassignment of partition %.*s-%d, but replica set is %.*s "
+                    "rather than %.*s.\n",
                     STR_ARG(p->topic), p->partition, STR_ARG(is), STR_ARG(should_be));
 }
 
@@ -198,12 +204,13 @@ static bool print_target(struct reassign *x, const struct dir_target *d)
 
     if (str_is_null(d->current))
         text_printf(out,
-                    "Partition %.*s-%d is not found in any live log dir on broker %d. There is likely an offline log "
+                    "Partition %.*s-%d is not found in any live log dir on broker %d. There is "
+                    "likely an offline log "
                     "directory on the broker.\n",
                     STR_ARG(d->topic), d->partition, d->broker);
     else if (str_is_null(d->future) && str_equal(d->current, d->dir))
-        text_printf(out, "Reassignment of replica %.*s-%d-%d completed successfully.\n", STR_ARG(d->topic), d->partition,
-                    d->broker);
+        text_printf(out, "Reassignment of replica %.*s-%d-%d completed successfully.\n", STR_ARG(d->topic),
+                    d->partition, d->broker);
     else if (str_is_null(d->future))
         text_printf(out, "Partition %.*s-%d on broker %d is not being moved from log dir %.*s to %.*s.\n",
                     STR_ARG(d->topic), d->partition, d->broker, STR_ARG(d->current), STR_ARG(d->dir));

@@ -12,10 +12,12 @@ enum { SET = 0, DELETE = 1 };
 
 static const char *const of_brokers[] = {"leader.replication.throttled.rate", "follower.replication.throttled.rate",
                                          "replica.alter.log.dirs.io.max.bytes.per.second"};
-static const char *const of_topics[] = {"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"};
+static const char *const of_topics[] = {"leader.replication.throttled.replicas",
+                                        "follower.replication.throttled.replicas"};
 #define DIRS_RATE 2 /* of of_brokers */
 
-/* ---- the request ------------------------------------------------------------------------------ */
+/* ---- the request ------------------------------------------------------------------------------
+ */
 
 static void configs_begin(struct reassign *x, uint32_t resources)
 {
@@ -24,7 +26,8 @@ static void configs_begin(struct reassign *x, uint32_t resources)
     ASSERT(x->configs.resources != NULL);
 }
 
-static struct incremental_alter_configs_request_resources *add_resource(struct reassign *x, int8_t type, struct str name)
+static struct incremental_alter_configs_request_resources *add_resource(struct reassign *x, int8_t type,
+                                                                        struct str name)
 {
     struct incremental_alter_configs_request_resources *r = &x->configs.resources[x->configs.resources_count++];
 
@@ -59,7 +62,8 @@ static int configs_answer(struct reassign *x)
     return 0;
 }
 
-/* ---- what moves from where to where ------------------------------------------------------------- */
+/* ---- what moves from where to where -------------------------------------------------------------
+ */
 
 /* A partition that moves, or is to. */
 struct way {
@@ -69,8 +73,8 @@ struct way {
     uint32_t from_count, to_count;
 };
 
-static void take_way(struct arena *a, struct way *w, const int32_t *from, uint32_t from_count, const int32_t *leaving_out,
-                     uint32_t out_count, const int32_t *to, uint32_t to_count)
+static void take_way(struct arena *a, struct way *w, const int32_t *from, uint32_t from_count,
+                     const int32_t *leaving_out, uint32_t out_count, const int32_t *to, uint32_t to_count)
 {
     w->from = arena_take_array(a, from_count + 1, sizeof(*w->from));
     w->to = arena_take_array(a, to_count + 1, sizeof(*w->to));
@@ -95,7 +99,8 @@ static int compare_ways(const void *a, const void *b)
     return order != 0 ? order : (x->partition > y->partition) - (x->partition < y->partition);
 }
 
-/* Those that move already, and those of the file, sorted; where one is both, it moves from where it was before. */
+/* Those that move already, and those of the file, sorted; where one is both, it moves from where it
+ * was before. */
 static struct way *take_ways(struct reassign *x, uint32_t *count)
 {
     const struct list_partition_reassignments_response *r = admin_list_partition_reassignments_answer(&x->moving, 0);
@@ -157,7 +162,8 @@ static struct str replicas_text(struct arena *a, const struct way *ways, uint32_
     return s;
 }
 
-/* ---- set -------------------------------------------------------------------------------------- */
+/* ---- set --------------------------------------------------------------------------------------
+ */
 
 static void make_topics(struct reassign *x)
 {
@@ -264,9 +270,11 @@ failed:
     flow_done(f, f->result);
 }
 
-/* ---- clear ------------------------------------------------------------------------------------ */
+/* ---- clear ------------------------------------------------------------------------------------
+ */
 
-/* All brokers that are there, and those of the file: which of them had a part in earlier moves nobody knows. */
+/* All brokers that are there, and those of the file: which of them had a part in earlier moves
+ * nobody knows. */
 static void make_clear_brokers(struct reassign *x)
 {
     const struct describe_cluster_response *r = admin_describe_cluster_answer(&x->nodes, 0);
@@ -298,8 +306,7 @@ static void make_clear_topics(struct reassign *x)
             continue;
         names = arena_printf(&x->tool.arena, "%.*s%s%.*s", STR_ARG(names), i == 0 ? "" : ",",
                              STR_ARG(x->asked.all[i].topic));
-        struct incremental_alter_configs_request_resources *r =
-            add_resource(x, RESOURCE_TOPIC, x->asked.all[i].topic);
+        struct incremental_alter_configs_request_resources *r = add_resource(x, RESOURCE_TOPIC, x->asked.all[i].topic);
         for (uint32_t k = 0; k < array_count(of_topics); k++)
             add_config(r, of_topics[k], DELETE, STR_NULL);
     }

@@ -5,10 +5,10 @@ import re
 import signal
 import subprocess
 
-from checks import check, equal, wait_equal, wait_for
+from checks import check, equal, loop_is_in_the_log, wait_equal, wait_for
 from cli import CLASSES, Pair, essence, ours
-from scenario import TOOL_TIMEOUT_S, scenario
-from server import JAVA
+from scenario import TOOL_TIMEOUT_S, Skip, scenario
+from server import JAVA, MillraceServer
 
 COMBINED = ["broker,controller"] * 3
 PROPERTIES = {"default.replication.factor": 2, "min.insync.replicas": 1, "offsets.topic.replication.factor": 3,
@@ -47,8 +47,10 @@ def settings(cluster, *whose):
 
 
 def wait_moved(cluster, topic, replicas):
-    wait_equal(f"replicas of {topic}", lambda: [(r, isr) for _, r, isr in partitions(cluster, topic)],
-               [(r, sorted(r)) for r in replicas], timeout_s=60)
+    """Every broker says so: a tool may ask any."""
+    for node in cluster.nodes:
+        wait_equal(f"replicas of {topic}", lambda: [(r, isr) for _, r, isr in partitions(node, topic)],  # noqa: B023
+                   [(r, sorted(r)) for r in replicas], timeout_s=60)
 
 
 @scenario
@@ -58,6 +60,7 @@ def reassignments(ctx):
     boot = ["--bootstrap-server", cluster.bootstrap]
     here, there = [[1, 2], [2, 3], [3, 1]], [[2, 3], [3, 1], [1, 2, 3]]
     ours("kafka-topics.sh", *boot, "--create", "--topic", "t", "--replica-assignment", ",".join(":".join(map(str, r)) for r in here))
+    wait_moved(cluster, "t", here)
     ctx.java.producer(cluster)
     ctx.java.send("t", [{"partition": i % 3, "value": str(i)} for i in range(300)])
     back, forth = plan(ctx, "back.json", "t", here), plan(ctx, "forth.json", "t", there)
@@ -101,6 +104,7 @@ def a_reassignment_that_waits(ctx):
     boot = ["--bootstrap-server", cluster.bootstrap]
     here, there = [[first.node_id, second.node_id]], [[first.node_id, still.node_id]]
     ours("kafka-topics.sh", *boot, "--create", "--topic", "t", "--replica-assignment", f"{here[0][0]}:{here[0][1]}")
+    wait_moved(cluster, "t", here)
     forth = ["--reassignment-json-file", plan(ctx, "forth.json", "t", there)]
     pair = Pair(cluster)
     run = lambda *args, **kwargs: pair.run("reassign-partitions", *args, **kwargs)  # noqa: E731
@@ -117,7 +121,7 @@ def a_reassignment_that_waits(ctx):
             status, out, _ = cancel("reassign-partitions", *boot, "--cancel", "--preserve-throttles", *forth)
             equal(f"cancel by {name}", (status, essence(out, True)),
                   (0, ["Successfully cancelled partition reassignment for: t-0", "None of the specified partition moves are active."]))
-            equal("where it was", [r for _, r, _ in partitions(cluster, "t")], here)
+            wait_equal("where it was", lambda: [r for _, r, _ in partitions(cluster, "t")], here)
     finally:
         os.kill(still.process.pid, signal.SIGCONT)
 
@@ -135,6 +139,7 @@ def generated_plans(ctx):
 
     def shape(text):
         lines = [line for line in text.splitlines() if line]
+        check("four lines", len(lines) == 4, text)
         now, proposed = (json.loads(line)["partitions"] for line in (lines[1], lines[3]))
         leaders = sorted(sum(p["replicas"][0] == b for p in proposed) for b in (1, 2, 3))
         replicas = sorted(sum(b in p["replicas"] for p in proposed) for b in (1, 2, 3))
@@ -159,6 +164,7 @@ def elections(ctx):
     cluster = ctx.cluster(COMBINED, PROPERTIES)
     boot = ["--bootstrap-server", cluster.bootstrap]
     ours("kafka-topics.sh", *boot, "--create", "--topic", "t", "--replica-assignment", "1:2,2:1,1:3,3:1")
+    wait_moved(cluster, "t", [[1, 2], [2, 1], [1, 3], [3, 1]])
     ways = {"--topic t --partition 0": [1, 2, 3, 3], "--all-topic-partitions": [1, 2, 1, 3]}
     some = ctx.directory / "some.json"
     some.write_text('{"partitions": [{"topic": "t", "partition": 2}, {"topic": "t", "partition": 1}]}')
@@ -171,7 +177,7 @@ def elections(ctx):
                        [(2, 2), (2, 2), (3, 2), (3, 2)], timeout_s=60)
             status, out, _ = run("leader-election", *boot, "--election-type", "preferred", *words.split())
             said.append((status, [", ".join(sorted(re.split(", | (?=t-)", line))) for line in essence(out, True)]))
-            equal(f"leaders after {words}", [p[0] for p in partitions(cluster, "t")], leaders)
+            wait_equal(f"leaders after {words}", lambda: [p[0] for p in partitions(cluster, "t")], leaders)
         equal(words, said[1], said[0])
     pair = Pair(cluster)
     bad = ctx.directory / "bad.json"
@@ -181,3 +187,46 @@ def elections(ctx):
                   "--election-type preferred", "--election-type preferred --topic t", "--election-type bogus --all-topic-partitions",
                   "--all-topic-partitions", f"--election-type preferred --path-to-json-file {bad}"]:
         pair.run("leader-election", *words.split())
+
+
+@scenario
+def balance_and_decommission(ctx):
+    """millrace cluster: a broker that holds nothing gets its share; then it gives all back, is stopped and forgotten. Records
+    that are written meanwhile are all there."""
+    if ctx.is_kafka:
+        raise Skip("that Kafka's cluster takes these requests the others show")
+    cluster = ctx.cluster(COMBINED, PROPERTIES)
+    boot = ["-b", cluster.bootstrap]
+    ours("kafka-topics.sh", "--bootstrap-server", cluster.bootstrap, "--create", "--topic", "t", "--replica-assignment",
+         ",".join(["1:2"] * 6))
+    wait_moved(cluster, "t", [[1, 2]] * 6)
+    status = lambda: {b["broker"]: (b["leaders"], b["replicas"], b["out_of_sync"], b["state"])  # noqa: E731
+                      for b in json.loads(ours("millrace", "cluster", "status", *boot, "--json")[1])}
+    equal("in the beginning", status(), {1: (6, 6, 0, "alive"), 2: (0, 6, 0, "alive"), 3: (0, 0, 0, "alive")})
+    java = ctx.java
+    java.producer(cluster, "java", delivery_timeout_ms=100_000, linger_ms=2)
+    java("producer.loop", name="java", topic="t", partitions=6, prefix="java")
+    code, out, err = ours("millrace", "cluster", "balance", *boot, "--dry-run")
+    check("what would move", code == 0 and "6 partitions to move, 4 replicas to copy." in out, out + err)
+    equal("nothing moved", status()[3][1], 0)
+    code, out, err = ours("millrace", "cluster", "balance", *boot)
+    check("balance", code == 0 and out.endswith("All of them have moved.\n"), out + err)
+    wait_equal("balanced", status, {i: (2, 4, 0, "alive") for i in (1, 2, 3)})
+    check("no more", "0 partitions to move" in ours("millrace", "cluster", "balance", *boot)[1])
+
+    leaver = subprocess.Popen([str(MillraceServer.binary), "cluster", "decommission", "3", *boot], stdout=subprocess.PIPE, text=True)
+    said = []
+    for line in leaver.stdout:
+        said.append(line)
+        if "Stop it" in line:
+            break
+    equal("nothing is left there", [b for b in status().items() if b[0] == 3], [(3, (0, 0, 0, "alive"))])
+    cluster.node(3).stop()
+    said.append(leaver.stdout.read())
+    equal("decommission", leaver.wait(TOOL_TIMEOUT_S), 0)
+    check("unregistered", "Broker 3 is no longer registered." in said[-1], "".join(said))
+    wait_equal("who is left", lambda: sorted(status()), [1, 2])
+    outcome = java("producer.stop", name="java")
+    loop_is_in_the_log("java", outcome, "java", java.read(cluster, "t"))
+    code, _, err = ours("millrace", "cluster", "decommission", "2", *boot)
+    check("two replicas do not fit on one broker", code == 1 and "start another broker" in err, err)
