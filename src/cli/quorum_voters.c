@@ -92,6 +92,7 @@ static int take_directory(struct quorum_tool *x, int64_t result)
 static void make_add(struct quorum_tool *x)
 {
     add_raft_voter_request_init(&x->add);
+    x->add.cluster_id = STR_NULL; /* that of whoever is asked */
     x->add.timeout_ms = TIMEOUT_MS;
     x->add.voter_id = x->voter.id;
     x->add.voter_directory_id = x->voter.directory_id;
@@ -174,6 +175,7 @@ void quorum_remove_run(struct flow *f)
 
     FLOW_BEGIN(f);
     remove_raft_voter_request_init(&x->remove);
+    x->remove.cluster_id = STR_NULL;
     x->remove.voter_id = x->voter.id;
     x->remove.voter_directory_id = x->voter.directory_id;
     if (given(t, MQ_DRY_RUN)) {

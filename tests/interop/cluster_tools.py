@@ -8,7 +8,7 @@ import subprocess
 from checks import check, equal, loop_is_in_the_log, wait_equal, wait_for
 from cli import CLASSES, Pair, essence, ours
 from scenario import TOOL_TIMEOUT_S, Skip, scenario
-from server import JAVA, MillraceServer
+from server import CLUSTER_ID, JAVA, Cluster, MillraceServer
 
 COMBINED = ["broker,controller"] * 3
 PROPERTIES = {"default.replication.factor": 2, "min.insync.replicas": 1, "offsets.topic.replication.factor": 3,
@@ -230,3 +230,91 @@ def balance_and_decommission(ctx):
     loop_is_in_the_log("java", outcome, "java", java.read(cluster, "t"))
     code, _, err = ours("millrace", "cluster", "decommission", "2", *boot)
     check("two replicas do not fit on one broker", code == 1 and "start another broker" in err, err)
+
+
+class Unformatted(MillraceServer):
+    def format(self):
+        pass
+
+
+def format_dynamic(node, bootstrap, how):
+    """A quorum whose voters are in its log (KIP-853): `how` says whether the node is the first of them."""
+    text = re.sub(r"^controller\.quorum\.voters=.*$", f"controller.quorum.bootstrap.servers={bootstrap}", node.config.read_text(), flags=re.M)
+    node.config.write_text(text)
+    subprocess.run([node.binary, "storage", "format", "-t", CLUSTER_ID, "-c", str(node.config), how], check=True, capture_output=True)
+
+
+@scenario
+def controllers_join_and_leave(ctx):
+    """kafka-metadata-quorum.sh: ours and Kafka's add a controller each to a quorum of one, and remove one each; both describe alike."""
+    if ctx.is_kafka:
+        raise Skip("that Kafka's quorum takes these requests the others show")
+    cluster = Cluster.make(ctx.directory, [Unformatted] * 3, COMBINED, PROPERTIES)
+    ctx._servers += cluster.nodes
+    first = f"127.0.0.1:{cluster.nodes[0].controller_port}"
+    for node in cluster.nodes:
+        format_dynamic(node, first, "--standalone" if node.node_id == 1 else "--no-initial-controllers")
+    for node in cluster.nodes:
+        node.start()
+    boot = ["--bootstrap-server", cluster.bootstrap]
+
+    def voters():
+        _, out, _ = ours("millrace", "quorum", "voters", "-b", cluster.bootstrap, "--json")
+        return sorted((v["node_id"], v["directory_id"]) for v in json.loads(out or "[]") if v["status"] != "Observer")
+    directories = {n.node_id: re.search(r"directory\.id=(\S+)", (n.log_dirs[0] / "meta.properties").read_text())[1] for n in cluster.nodes}
+    equal("one voter", voters(), [(1, directories[1])])
+    status, out, err = our_tool("metadata-quorum", *boot, "--command-config", cluster.node(2).config, "add-controller")
+    equal("add 2", (status, out, err), (0, f"Added controller 2 with directory id {directories[2]} and endpoints: "
+                                           f"CONTROLLER://127.0.0.1:{cluster.node(2).controller_port}\n", ""))
+    status, out, err = theirs("metadata-quorum", *boot, "--command-config", cluster.node(3).config, "add-controller")
+    equal("add 3", (status, out), (0, f"Added controller 3 with directory id {directories[3]} and endpoints: "
+                                      f"CONTROLLER://127.0.0.1:{cluster.node(3).controller_port}\n"))
+    equal("three voters", voters(), sorted(directories.items()))
+    pair = Pair(cluster)
+    run = lambda *args, **kwargs: pair.run("metadata-quorum", *args, **kwargs)  # noqa: E731
+    mask = lambda text: re.sub(r"\d{2,}|(HighWatermark|MaxFollowerLag\w*):.*", "N", text)  # noqa: E731
+    for words in (["describe", "--status"], ["describe", "--replication"]):
+        equal(" ".join(words), mask(our_tool("metadata-quorum", *boot, *words)[1]).split(), mask(theirs("metadata-quorum", *boot, *words)[1]).split())
+    run("--command-config", cluster.node(2).config, "add-controller", "--dry-run")
+    for words in (f"remove-controller -i 2 -d {directories[2]} --dry-run", f"remove-controller -i -2 -d {directories[2]}"):
+        run(*words.split())
+    for words in (f"remove-controller -i 2 -d {directories[3]}", "remove-controller -i 2 -d x",
+                  f"--command-config {cluster.node(3).config} add-controller"):  # the last one is a voter already
+        run(*words.split(), words=False)
+    client = ctx.directory / "client.properties"
+    client.write_text("request.timeout.ms=20000\n")
+    run("--command-config", client, "add-controller")
+    for tool, leaving in ((our_tool, 2), (theirs, 3)):
+        status, out, err = tool("metadata-quorum", *boot, "remove-controller", "--controller-id", leaving,
+                                "--controller-directory-id", directories[leaving])
+        equal(f"remove {leaving}", (status, out), (0, f"Removed  KRaft controller {leaving} with directory id {directories[leaving]}\n"))
+    wait_equal("who is left", voters, [(1, directories[1])])
+
+
+@scenario
+def several_brokers(ctx):
+    """What tools say that ask several brokers: nodes, log directories, versions, features; a broker that is stopped and forgotten."""
+    cluster = ctx.cluster(COMBINED, PROPERTIES)
+    pair = Pair(cluster)
+    boot = ["--bootstrap-server", cluster.bootstrap]
+    ours("kafka-topics.sh", *boot, "--create", "--topic", "t", "--replica-assignment", "1:2,2:3,3:1")
+    wait_moved(cluster, "t", [[1, 2], [2, 3], [3, 1]])
+
+    def held(text):
+        brokers = json.loads(text.splitlines()[2])["brokers"]
+        return text.splitlines()[1], sorted((b["broker"], d["logDir"], sorted(p["partition"] for p in d["partitions"]))
+                                            for b in brokers for d in b["logDirs"])
+    for words in (["--describe", "--topic-list", "t"], ["--describe", "--topic-list", "t", "--broker-list", "3,1"]):
+        mine, kafkas = our_tool("log-dirs", *boot, *words)[1], theirs("log-dirs", *boot, *words)[1]
+        equal("log directories", held(mine)[1], held(kafkas)[1])
+    nodes = lambda text: sorted(re.findall(r"^(\S+) \(id: (\d+) rack: (\S+)", text, re.M))  # noqa: E731
+    equal("nodes", nodes(our_tool("broker-api-versions", *boot)[1]), nodes(theirs("broker-api-versions", *boot)[1]))
+    cluster.node(3).stop()
+    wait_for("broker 3 is fenced", lambda: "fenced" in our_tool("cluster", "list-endpoints", "--include-fenced-brokers", *boot)[1].replace("unfenced", ""))
+    cluster.bootstrap = f"{cluster.node(1).bootstrap},{cluster.node(2).bootstrap}"
+    for words in ("list-endpoints", "list-endpoints --include-fenced-brokers", "unregister --id 7"):
+        pair.run("cluster", *words.split())
+    equal("unregister", our_tool("cluster", "unregister", "--id", 3, "--bootstrap-server", cluster.bootstrap),
+          (0, "Broker 3 is no longer registered.\n", ""))
+    wait_for("broker 3 is forgotten", lambda: len(our_tool("cluster", "list-endpoints", "--include-fenced-brokers", "--bootstrap-server",
+                                                           cluster.bootstrap)[1].splitlines()) == 3)
