@@ -171,6 +171,7 @@ static void cluster_end(struct tool *t)
 
     admin_call_release(&x->nodes);
     admin_call_release(&x->topics);
+    admin_call_release(&x->moving);
     arena_deinit(&x->looked);
 }
 
@@ -205,7 +206,7 @@ const struct tool_info millrace_cluster = {
     .usage = "ACTION [ID] [OPTION]...",
     .purpose = "The cluster as a whole. Without -b the broker on 127.0.0.1:9092 is asked. What "
                "balance and decommission "
-               "have begun goes on when they are interrupted; called again, they go on from there.",
+               "have begun goes on when they are interrupted; called again, they wait for it and go on.",
     .actions = cluster_actions,
     .action_count = array_count(cluster_actions),
     .names = CL_ID,

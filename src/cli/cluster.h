@@ -34,8 +34,8 @@ struct cluster {
     struct unregister_broker_request forget;
     struct table table;
 
-    struct arena looked; /* what the last look has made; the answers are in `nodes` and `topics` */
-    struct admin_call nodes, topics;
+    struct arena looked; /* what the last look has made; the answers are in `nodes`, `topics`, `moving` */
+    struct admin_call nodes, topics, moving;
     struct metadata_request ask_topics;
     struct describe_quorum_request ask_quorum;
     struct describe_quorum_request_topics quorum_topic;
@@ -49,10 +49,11 @@ struct cluster {
     struct list_partition_reassignments_request ask_moving;
     struct elect_leaders_request elect;
     uint32_t left, polls; /* moves that are not done; looks since all were */
+    uint32_t in_flight;   /* partitions that moved already at the last look */
     bool told;            /* the broker that leaves is to be stopped now */
 };
 
-/* A flow of x->look: brokers, fenced ones too, and partitions. */
+/* A flow of x->look: brokers, fenced ones too, partitions, and what moves. */
 void cluster_look_run(struct flow *f);
 /* The broker in the last look; NULL. */
 const struct describe_cluster_response_brokers *cluster_broker(const struct cluster *x, int32_t id);

@@ -123,9 +123,6 @@ static void make_requests(struct cluster *x)
 {
     placements_alter(&x->moves, &x->alter);
     x->alter.timeout_ms = TIMEOUT_MS;
-    list_partition_reassignments_request_init(&x->ask_moving);
-    x->ask_moving.timeout_ms = TIMEOUT_MS;
-    x->ask_moving.topics_count = -1;
     elect_leaders_request_init(&x->elect);
     x->elect.timeout_ms = TIMEOUT_MS;
     placements_elect(&x->moves, &x->elect);
@@ -170,6 +167,28 @@ failed:
     flow_done(f, f->result);
 }
 
+/* Of x->part: look, once nothing moves any more that others have begun; or that was begun by one that was interrupted.
+ */
+static void settle_run(struct flow *f)
+{
+    struct cluster *x = container_of(f, struct cluster, part);
+    struct tool *t = &x->tool;
+
+    FLOW_BEGIN(f);
+    FLOW_TRY(f, "look", flow_start(&x->look, cluster_look_run, &f->op));
+    while (x->in_flight > 0 && !given(t, CL_DRY_RUN)) {
+        if (t->cli->err_is_terminal)
+            text_printf(&t->cli->err, "\r%u partitions are moving already\033[K", x->in_flight);
+        flush(x);
+        FLOW_WAIT(f, "pause", tool_pause(t, POLL_MS, &f->op));
+        FLOW_TRY(f, "look again", flow_start(&x->look, cluster_look_run, &f->op));
+    }
+    show_end(x);
+    FLOW_END(f);
+failed:
+    flow_done(f, f->result);
+}
+
 /* ---- balance ----------------------------------------------------------------------------------
  */
 
@@ -186,7 +205,7 @@ void cluster_balance_run(struct flow *f)
     struct tool *t = &x->tool;
 
     FLOW_BEGIN(f);
-    FLOW_TRY(f, "look", flow_start(&x->look, cluster_look_run, &f->op));
+    FLOW_TRY(f, "look", flow_start(&x->part, settle_run, &f->op));
     plan_balance(x);
     if (x->moves.count > 0 && !given(t, CL_DRY_RUN)) {
         FLOW_TRY(f, "moves", flow_start(&x->part, moves_run, &f->op));
@@ -253,7 +272,7 @@ void cluster_decommission_run(struct flow *f)
 
     FLOW_BEGIN(f);
     do { /* again, while it holds something: topics may be created meanwhile */
-        FLOW_TRY(f, "look", flow_start(&x->look, cluster_look_run, &f->op));
+        FLOW_TRY(f, "look", flow_start(&x->part, settle_run, &f->op));
         if ((f->result = plan_leave(x)) < 0)
             goto failed;
         if (x->moves.count > 0 && !given(t, CL_DRY_RUN)) {

@@ -3,18 +3,47 @@
 
 #include <errno.h>
 
+#define TIMEOUT_MS 60000
+
 /* ---- a look -----------------------------------------------------------------------------------
  */
+
+/* Metadata names the brokers that a moving partition is to leave, too. */
+static void take_targets(struct cluster *x)
+{
+    const struct list_partition_reassignments_response *r = admin_list_partition_reassignments_answer(&x->moving, 0);
+
+    x->in_flight = 0;
+    for (uint32_t i = 0; r->topics_count > 0 && i < x->now.count; i++) {
+        struct placement *p = &x->now.all[i];
+        moving_ptr m = moving_find(r, p->topic, p->partition);
+        if (m == NULL)
+            continue;
+        int32_t *to = arena_take_array(&x->looked, (size_t)m->replicas_count + 1, sizeof(*to));
+        ASSERT(to != NULL);
+        x->in_flight++;
+        p->replicas = to;
+        p->replica_count = 0;
+        for (int32_t k = 0; k < m->replicas_count; k++) {
+            if (!ids_contain(m->removing_replicas, (uint32_t)m->removing_replicas_count, m->replicas[k]))
+                to[p->replica_count++] = m->replicas[k];
+        }
+    }
+}
 
 static int look_answer(struct cluster *x)
 {
     const struct describe_cluster_response *r = admin_describe_cluster_answer(&x->nodes, 0);
+    const struct list_partition_reassignments_response *m = admin_list_partition_reassignments_answer(&x->moving, 0);
 
     if (r->error_code != KERR_NONE)
         return answer_fails(&x->tool, r->error_code, r->error_message);
+    if (m->error_code != KERR_NONE)
+        return answer_fails(&x->tool, m->error_code, m->error_message);
     arena_reset(&x->looked);
     x->now = (struct placements){.arena = &x->looked};
     placements_take(&x->now, admin_metadata_answer(&x->topics, 0));
+    take_targets(x);
     x->places = arena_take_array(&x->looked, (size_t)r->brokers_count + 1, sizeof(*x->places));
     ASSERT(x->places != NULL);
     x->place_count = 0;
@@ -33,6 +62,10 @@ void cluster_look_run(struct flow *f)
     FLOW_BEGIN(f);
     admin_call_release(&x->nodes);
     admin_call_release(&x->topics);
+    admin_call_release(&x->moving);
+    list_partition_reassignments_request_init(&x->ask_moving);
+    x->ask_moving.timeout_ms = TIMEOUT_MS;
+    x->ask_moving.topics_count = -1;
     describe_cluster_request_init(&x->ask);
     x->ask.include_fenced_brokers = true;
     metadata_request_init(&x->ask_topics);
@@ -41,6 +74,11 @@ void cluster_look_run(struct flow *f)
     FLOW_WAIT(f, "brokers", admin_describe_cluster(t->admin, &x->nodes, &x->ask, &f->op));
     if (f->result < 0) {
         f->result = call_trouble(t, &x->nodes);
+        goto failed;
+    }
+    FLOW_WAIT(f, "moving", admin_list_partition_reassignments(t->admin, &x->moving, &x->ask_moving, &f->op));
+    if (f->result < 0) {
+        f->result = call_trouble(t, &x->moving);
         goto failed;
     }
     FLOW_WAIT(f, "topics", admin_metadata(t->admin, &x->topics, &x->ask_topics, &f->op));

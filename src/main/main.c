@@ -35,6 +35,8 @@ static const char usage[] =
     "  topic | group | config ACTION [NAME]... [-b HOST:PORT] [--json]\n"
     "      Ask a running cluster, and change it. Kafka's names are there as well, with Kafka's flags and output:\n"
     "      kafka-topics.sh, kafka-consumer-groups.sh, kafka-configs.sh ...\n"
+    "  cluster status | balance | decommission ID,  quorum status | add | remove [-b HOST:PORT]\n"
+    "      Brokers of a cluster and their shares, controllers of its quorum.\n"
     "  bench produce | consume | both [-b HOST:PORT] [--rate N] [--json]\n"
     "      Put load on a running cluster: how much goes through, and how long it takes.\n"
     "  completion\n"

@@ -79,6 +79,20 @@ def reassignments(ctx):
     check("throttled", any("leader.replication.throttled.rate=" in s for s in seen["ours"][2]), str(seen["ours"][2]))
     equal("records", sorted(int(r["value"]) for r in ctx.java.read(cluster, "t")), list(range(300)))
 
+    seen = []
+    for name, run in (("a", theirs), ("b", our_tool)):  # each moves all replicas of node 1 to the other directory
+        dirs = [[str(cluster.node(b).log_dirs[name == "b"]) if b == 1 else "any" for b in r] for r in here]
+        moves = ["--reassignment-json-file", plan(ctx, f"dirs-{name}.json", "t", here, dirs)]
+        our_tool("reassign-partitions", *boot, "--execute", "--reassignment-json-file", plan(ctx, "other.json", "t", here, [
+            [d.replace("/data/" + name, "/data/" + ("b" if name == "a" else "a")) for d in one] for one in dirs]))
+        wait_for("in the other directory", lambda: "completed successfully" in our_tool(  # noqa: B023
+            "reassign-partitions", *boot, "--verify", "--reassignment-json-file", ctx.directory / "other.json")[1])
+        said = essence(run("reassign-partitions", *boot, "--execute", *moves, "--replica-alter-log-dirs-throttle", 10_000_000)[1], True)
+        wait_for("moved", lambda: our_tool("reassign-partitions", *boot, "--verify", *moves)[1].count("completed successfully") == 2)  # noqa: B023
+        seen.append([line.replace("/data/" + name, "/data/x") for line in said if "log_dirs" not in line])
+    equal("moves between directories", seen[1], seen[0])
+    check("they began", any("Successfully started moving log directory to" in line for line in seen[0]), str(seen[0]))
+
     pair = Pair(cluster)
     run = lambda *args, **kwargs: pair.run("reassign-partitions", *args, **kwargs)  # noqa: E731
     for words in ["--list", f"--verify --reassignment-json-file {back}", f"--verify --preserve-throttles --reassignment-json-file {forth}",

@@ -158,6 +158,7 @@ static void answer_alter(struct script_request *r, void *ctx)
     const struct alter_partition_reassignments_request *q = r->message;
     struct run *x = ctx;
 
+    x->lists = 3;
     for (int32_t t = 0; t < q->topics_count; t++) {
         for (int32_t i = 0; i < q->topics[t].partitions_count; i++) {
             CHECK_EQ(q->topics[t].partitions[i].replicas_count, 1);
@@ -208,12 +209,14 @@ TEST(cli_cluster, balance_says_what_moves_and_waits_until_it_has)
     run(&r, "cluster balance -b b1:9092 --dry-run");
     CHECK_EQ(r.status, 0);
     CHECK_EQ(script_count(r.script, 0, API_ALTER_PARTITION_REASSIGNMENTS), 0);
-    r.lists = 3;
+    r.lists = 2; /* something moves already: that comes first */
     run(&r, "cluster balance -b b1:9092");
     CHECK_EQ(r.status, 0);
     CHECK_TEXT(text_str(&r.moves), "0:2 1:3 ");
     CHECK(strstr(r.cli.out.p, "2 partitions to move, 2 replicas to copy.\nAll of them have moved.\n") != NULL);
-    CHECK_EQ(script_count(r.script, 0, API_LIST_PARTITION_REASSIGNMENTS), 4);
+    CHECK_EQ(r.lists, 0);
+    CHECK_EQ(script_count(r.script, 0, API_LIST_PARTITION_REASSIGNMENTS),
+             1 + 3 + 4 + 1); /* tried, before, while, after */
     CHECK_EQ(script_count(r.script, 0, API_ELECT_LEADERS), 1);
     run(&r, "cluster balance -b b1:9092");
     CHECK_TEXT(text_str(&r.cli.out), "0 partitions to move, 0 replicas to copy.\n");
