@@ -9,6 +9,7 @@ from server import KafkaServer, MillraceServer
 
 COMBINED = ["broker,controller"] * 3
 PARTITIONS = 3
+EACH_LEADS_ONE = [[1, 2, 3], [2, 3, 1], [3, 1, 2]]  # replicas, the preferred leader first
 ACKED = 200  # of each producer, before a node is killed and again while it is down
 REPLICATED = {"default.replication.factor": 3, "min.insync.replicas": 2, "offsets.topic.replication.factor": 3,
               "replica.lag.time.max.ms": 5000}
@@ -21,6 +22,25 @@ def in_sync(java, cluster, topic):
     except (JavaError, KeyError, TypeError):
         return None
     return [len(p["isr"]) for p in partitions]
+
+
+def leaders(java, cluster, topic):
+    """The leader of each partition; None when nobody can be asked."""
+    try:
+        partitions = java.admin(cluster, "describeTopics", names=[topic])[topic]["partitions"]
+    except (JavaError, KeyError, TypeError):
+        return None
+    return [p["leader"] for p in partitions]
+
+
+def active_controller(java, cluster):
+    """Of the quorum, when it has one that answers."""
+    def ask():
+        try:
+            return java.admin(cluster, "describeMetadataQuorum")["leader"]
+        except JavaError:
+            return None
+    return cluster.node(wait_for("an active controller", ask, timeout_s=60))
 
 
 def wait_in_sync(java, cluster, topic, replicas=3, partitions=PARTITIONS):
@@ -41,9 +61,11 @@ class Traffic:
 
     def __init__(self, ctx, cluster, topic):
         self.java = ctx.java
-        self.java.producer(cluster, "java", delivery_timeout_ms=100_000, request_timeout_ms=5000, linger_ms=2)
+        self.java.producer(cluster, "java", delivery_timeout_ms=200_000, request_timeout_ms=5000, linger_ms=2)
         self.java("producer.loop", name="java", topic=topic, partitions=PARTITIONS, prefix="java")
-        self.rdkafka = Loop(cluster, topic, PARTITIONS, "rdkafka")
+        # As patient with a node that says nothing: it may be one that stands still, or that a cut link has silenced.
+        self.rdkafka = Loop(cluster, topic, PARTITIONS, "rdkafka", message_timeout_ms=200_000, request_timeout_ms=5000,
+                            socket_timeout_ms=6000, socket_connection_setup_timeout_ms=3000)
         # franz takes one address, and learns the others.
         self.franz = Process(ctx, "franz", "loop", cluster.bootstrap.split(",")[0], topic, PARTITIONS, "franz")
         self.acked = {"java": lambda: self.java("producer.acked", name="java"), "rdkafka": self.rdkafka.acked_count,
@@ -52,7 +74,7 @@ class Traffic:
     def wait_acked(self, when):
         enough = {name: count() + ACKED for name, count in self.acked.items()}
         for name, count in self.acked.items():
-            wait_for(f"acknowledgements for {name} {when}", lambda: count() >= enough[name], timeout_s=60)
+            wait_for(f"acknowledgements for {name} {when}", lambda: count() >= enough[name], timeout_s=90)
 
     def __enter__(self):
         return self

@@ -52,8 +52,8 @@ def record(message):
 class Loop:
     """A producer on a thread that sends PREFIX-PARTITION-NUMBER until it is stopped, and what was acknowledged."""
 
-    def __init__(self, server, topic, partitions, prefix):
-        self.producer = producer(server, enable_idempotence=True, compression_type="zstd", message_timeout_ms=100_000)
+    def __init__(self, server, topic, partitions, prefix, **config):
+        self.producer = producer(server, **{"enable_idempotence": True, "compression_type": "zstd", "message_timeout_ms": 100_000} | config)
         self.topic, self.partitions, self.prefix = topic, partitions, prefix
         self.acked, self.sent, self.errors, self.count = {}, {}, [], 0
         self.stopping = False

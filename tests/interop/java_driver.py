@@ -88,9 +88,11 @@ class JavaDriver:
     def admin(self, server, op, **args):
         return self(f"admin.{op}", bootstrap=server.bootstrap, **args)
 
-    def create(self, server, name, partitions=1, **configs):
-        """Create a topic; returns its id.  Configuration names have _ for . here."""
+    def create(self, server, name, partitions=1, replicas=None, **configs):
+        """Create a topic; returns its id.  Configuration names have _ for . here; `replicas` are node ids, a list a partition."""
         topic = {"name": name, "partitions": partitions, "configs": {k.replace("_", "."): str(v) for k, v in configs.items()}}
+        if replicas:
+            topic["assignments"] = {str(p): nodes for p, nodes in enumerate(replicas)}
         outcome = self.admin(server, "createTopics", topics=[topic])[name]
         if "error" in outcome:
             raise AssertionError(f"creating {name}: {outcome}")

@@ -38,9 +38,9 @@ class Context:
         self._servers.append(server)
         return server.start()
 
-    def cluster(self, roles, properties=(), classes=None):
+    def cluster(self, roles, properties=(), classes=None, **how):
         """Fresh nodes, started: one for each text of process.roles."""
-        cluster = Cluster.make(self.directory, classes or [self.server_class] * len(roles), roles, properties)
+        cluster = Cluster.make(self.directory, classes or [self.server_class] * len(roles), roles, properties, **how)
         self._servers += cluster.nodes
         return cluster.start()
 

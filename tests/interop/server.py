@@ -5,6 +5,7 @@
 A server has a directory of its own with server.properties, server.log and its log directories, and
 keeps its ports for life, so that clients find it again after a restart.
 """
+import base64
 import os
 import random
 import shutil
@@ -69,6 +70,11 @@ def free_port():
             return port
 
 
+def directory_id(node_id):
+    """Of the metadata's directory of one who is there from the start: like all such ids, 16 bytes."""
+    return base64.urlsafe_b64encode(b"first voter    " + bytes([node_id])).decode().rstrip("=")
+
+
 class ServerError(Exception):
     pass
 
@@ -78,6 +84,8 @@ class Server:
     of formatting them (for a test that starts on a data set)."""
 
     node_id = 1
+    host = "127.0.0.1"
+    run_in = []  # words before the command, for a process that lives elsewhere
 
     def __init__(self, directory, properties=(), prepare=None):
         self.directory = Path(directory)
@@ -86,7 +94,6 @@ class Server:
         self.log = self.directory / "server.log"
         self.config = self.directory / "server.properties"
         self.port, self.controller_port = free_port(), free_port()
-        self.bootstrap = f"127.0.0.1:{self.port}"
         self.process = None
         self.starts = 0
         self.write_properties(dict(properties))
@@ -94,6 +101,14 @@ class Server:
             prepare(self)
         else:
             self.format()
+
+    @property
+    def bootstrap(self):
+        return f"{self.host}:{self.port}"
+
+    @property
+    def controller(self):
+        return f"{self.host}:{self.controller_port}"
 
     @classmethod
     def successor(cls, other):
@@ -106,8 +121,8 @@ class Server:
     def write_properties(self, properties):
         self.advertised = properties.get("advertised.listeners", f"PLAINTEXT://{self.bootstrap}")
         values = PROPERTIES | {
-            "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self.controller_port}",
+            "controller.quorum.voters": f"1@{self.controller}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{self.controller}",
             "log.dirs": ",".join(map(str, self.log_dirs)),
         } | {k: str(v).format(controller_port=self.controller_port) if v is not None else None for k, v in properties.items()}
         self.config.write_text("".join(f"{k}={v}\n" for k, v in values.items() if v is not None))
@@ -116,7 +131,7 @@ class Server:
         assert self.process is None
         seen = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("a") as out:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            self.process = subprocess.Popen(self.run_in + self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                             cwd=self.directory)
         self.starts += 1
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -147,6 +162,23 @@ class Server:
         process = self._take_process()
         process.kill()
         process.wait()
+
+    def pause(self):
+        """SIGSTOP: to the others it is silent, and it does not know."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def wait_ended(self):
+        """It must end by itself; the exit code."""
+        process, self.process = self.process, None
+        try:
+            return process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise ServerError(f"the server had not ended by itself after {STOP_TIMEOUT_S} s") from None
 
     def drain(self):
         """Bring what lies beside the segments into them, after kill -9: so that others find it."""
@@ -185,8 +217,8 @@ class MillraceServer(Server):
     overrides = []  # likewise: settings over the file's, each KEY=VALUE
     clean_exit_code = 0
 
-    def format(self):
-        done = subprocess.run([self.binary, "storage", "format", "-t", CLUSTER_ID, "-c", str(self.config)],
+    def format(self, *words):
+        done = subprocess.run([self.binary, "storage", "format", "-t", CLUSTER_ID, "-c", str(self.config), *words],
                               capture_output=True, text=True, timeout=START_TIMEOUT_S)
         if done.returncode != 0:
             raise ServerError(f"storage format ended with {done.returncode}: {done.stdout}{done.stderr}")
@@ -241,26 +273,39 @@ class Cluster:
         self.bootstrap = ",".join(n.bootstrap for n in nodes if "broker" in n.roles)
 
     @staticmethod
-    def make(directory, classes, roles, properties):
-        """Nodes that are formatted and not started: of a class and with a text of process.roles each."""
+    def make(directory, classes, roles, properties, initial=False, adapt=None):
+        """Nodes that are formatted and not started: of a class and with a text of process.roles each. With `initial` the
+        controllers are the first voters of a dynamic quorum (nodes of ours only). `adapt` may change a node before it has settings."""
         nodes = []
         for i, (server_class, role) in enumerate(zip(classes, roles)):
             node = server_class(directory / f"node{i + 1}", prepare=lambda _: None)
             node.node_id, node.roles = i + 1, role
+            if adapt:
+                adapt(node)
             nodes.append(node)
-        voters = ",".join(f"{n.node_id}@127.0.0.1:{n.controller_port}" for n in nodes if "controller" in n.roles)
+        controllers = [n for n in nodes if "controller" in n.roles]
+        if initial:
+            quorum = {"controller.quorum.voters": None,
+                      "controller.quorum.bootstrap.servers": ",".join(n.controller for n in controllers)}
+            voters = ",".join(f"{n.node_id}@{n.controller}:{directory_id(n.node_id)}" for n in controllers)
+        else:
+            quorum = {"controller.quorum.voters": ",".join(f"{n.node_id}@{n.controller}" for n in controllers)}
         for node in nodes:
             listeners = {"broker": f"PLAINTEXT://{node.bootstrap}",
-                         "controller": f"CONTROLLER://127.0.0.1:{node.controller_port}"}
+                         "controller": f"CONTROLLER://{node.controller}"}
             node.write_properties({
                 "process.roles": node.roles,
                 "node.id": node.node_id,
-                "controller.quorum.voters": voters,
                 "listeners": ",".join(listeners[role] for role in node.roles.split(",")),
-            } | dict(properties))
+            } | quorum | dict(properties))
             if "broker" not in node.roles:
                 node.advertised = listeners["controller"]
-            node.format()
+            if not initial:
+                node.format()
+            elif node in controllers:
+                node.format("--initial-controllers", voters)
+            else:
+                node.format("--no-initial-controllers")
         return Cluster(nodes)
 
     def node(self, node_id):

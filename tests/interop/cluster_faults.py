@@ -1,0 +1,170 @@
+"""What befalls a cluster, before all producers at once: nodes that are replaced one after the other, stand still, run out of disk;
+the active controller's death; two nodes of five."""
+import our_producer
+from checks import check, equal, wait_equal, wait_for
+from cluster import (COMBINED, EACH_LEADS_ONE, PARTITIONS, REPLICATED, Traffic, active_controller, all_is_there, leaders,
+                     same_batches, wait_in_sync)
+from directories import SmallDisk
+from java_driver import JavaError
+from scenario import Skip, scenario
+
+TOPIC = "topic-A"
+
+
+def new_cluster(ctx, roles=COMBINED, properties=(), **how):
+    """Of ours or Kafka's, with a topic of which each of the first three leads a partition."""
+    cluster = ctx.cluster(roles, REPLICATED | dict(properties), **how)
+    ctx.java.create(cluster, TOPIC, replicas=EACH_LEADS_ONE)
+    wait_equal("leaders", lambda: leaders(ctx.java, cluster, TOPIC), [1, 2, 3])
+    return cluster
+
+
+class Reader:
+    """A member of a group that reads all, and commits what it has read."""
+
+    def __init__(self, java, cluster):
+        self.java, self.values, self.next, self.again = java, [], {}, 0
+        java.consumer(cluster, "reader", topics=[TOPIC], group_id="readers", session_timeout_ms=10_000)
+
+    def read(self):
+        """How many records it has got. A commit that comes to nothing makes records come again, never from ahead."""
+        for r in self.java("consumer.take", name="reader"):
+            at = self.next.get(r["partition"], 0)
+            check("nothing is passed over", r["offset"] <= at, f"{r} comes when {at} is next")
+            self.again += r["offset"] < at
+            if r["offset"] == at:
+                self.values.append(r)
+                self.next[r["partition"]] = at + 1
+        try:
+            self.java("consumer.commit", name="reader")
+        except JavaError as e:
+            check("the commit fails for the group's sake only", e.name in ("CommitFailedException", "RebalanceInProgressException"), e)
+        return len(self.values)
+
+    def read_to_the_end(self, outcomes):
+        total = sum(sum(o["sent"].values()) for o in outcomes.values())
+        wait_for("the reader's end", lambda: self.read() >= total, timeout_s=60)
+        equal("records that were read", len(self.values), total)
+
+
+@scenario
+def one_after_the_other_is_replaced(ctx):
+    """A rolling restart: no producer and no consumer meets an error, no record comes twice, and each leads again."""
+    cluster = new_cluster(ctx)
+    java = ctx.java
+    with Traffic(ctx, cluster, TOPIC) as traffic:
+        reader = Reader(java, cluster)
+        for node in cluster.nodes:
+            traffic.wait_acked(f"before node {node.node_id} is stopped")
+            reader.read()
+            node.stop()
+            traffic.wait_acked(f"without node {node.node_id}")
+            reader.read()
+            node.start()
+            wait_in_sync(java, cluster, TOPIC)
+        traffic.wait_acked("at the end")
+    outcomes = traffic.outcomes()
+    reader.read_to_the_end(outcomes)
+    all_is_there(java, cluster, TOPIC, outcomes)
+
+
+@scenario
+def nodes_stand_still(ctx):
+    """A leader, then the active controller, is halted (SIGSTOP) until the others have taken over; when it goes on it does not believe that
+    it still leads."""
+    cluster = new_cluster(ctx)
+    java = ctx.java
+    with Traffic(ctx, cluster, TOPIC) as traffic:
+        for choose in [lambda: cluster.node(leaders(java, cluster, TOPIC)[0]), lambda: active_controller(java, cluster)]:
+            traffic.wait_acked("before a node stands still")
+            node = choose()
+            node.pause()
+            try:
+                wait_for("others to lead", lambda: node.node_id not in (leaders(java, cluster, TOPIC) or [node.node_id]), timeout_s=60)
+                traffic.wait_acked(f"while node {node.node_id} stands still")
+            finally:
+                node.resume()
+            wait_in_sync(java, cluster, TOPIC)
+        traffic.wait_acked("at the end")
+    all_is_there(java, cluster, TOPIC, traffic.outcomes())
+
+
+@scenario
+def two_of_five_die(ctx):
+    """A dynamic quorum of five, each a broker: the active controller and a leader are killed at once; topics can be made, all goes on; then
+    two more, when these are back."""
+    if ctx.is_kafka:
+        raise Skip("nodes of Kafka are formatted with static voters here")
+    cluster = ctx.cluster(["broker,controller"] * 5, REPLICATED | {"default.replication.factor": 5,
+                                                                    "offsets.topic.replication.factor": 5}, initial=True)
+    java = ctx.java
+    java.create(cluster, TOPIC, replicas=[[p % 5 + 1 for p in range(first, first + 5)] for first in range(PARTITIONS)])
+    with Traffic(ctx, cluster, TOPIC) as traffic:
+        for number in range(2):
+            wait_in_sync(java, cluster, TOPIC, replicas=5)
+            traffic.wait_acked("before two are killed")
+            active = active_controller(java, cluster)
+            leading = wait_for("leaders", lambda: leaders(java, cluster, TOPIC))
+            dead = [active, cluster.node(next(n for n in leading if n != active.node_id))]
+            for node in dead:
+                node.kill()
+            java.create(cluster, f"made-by-three-{number}")
+            traffic.wait_acked(f"without {[n.node_id for n in dead]}")
+            for node in dead:
+                node.start()
+        wait_in_sync(java, cluster, TOPIC, replicas=5)
+        traffic.wait_acked("at the end")
+    all_is_there(java, cluster, TOPIC, traffic.outcomes())
+    equal("topics", sorted(java.admin(cluster, "listTopics")), ["made-by-three-0", "made-by-three-1", TOPIC])
+
+
+@scenario
+def our_producer_through_deaths(ctx):
+    """Our own producer: each node is killed while it writes, one is stopped; each record once, in order, on all three."""
+    cluster = new_cluster(ctx)
+    java = ctx.java
+    records = 300_000
+    process = our_producer.begin(ctx, cluster, TOPIC, records, 60, "linger.ms=0", "batch.size=1000", "buffer.memory=100000",
+                                 "request.timeout.ms=5000")
+
+    def written():
+        return sum(java.admin(cluster, "listOffsets", partitions=[[TOPIC, p, "latest"] for p in range(PARTITIONS)])[f"{TOPIC}-{p}"][0]
+                   for p in range(PARTITIONS))
+
+    met = 0
+    for node in cluster.nodes:
+        before = written()
+        wait_for("more records", lambda: process.poll() is not None or written() > before)
+        met += process.poll() is None  # how much is written by now is the machine's business
+        node.kill_restart()
+        wait_in_sync(java, cluster, TOPIC)
+    check("a death while it is at work", met > 0, "all came too late")
+    our_producer.end(process, records)
+    our_producer.each_once_in_order("through deaths", java.read(cluster, TOPIC), records, by_key=False)
+
+
+@scenario
+def a_disk_is_full(ctx):
+    """The disk of a node fills up: it ends, as one whose directories have all failed must; the others lead; with room again it follows."""
+    if ctx.is_kafka:
+        raise Skip("Kafka's answer to a full disk is tested elsewhere")
+    with SmallDisk(ctx.directory / "small", "96m") as disk:
+        def adapt(node):
+            if node.node_id == 2:
+                node.log_dirs = [disk.directory]
+        cluster = new_cluster(ctx, properties={"millrace.log.dir.free.bytes.min": 0}, adapt=adapt)
+        java = ctx.java
+        with Traffic(ctx, cluster, TOPIC) as traffic:
+            traffic.wait_acked("before the disk is full")
+            disk.fill()
+            check("its exit code says so", cluster.node(2).wait_ended() != 0)
+            traffic.wait_acked("without node 2")
+            wait_for("others to lead", lambda: 2 not in (leaders(java, cluster, TOPIC) or [2]))
+            disk.empty()
+            cluster.node(2).start()
+            wait_in_sync(java, cluster, TOPIC)
+            traffic.wait_acked("at the end")
+        all_is_there(java, cluster, TOPIC, traffic.outcomes())
+        for node in cluster.nodes[:2]:
+            node.stop()
+        same_batches(cluster, TOPIC, cluster.nodes[:2])
