@@ -14,6 +14,11 @@ ACKED = 200  # of each producer, before a node is killed and again while it is d
 REPLICATED = {"default.replication.factor": 3, "min.insync.replicas": 2, "offsets.topic.replication.factor": 3,
               "replica.lag.time.max.ms": 5000}
 
+# For nodes that fall silent under Traffic. While Java's producer waits for an old leader it sends newer batches to the
+# new one. When the old ones had come there by replication, and time out later, the new leader remembers its last five
+# batches only, and they are refused for ever. Those that time out before another leads keep their place before newer ones.
+LATE_DEATH = {"broker.session.timeout.ms": 6000}
+
 
 def in_sync(java, cluster, topic):
     """Sizes of the ISRs; a cluster that elects may not answer."""
@@ -61,11 +66,13 @@ class Traffic:
 
     def __init__(self, ctx, cluster, topic):
         self.java = ctx.java
-        self.java.producer(cluster, "java", delivery_timeout_ms=200_000, request_timeout_ms=5000, linger_ms=2)
+        self.java.producer(cluster, "java", delivery_timeout_ms=200_000, request_timeout_ms=2000, linger_ms=2)
         self.java("producer.loop", name="java", topic=topic, partitions=PARTITIONS, prefix="java")
-        # As patient with a node that says nothing: it may be one that stands still, or that a cut link has silenced.
-        self.rdkafka = Loop(cluster, topic, PARTITIONS, "rdkafka", message_timeout_ms=200_000, request_timeout_ms=5000,
-                            socket_timeout_ms=6000, socket_connection_setup_timeout_ms=3000)
+        # A node that says nothing may stand still, or a cut link has silenced it. A leader that its followers do not
+        # hear says REQUEST_TIMED_OUT, and librdkafka does not ask who leads then: so it asks now and then.
+        self.rdkafka = Loop(cluster, topic, PARTITIONS, "rdkafka", message_timeout_ms=200_000,
+                            request_timeout_ms=5000, socket_timeout_ms=6000, socket_connection_setup_timeout_ms=3000,
+                            topic_metadata_refresh_interval_ms=2000)
         # franz takes one address, and learns the others.
         self.franz = Process(ctx, "franz", "loop", cluster.bootstrap.split(",")[0], topic, PARTITIONS, "franz")
         self.acked = {"java": lambda: self.java("producer.acked", name="java"), "rdkafka": self.rdkafka.acked_count,

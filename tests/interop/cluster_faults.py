@@ -1,9 +1,9 @@
-"""What befalls a cluster, before all producers at once: nodes that are replaced one after the other, stand still, run out of disk;
-the active controller's death; two nodes of five."""
+"""What befalls a cluster, before all producers at once: nodes that are replaced one after the other, stand still, run
+out of disk; the active controller's death; two nodes of five."""
 import our_producer
 from checks import check, equal, wait_equal, wait_for
-from cluster import (COMBINED, EACH_LEADS_ONE, PARTITIONS, REPLICATED, Traffic, active_controller, all_is_there, leaders,
-                     same_batches, wait_in_sync)
+from cluster import (COMBINED, EACH_LEADS_ONE, LATE_DEATH, PARTITIONS, REPLICATED, Traffic, active_controller,
+                     all_is_there, leaders, same_batches, wait_in_sync)
 from directories import SmallDisk
 from java_driver import JavaError
 from scenario import Skip, scenario
@@ -38,7 +38,8 @@ class Reader:
         try:
             self.java("consumer.commit", name="reader")
         except JavaError as e:
-            check("the commit fails for the group's sake only", e.name in ("CommitFailedException", "RebalanceInProgressException"), e)
+            check("the commit fails for the group's sake only",
+                  e.name in ("CommitFailedException", "RebalanceInProgressException"), e)
         return len(self.values)
 
     def read_to_the_end(self, outcomes):
@@ -70,17 +71,19 @@ def one_after_the_other_is_replaced(ctx):
 
 @scenario
 def nodes_stand_still(ctx):
-    """A leader, then the active controller, is halted (SIGSTOP) until the others have taken over; when it goes on it does not believe that
-    it still leads."""
-    cluster = new_cluster(ctx)
+    """A leader, then the active controller, is halted (SIGSTOP) until the others have taken over; when it goes on it
+    does not believe that it still leads."""
+    cluster = new_cluster(ctx, properties=LATE_DEATH)
     java = ctx.java
     with Traffic(ctx, cluster, TOPIC) as traffic:
-        for choose in [lambda: cluster.node(leaders(java, cluster, TOPIC)[0]), lambda: active_controller(java, cluster)]:
+        for choose in [lambda: cluster.node(leaders(java, cluster, TOPIC)[0]),
+                       lambda: active_controller(java, cluster)]:
             traffic.wait_acked("before a node stands still")
             node = choose()
             node.pause()
             try:
-                wait_for("others to lead", lambda: node.node_id not in (leaders(java, cluster, TOPIC) or [node.node_id]), timeout_s=60)
+                wait_for("others to lead",
+                         lambda: node.node_id not in (leaders(java, cluster, TOPIC) or [node.node_id]), timeout_s=60)
                 traffic.wait_acked(f"while node {node.node_id} stands still")
             finally:
                 node.resume()
@@ -91,14 +94,14 @@ def nodes_stand_still(ctx):
 
 @scenario
 def two_of_five_die(ctx):
-    """A dynamic quorum of five, each a broker: the active controller and a leader are killed at once; topics can be made, all goes on; then
-    two more, when these are back."""
+    """A dynamic quorum of five, each a broker: the active controller and a leader are killed at once; topics can be
+    made, all goes on; then two more, when these are back."""
     if ctx.is_kafka:
         raise Skip("nodes of Kafka are formatted with static voters here")
-    cluster = ctx.cluster(["broker,controller"] * 5, REPLICATED | {"default.replication.factor": 5,
-                                                                    "offsets.topic.replication.factor": 5}, initial=True)
+    cluster = ctx.cluster(["broker,controller"] * 5, REPLICATED | {
+        "default.replication.factor": 5, "offsets.topic.replication.factor": 5}, initial=True)
     java = ctx.java
-    java.create(cluster, TOPIC, replicas=[[p % 5 + 1 for p in range(first, first + 5)] for first in range(PARTITIONS)])
+    java.create(cluster, TOPIC, replicas=[[(first + i) % 5 + 1 for i in range(5)] for first in range(PARTITIONS)])
     with Traffic(ctx, cluster, TOPIC) as traffic:
         for number in range(2):
             wait_in_sync(java, cluster, TOPIC, replicas=5)
@@ -120,16 +123,16 @@ def two_of_five_die(ctx):
 
 @scenario
 def our_producer_through_deaths(ctx):
-    """Our own producer: each node is killed while it writes, one is stopped; each record once, in order, on all three."""
+    """Our own producer: each node is killed while it writes; each record is there once, in order."""
     cluster = new_cluster(ctx)
     java = ctx.java
     records = 300_000
-    process = our_producer.begin(ctx, cluster, TOPIC, records, 60, "linger.ms=0", "batch.size=1000", "buffer.memory=100000",
-                                 "request.timeout.ms=5000")
+    process = our_producer.begin(ctx, cluster, TOPIC, records, 60, "linger.ms=0", "batch.size=1000",
+                                 "buffer.memory=100000", "request.timeout.ms=5000")
 
     def written():
-        return sum(java.admin(cluster, "listOffsets", partitions=[[TOPIC, p, "latest"] for p in range(PARTITIONS)])[f"{TOPIC}-{p}"][0]
-                   for p in range(PARTITIONS))
+        ends = java.admin(cluster, "listOffsets", partitions=[[TOPIC, p, "latest"] for p in range(PARTITIONS)])
+        return sum(offset for offset, *_ in ends.values())
 
     met = 0
     for node in cluster.nodes:
@@ -145,7 +148,8 @@ def our_producer_through_deaths(ctx):
 
 @scenario
 def a_disk_is_full(ctx):
-    """The disk of a node fills up: it ends, as one whose directories have all failed must; the others lead; with room again it follows."""
+    """The disk of a node fills up: it ends, as one whose directories have all failed must; the others lead; with room
+    again it follows."""
     if ctx.is_kafka:
         raise Skip("Kafka's answer to a full disk is tested elsewhere")
     with SmallDisk(ctx.directory / "small", "96m") as disk:

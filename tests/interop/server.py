@@ -26,7 +26,7 @@ JVM = ["nice", "-n", "10", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredSt
        f"-Dlog4j2.configurationFile={HERE}/log4j2.xml"]
 JAVA = JVM + [f"-XX:SharedArchiveFile={CACHE}/tools.jsa", "-cp", f"{CACHE}/jars/*:{CACHE}/java"]
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 120  # a JVM, while others build
 STOP_TIMEOUT_S = 30
 
 PROPERTIES = {
@@ -275,7 +275,8 @@ class Cluster:
     @staticmethod
     def make(directory, classes, roles, properties, initial=False, adapt=None):
         """Nodes that are formatted and not started: of a class and with a text of process.roles each. With `initial` the
-        controllers are the first voters of a dynamic quorum (nodes of ours only). `adapt` may change a node before it has settings."""
+        controllers are the first voters of a dynamic quorum (nodes of ours only). `adapt` may change a node before it
+        has settings."""
         nodes = []
         for i, (server_class, role) in enumerate(zip(classes, roles)):
             node = server_class(directory / f"node{i + 1}", prepare=lambda _: None)

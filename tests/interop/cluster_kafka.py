@@ -1,0 +1,133 @@
+"""Ours among Kafka's: a broker of ours under a controller of Kafka, beside its brokers; a voter of ours beside two
+controllers of Kafka."""
+import re
+
+from checks import check, equal, wait_equal, wait_for
+from cluster import PARTITIONS, Traffic, all_is_there, leaders, same_batches, wait_in_sync
+from cluster_faults import TOPIC, new_cluster
+from scenario import Skip, scenario
+from server import KafkaServer, MillraceServer
+from tools import ELECTION, QUORUM, TOPICS
+
+OURS = 3  # node id
+
+
+def both_kinds(ctx):
+    if ctx.is_kafka:
+        raise Skip("it is about ours beside Kafka's")
+
+
+def segments(node, partition):
+    """{name: bytes} of the segment files of a replica; of a node that is stopped."""
+    directory, = [d / f"{TOPIC}-{partition}" for d in node.log_dirs if (d / f"{TOPIC}-{partition}").is_dir()]
+    return {path.name: path.read_bytes() for path in directory.glob("*.log")}
+
+
+@scenario
+def a_broker_among_kafkas(ctx):
+    """It follows, is in the ISR, leads after an election and when others die, all under load; in the end the three have
+    the same files."""
+    both_kinds(ctx)
+    cluster = new_cluster(ctx, ["broker,controller", "broker", "broker"],
+                          classes=[KafkaServer, KafkaServer, MillraceServer])
+    java = ctx.java
+    first, second, ours = cluster.nodes
+    with Traffic(ctx, cluster, TOPIC) as traffic:
+        traffic.wait_acked("with all")
+        second.kill()
+        wait_equal("leaders", lambda: leaders(java, cluster, TOPIC), [1, OURS, OURS], timeout_s=60)
+        traffic.wait_acked("when ours leads for the dead one")
+        second.start()
+        wait_in_sync(java, cluster, TOPIC)
+        ours.kill()
+        traffic.wait_acked("without ours")
+        ours.start()
+        wait_in_sync(java, cluster, TOPIC)
+        ctx.tool(ELECTION, "--bootstrap-server", first.bootstrap, "--election-type", "preferred",
+                 "--all-topic-partitions")
+        wait_equal("leaders after the election", lambda: leaders(java, cluster, TOPIC), [1, 2, OURS])
+        traffic.wait_acked("after the election")
+    outcomes = traffic.outcomes()
+    all_is_there(java, cluster, TOPIC, outcomes)
+    wait_in_sync(java, cluster, TOPIC)
+    for node in [ours, second, first]:
+        node.stop()
+    same_batches(cluster, TOPIC, cluster.nodes)
+    for p in range(PARTITIONS):
+        expected = segments(first, p)
+        for node in [second, ours]:
+            got = segments(node, p)
+            check(f"files of {TOPIC}-{p} are equal on nodes 1 and {node.node_id}", got == expected,
+                  [[(name, len(data)) for name, data in files.items()] for files in (got, expected)])
+
+
+class Quorum:
+    """As Kafka's tool tells of it, asked of a broker."""
+
+    def __init__(self, ctx, broker):
+        self.ctx, self.broker, self.topics = ctx, broker, []
+
+    def describe(self, what):
+        return self.ctx.tool(QUORUM, "--bootstrap-server", self.broker.bootstrap, "describe", what)
+
+    def leader(self):
+        return int(re.search(r"LeaderId:\s+(-?\d+)", self.describe("--status"))[1])
+
+    def replicas(self):
+        """{id: (lag, what it is)}"""
+        rows = [line.split("\t") for line in self.describe("--replication").splitlines()[1:]]
+        return {int(row[0]): (int(row[3]), row[6].strip()) for row in rows}
+
+    def status(self):
+        return {node_id: what for node_id, (_, what) in self.replicas().items()}
+
+    def lag(self, node_id):
+        return self.replicas()[node_id][0]
+
+    def create(self):
+        topic = f"t{len(self.topics) + 1}"
+        self.ctx.tool(TOPICS, "--bootstrap-server", self.broker.bootstrap, "--create", "--topic", topic)
+        self.topics.append(topic)
+
+    def has_all(self):
+        listed = self.ctx.tool(TOPICS, "--bootstrap-server", self.broker.bootstrap, "--list").split()
+        equal("topics", sorted(listed), sorted(self.topics))
+
+
+@scenario
+def a_voter_beside_kafkas(ctx):
+    """Who lacks what a majority has cannot lead: so ours must be elected when a leader of Kafka dies and the other one
+    was away. It serves Kafka's broker as active controller, until it dies itself; then it follows."""
+    both_kinds(ctx)
+    roles = ["controller", "controller", "controller", "broker"]
+    cluster = ctx.cluster(roles, classes=[KafkaServer, KafkaServer, MillraceServer, KafkaServer])
+    quorum = Quorum(ctx, cluster.node(4))
+    quorum.create()
+    leader = cluster.node(quorum.leader())
+    if leader.node_id == OURS:  # whoever was first; then one of Kafka's shall lead
+        leader.kill()
+        leader = cluster.node(wait_for("one of Kafka's to lead", quorum.leader))
+        cluster.node(OURS).start()
+        wait_equal("what ours lacks", lambda: quorum.lag(OURS), 0)
+    kafka = cluster.node(3 - leader.node_id)
+
+    kafka.kill()
+    quorum.create()  # needs the vote of ours
+    leader.kill()
+    kafka.start()  # it lacks a topic, and must vote for ours
+    wait_equal("the active controller", quorum.leader, OURS, timeout_s=60)
+    quorum.create()
+    leader.start()
+    wait_equal("replicas", quorum.status, {1: "Follower", 2: "Follower", OURS: "Leader", 4: "Observer"})
+    quorum.has_all()
+
+    cluster.node(OURS).kill()
+    quorum.create()
+    check("one of Kafka's leads", quorum.leader() in (1, 2))
+    cluster.node(OURS).start()
+    wait_equal("what ours lacks", lambda: quorum.lag(OURS), 0)
+    equal("what ours is", quorum.status()[OURS], "Follower")
+    quorum.has_all()
+    for node in [leader, kafka]:
+        faults = [line for line in node.log_text().splitlines() if "Encountered" in line and "fault" in line]
+        equal(f"faults of Kafka's controller {node.node_id}", faults, [])
