@@ -1,10 +1,13 @@
 """What befalls a cluster, before all producers at once: nodes that are replaced one after the other, stand still, run
 out of disk; the active controller's death; two nodes of five."""
+import kcat
 import our_producer
 from checks import check, equal, wait_equal, wait_for
 from cluster import (COMBINED, EACH_LEADS_ONE, LATE_DEATH, PARTITIONS, REPLICATED, Traffic, active_controller,
                      all_is_there, leaders, same_batches, wait_in_sync)
+from confluent import read as confluent_read
 from directories import SmallDisk
+from franz import read as franz_read
 from java_driver import JavaError
 from scenario import Skip, scenario
 
@@ -48,6 +51,16 @@ class Reader:
         equal("records that were read", len(self.values), total)
 
 
+def all_read_the_same(java, cluster):
+    expected = [(r["partition"], r["offset"], r["value"]) for r in java.read(cluster, TOPIC)]
+    # franz takes one address, and learns the others.
+    for name, records in [("librdkafka", confluent_read(cluster, TOPIC, PARTITIONS)),
+                          ("franz-go", franz_read(cluster.nodes[0], TOPIC, PARTITIONS))]:
+        equal(f"as {name} reads it", [(r["partition"], r["offset"], r["value"]) for r in records], expected)
+    equal("as kcat reads it", sorted((r["partition"], r["offset"], r["payload"]) for r in kcat.consume(cluster, TOPIC)),
+          expected)
+
+
 @scenario
 def one_after_the_other_is_replaced(ctx):
     """A rolling restart: no producer and no consumer meets an error, no record comes twice, and each leads again."""
@@ -67,6 +80,7 @@ def one_after_the_other_is_replaced(ctx):
     outcomes = traffic.outcomes()
     reader.read_to_the_end(outcomes)
     all_is_there(java, cluster, TOPIC, outcomes)
+    all_read_the_same(java, cluster)
 
 
 @scenario
