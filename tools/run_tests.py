@@ -129,7 +129,7 @@ def part_interop(total):
           "tests/interop/c/our_consumer", "lib/admin_calls")
     total.run("interop set-up", ["tests/interop/setup.sh"], timeout=2400)
     total.run("interop", [sys.executable, "tests/interop/run.py", "--server", "millrace", "--binary",
-                          "build/release/bin/millrace"], quiet=False, timeout=2400)
+                          "build/release/bin/millrace"], quiet=False, timeout=3600)
 
 
 def part_power(total):

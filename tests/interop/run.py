@@ -94,7 +94,7 @@ def run_one(name, function, directory, server_class, driver, print_line):
         if len(lines) > REASON_LINES_MAX:
             lines[REASON_LINES_MAX - 10:-10] = ["..."]
         indented = "".join(f"\n    {line[:REASON_LINE_MAX]}" for line in lines)
-        print_line(f"FAILED {name} ({seconds:.1f}){indented}\n    server log: {directory}/server*/server.log")
+        print_line(f"FAILED {name} ({seconds:.1f}){indented}\n    server log: {directory}/*/server.log")
     return "skipped" if skipped else "failed" if reason else "passed"
 
 

@@ -38,6 +38,7 @@ need javac default-jdk-headless
 need mvn maven
 need go golang-go
 need zstd zstd
+need ip iproute2
 need python3 python3
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
