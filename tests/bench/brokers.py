@@ -49,16 +49,19 @@ class Broker:
     load_generator = None  # set by run.py
     own = {}
 
-    def __init__(self, directory, properties=()):
-        """properties: a row's own, for both brokers."""
+    def __init__(self, directory, properties=(), node=1, ports=None):
+        """properties: a row's own, for both brokers.  ports: of a cluster's nodes, a broker's and a controller's each."""
+        ports = ports or {node: (free_port(), free_port())}
+        self.node = node
         self.directory = Path(directory)
         self.directory.mkdir(parents=True)
         self.data = self.directory / "data"
         self.config = self.directory / "server.properties"
         self.log = self.directory / "server.log"
-        self.port, controller_port = free_port(), free_port()
+        self.port, controller_port = ports[node]
         values = PROPERTIES | self.own | {
-            "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+            "node.id": node,
+            "controller.quorum.voters": ",".join(f"{id}@127.0.0.1:{controller}" for id, (_, controller) in ports.items()),
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller_port}",
             "log.dirs": self.data,
         } | dict(properties)
@@ -70,14 +73,17 @@ class Broker:
         """-> seconds from before exec to the first Metadata answer that names a broker."""
         return self.start_until({"wait-ready": START_TIMEOUT_S})["ready_ns"]
 
+    def launch(self):
+        with self.log.open("a") as out:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                            cwd=self.directory)
+
     def start_until(self, options):
         """Start, and wait for what the load generator sees with these options: it runs before the broker does.
         -> its answer; what ends in _ns is seconds from before exec."""
         asking = subprocess.Popen(self.load_command(options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        with self.log.open("a") as out:
-            begun_ns = time.monotonic_ns()
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                            cwd=self.directory)
+        begun_ns = time.monotonic_ns()
+        self.launch()
         while asking.poll() is None:
             if self.process.poll() is not None:
                 asking.kill()
@@ -148,10 +154,12 @@ class Broker:
         if self.process:
             self.kill()
 
-    def run_tool(self, command):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S)
+    def run_tool(self, command, executable=None):
+        """executable: what is run, when the first word is only the name that it is called by."""
+        done = subprocess.run(command, executable=executable, capture_output=True, text=True, timeout=START_TIMEOUT_S)
         if done.returncode != 0:
-            raise BrokerError(f"storage format ended with {done.returncode}: {done.stdout}{done.stderr}")
+            raise BrokerError(f"{' '.join(map(str, command))} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stdout
 
 
 class Millrace(Broker):
@@ -170,16 +178,17 @@ class Millrace(Broker):
 
 class Kafka(Broker):
     name = "kafka"
-    template = None  # set by run.py: a formatted directory, kept for the whole run
+    template = None  # set by run.py: a formatted directory for each node, kept for the whole run
     clean_exit_code = 143  # a JVM that ended in its shutdown hook after SIGTERM
 
     def format(self):
-        if not self.template.exists():
+        template = self.template.with_name(f"{self.template.name}-{self.node}")
+        if not template.exists():
             self.run_tool(["java", f"-Dlog4j2.configurationFile={INTEROP}/log4j2.xml", "-cp", f"{CACHE}/jars/*",
                            "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self.config)])
-            shutil.copytree(self.data, self.template)
+            shutil.copytree(self.data, template)
         elif not self.data.exists():
-            shutil.copytree(self.template, self.data)
+            shutil.copytree(template, self.data)
 
     def command(self):
         """kafka-server-start.sh and kafka-run-class.sh of the distribution; its log goes to stderr."""

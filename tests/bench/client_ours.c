@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 #include <millrace/client.h>
 
 #define POLL_MS 200
@@ -29,6 +30,8 @@ struct sender {
     struct mr_topic *topic;
     uint64_t put;
     _Atomic uint64_t acked; /* by the library's thread */
+    void (*tell)(void *ctx, int32_t partition, int records);
+    void *tell_ctx;
 };
 
 static void acked(void *ctx, const struct mr_ack *ack)
@@ -38,6 +41,8 @@ static void acked(void *ctx, const struct mr_ack *ack)
     if (ack->error.code != MR_OK)
         die("%d records were not acknowledged: %s", ack->count, ack->error.text);
     atomic_fetch_add_explicit(&s->acked, (uint64_t)ack->count, memory_order_relaxed);
+    if (s->tell != NULL)
+        s->tell(s->tell_ctx, ack->partition, ack->count);
 }
 
 struct sender *sender_open(const struct work *w)
@@ -49,6 +54,8 @@ struct sender *sender_open(const struct work *w)
 
     if (s == NULL)
         die("out of memory");
+    s->tell = w->acked;
+    s->tell_ctx = w->acked_ctx;
     s->producer = mr_producer_open(settings, &hooks, NULL, &e);
     if (s->producer == NULL)
         die("%s", e.text);
@@ -57,12 +64,12 @@ struct sender *sender_open(const struct work *w)
     return s;
 }
 
-void sender_put(struct sender *s, const void *value, size_t n)
+void sender_put(struct sender *s, int32_t partition, const void *value, size_t n)
 {
     struct mr_error e;
     struct mr_record r = {
         .topic = s->topic,
-        .partition = MR_ANY,
+        .partition = partition < 0 ? MR_ANY : partition,
         .key = MR_NULL,
         .value = mr_bytes(value, (int32_t)n),
         .timestamp_ms = MR_NOW,
@@ -71,6 +78,15 @@ void sender_put(struct sender *s, const void *value, size_t n)
     if (mr_produce(s->producer, &r, -1, &e) < 0)
         die("%s", e.text);
     s->put++;
+}
+
+/* The library has a thread for them. */
+void sender_wait(struct sender *s, int64_t ns)
+{
+    struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+
+    (void)s;
+    nanosleep(&t, NULL);
 }
 
 void sender_flush(struct sender *s)

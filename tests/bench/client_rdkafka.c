@@ -34,13 +34,18 @@ struct sender {
     rd_kafka_t *client;
     rd_kafka_topic_t *topic;
     uint64_t put, delivered;
+    void (*tell)(void *ctx, int32_t partition, int records);
+    void *tell_ctx;
 };
 
 static void reported(rd_kafka_t *client, const rd_kafka_message_t *m, void *opaque)
 {
     if (m->err)
         die("a record was not delivered: %s", rd_kafka_err2str(m->err));
-    ((struct sender *)opaque)->delivered++;
+    struct sender *s = opaque;
+    s->delivered++;
+    if (s->tell != NULL)
+        s->tell(s->tell_ctx, m->partition, 1);
 }
 
 struct sender *sender_open(const struct work *w)
@@ -51,6 +56,8 @@ struct sender *sender_open(const struct work *w)
 
     if (s == NULL)
         die("out of memory");
+    s->tell = w->acked;
+    s->tell_ctx = w->acked_ctx;
     rd_kafka_conf_set_dr_msg_cb(conf, reported);
     rd_kafka_conf_set_opaque(conf, s);
     s->client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
@@ -62,9 +69,11 @@ struct sender *sender_open(const struct work *w)
     return s;
 }
 
-void sender_put(struct sender *s, const void *value, size_t n)
+void sender_put(struct sender *s, int32_t partition, const void *value, size_t n)
 {
-    while (rd_kafka_produce(s->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)value, n, NULL, 0,
+    int32_t to = partition < 0 ? RD_KAFKA_PARTITION_UA : partition;
+
+    while (rd_kafka_produce(s->topic, to, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)value, n, NULL, 0,
                             NULL) != 0) {
         if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
             die("produce: %s", rd_kafka_err2str(rd_kafka_last_error()));
@@ -72,6 +81,11 @@ void sender_put(struct sender *s, const void *value, size_t n)
     }
     if (++s->put % POLL_EVERY == 0)
         rd_kafka_poll(s->client, 0);
+}
+
+void sender_wait(struct sender *s, int64_t ns)
+{
+    rd_kafka_poll(s->client, (int)((ns + 999999) / 1000000));
 }
 
 void sender_flush(struct sender *s)

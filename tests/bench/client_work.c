@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "client_work.h"
+#include "client_gaps.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -21,13 +21,14 @@ static const char usage[] =
     "  hold      write some, say so, wait for a line, queue so many, say so, wait for a line, wait until all are\n"
     "            acknowledged: between the lines the broker is to be silent\n"
     "  many      write so many records by several producers\n"
+    "  gaps      write at a fixed rate; for each line of the input say how long nothing was acknowledged\n"
     "\n"
     "  --cluster HOST:PORT,..  bootstrap.servers\n"
     "  --topic NAME            of --partitions N (1) partitions; `both` needs one that is empty\n"
     "  --records N             100000\n"
     "  --record-bytes N        100 bytes in the value of a record\n"
     "  --producers N           50, in `many`\n"
-    "  --rate N                0 records a second, in `many`; 0: as fast as they are taken\n"
+    "  --rate N                0 records a second: in `many`, 0: as fast as they are taken; in `gaps`, of each partition\n"
     "  --set NAME=VALUE        a setting of the library\n";
 
 #define WARM_RECORDS 1000 /* in `hold`: after them everything is there that is made once */
@@ -190,7 +191,7 @@ static uint8_t *value_new(const struct work *w)
 static void put_one(struct sender *s, const struct work *w, uint8_t *value, int64_t number)
 {
     memcpy(value, &number, NUMBER_BYTES);
-    sender_put(s, value, (size_t)w->record_bytes);
+    sender_put(s, -1, value, (size_t)w->record_bytes);
 }
 
 /* The first one is acknowledged before the others are put: then nothing waits for what is not known yet. */
@@ -350,7 +351,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(const struct work *w);
-    } works[] = {{"produce", produce}, {"consume", consume}, {"both", both}, {"hold", hold}, {"many", many}};
+    } works[] = {{"produce", produce}, {"consume", consume}, {"both", both}, {"hold", hold}, {"many", many},
+                 {"gaps", gaps}};
     struct work w;
 
     if (argc < 2 || strcmp(argv[1], "--help") == 0) {

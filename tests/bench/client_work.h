@@ -1,6 +1,7 @@
 /* client_work.h - the same work for two client libraries, so that what differs is theirs.
  *
  *   client_work.c      the command line, the work, figures as JSON
+ *   client_gaps.c      one more work: gaps
  *   client_ours.c      libmillrace by its public header: the program client_ours
  *   client_rdkafka.c   librdkafka: the program client_rdkafka
  *
@@ -31,6 +32,9 @@ struct work {
     int64_t record_bytes; /* of a value */
     int64_t producers;
     int64_t rate; /* records a second; 0 = as fast as they are taken */
+    /* NULL; else called for every batch that is acknowledged, on any thread. */
+    void (*acked)(void *ctx, int32_t partition, int records);
+    void *acked_ctx;
 };
 
 /* Print "PROGRAM: ..." and end the program. */
@@ -47,8 +51,10 @@ struct sender;
 struct receiver;
 
 struct sender *sender_open(const struct work *w);
-/* The value is copied. Waits while the library is full. */
-void sender_put(struct sender *s, const void *value, size_t n);
+/* The value is copied. Waits while the library is full. Partition -1: any. */
+void sender_put(struct sender *s, int32_t partition, const void *value, size_t n);
+/* Let so much time pass, or less; acknowledgements are told meanwhile. */
+void sender_wait(struct sender *s, int64_t ns);
 /* All records that were put are acknowledged. */
 void sender_flush(struct sender *s);
 void sender_close(struct sender *s); /* nothing is under way */
