@@ -220,6 +220,7 @@ void quorum_fetch_take(struct quorum *q, struct quorum_event *e)
                                      .high_watermark = -1};
     if (f->result < 0) {
         f->answer.lost = true;
+        f->answer.refused = f->result == -ECONNREFUSED && !f->call.sent;
         quorum_fetch_tell(q);
         return;
     }

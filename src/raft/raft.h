@@ -122,6 +122,8 @@ struct raft_answer {
     int32_t sent_epoch;  /* of our request: an answer to an older one is looked at for its epoch only */
     bool pre_vote;
     bool lost;           /* no answer came: the rest says nothing */
+    bool refused;        /* lost, FETCH: where the node listened nobody listens any more. A hint, no proof: a follower
+                            stands soon, and pre-votes decide; others that hear the leader deny them */
     enum kerr error;
     int32_t leader_id, epoch;
     bool granted;

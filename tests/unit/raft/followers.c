@@ -196,6 +196,69 @@ TEST(raft_fetch, an_answer_of_somebody_else_or_of_another_time_is_none)
     lab_free(&l);
 }
 
+static void refuse_fetch(struct lab *l, int32_t from, int32_t sent_epoch)
+{
+    lab_answer_all(l, (struct raft_answer){.rpc = RAFT_FETCH,
+                                           .from = from,
+                                           .sent_epoch = sent_epoch,
+                                           .leader_id = -1,
+                                           .lost = true,
+                                           .refused = true});
+}
+
+/* Nobody listens where the leader did. The first voter stands a moment later, with others that have seen it; the fetch
+ * timeout is not waited for. */
+TEST(raft_fetch, a_leader_that_is_refused_is_waited_for_no_more)
+{
+    struct lab l = lab_at(RAFT_FOLLOWER);
+
+    lab_fetch_done(&l, 8);
+    CHECK(!lab_vote(&l, true, 3, LAB_EPOCH, LAB_LOG_EPOCH, LAB_END).granted);
+    refuse_fetch(&l, LAB_OTHER, LAB_EPOCH);
+    CHECK_EQ(l.out.deadline_ms, l.now + 50);
+    CHECK(lab_vote(&l, true, 3, LAB_EPOCH, LAB_LOG_EPOCH, LAB_END).granted);
+    l.now += 40;
+    refuse_fetch(&l, LAB_OTHER, LAB_EPOCH); /* once more: its turn is the same */
+    CHECK_EQ(l.out.deadline_ms, l.now + 10);
+    (void)lab_said(&l);
+    lab_tick(&l);
+    CHECK_TEXT(lab_said(&l), "prospective; pre-vote 2, 3; \n");
+    lab_free(&l);
+}
+
+/* The second one stands when the first has had its time; the leader has no turn. */
+TEST(raft_fetch, who_is_refused_stands_by_rank)
+{
+    struct raft_election election = {.epoch = LAB_EPOCH, .leader_id = 2, .voted_id = -1};
+    struct raft_options o = lab_options(3, true, election);
+    struct lab l;
+
+    o.node_id = 3;
+    o.directory_id = lab_directory(3);
+    o.self = lab_voter(3);
+    l = lab_start(&o);
+    refuse_fetch(&l, LAB_OTHER, LAB_EPOCH);
+    CHECK_EQ(l.out.deadline_ms, l.now + 150);
+    lab_free(&l);
+}
+
+/* A leader that lives, which answers what comes next, is followed as before. */
+TEST(raft_fetch, a_refused_leader_that_answers_is_followed)
+{
+    struct lab l = lab_at(RAFT_FOLLOWER);
+    int64_t deadline = l.out.deadline_ms;
+
+    refuse_fetch(&l, 3, LAB_EPOCH);             /* no leader */
+    refuse_fetch(&l, LAB_OTHER, LAB_EPOCH - 1); /* of another time */
+    CHECK_EQ(l.out.deadline_ms, deadline);
+    refuse_fetch(&l, LAB_OTHER, LAB_EPOCH);
+    CHECK_EQ(l.out.deadline_ms, l.now + 50);
+    lab_fetch_done(&l, 8);
+    CHECK_EQ(l.out.deadline_ms, l.now + 2000);
+    CHECK(!lab_vote(&l, true, 3, LAB_EPOCH, LAB_LOG_EPOCH, LAB_END).granted);
+    lab_free(&l);
+}
+
 /* What a new leader's watermark says about its log says nothing of an own log that may not fit it. */
 TEST(raft_fetch, a_new_leader_begins_anew)
 {

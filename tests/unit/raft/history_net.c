@@ -80,6 +80,7 @@ static void answered(struct world *w, struct node *n, const struct letter *m)
     call->number = 0;
     if (m->kind == LETTER_TIMEOUT) {
         a.lost = true;
+        a.refused = a.rpc == RAFT_FETCH && below(w, 2) == 0; /* right or wrong */
         if (n->fetch_call == m->call)
             n->fetch_call = 0;
     } else {
