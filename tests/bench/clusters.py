@@ -1,5 +1,6 @@
 """Three nodes of one side, each broker and controller, on one machine; what they are asked is asked by our own tools."""
 import re
+import subprocess
 import time
 
 from brokers import START_TIMEOUT_S, BrokerError, Millrace, free_port
@@ -17,6 +18,7 @@ PROPERTIES = {
     "auto.leader.rebalance.enable": "false",
 }
 ASK_AGAIN_S = 0.2
+STOP_TIMEOUT_S = 10
 
 
 class Cluster:
@@ -26,10 +28,30 @@ class Cluster:
         self.nodes = {node: broker_class(directory / f"{node}", PROPERTIES | dict(properties), node, ports) for node in NODES}
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port, _ in ports.values())
 
+    @property
+    def port(self):
+        """Where a client begins; it hears of the others."""
+        return self.nodes[NODES[0]].port
+
+    @property
+    def load_generator(self):
+        return self.nodes[NODES[0]].load_generator
+
     def start(self):
         for broker in self.nodes.values():
             broker.launch()
         self.wait("all brokers to be there", lambda: self.brokers() == list(NODES))
+
+    def stop(self):
+        """Side by side: the last one alone has no quorum to leave, and is ended."""
+        for broker in self.nodes.values():
+            broker.process.terminate()
+        for broker in self.nodes.values():
+            try:
+                broker.process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                broker.kill()
+            broker.process = None
 
     def end(self):
         for broker in self.nodes.values():

@@ -12,6 +12,7 @@ from collections import namedtuple
 
 from brokers import LOAD_TIMEOUT_S, BrokerError
 from clients import java_load, rdkafka_load
+from clusters import Cluster
 
 SETTLE_S = 3
 IDLE_S = 5
@@ -23,8 +24,9 @@ RECOVER_TIMEOUT_S = 300
 # be; None where nothing was set.
 Metric = namedtuple("Metric", "key title better digits goal")
 # what: for --list.  prime: load before the measurement, for the JVM's compiler.  always: without --row as well.
-Row = namedtuple("Row", "title what options prime metrics measure unit properties always",
-                 defaults=("request", {}, True))
+# make: what is measured, of a side's class, a directory and properties.
+Row = namedtuple("Row", "title what options prime metrics measure unit properties always make",
+                 defaults=("request", {}, True, lambda side, directory, properties: side(directory, properties)))
 
 GB, PLAIN_GB, REQUEST = "gb", "plain_gb", "request"
 CPU_TITLES = {GB: "CPU s/GB", PLAIN_GB: "CPU s/GB uncompressed", REQUEST: "CPU us/request"}
@@ -188,6 +190,16 @@ def measure_client(client):
     return measure
 
 
+def measure_cluster(cluster, row):
+    """librdkafka on three nodes, which all lead; what is primed is the topic that is measured."""
+    cluster.start()
+    cluster.create(row.options["topic"], row.options["partitions"])
+    rdkafka_load(cluster, row.options | row.prime)
+    result = rdkafka_load(cluster, row.options)
+    cluster.stop()
+    return result
+
+
 # ---- loads -----------------------------------------------------------------------------------------------------------
 
 QUIET = {"baseline": 1}
@@ -292,6 +304,12 @@ ROWS = {
                       CLIENT_PACED, PRIME, CLIENT_PACED_METRICS, measure_client(java_load)),
     "rdkafka-bulk": Row("librdkafka, bulk", "rdkafka_load: 1 KiB records, batch.size 256 KiB, acks=1",
                         CLIENT_BULK, PRIME, CLIENT_BULK_METRICS, measure_client(rdkafka_load), GB),
+    "replicated": Row("replicated produce, three nodes", "librdkafka as in rdkafka-bulk, acks=all: three replicas, two in sync at least; "
+                      "CPU of all three nodes", CLIENT_BULK | {"acks": -1}, {"seconds": 3},
+                      [throughput("mb_per_s", "MB/s"), *cpu_metrics(GB, 4)], measure_cluster, GB, make=Cluster),
+    "replicated-paced": Row("replicated, 1,000 records/s, three nodes", "the same with 100-byte records, linger.ms=0", CLIENT_PACED,
+                            {"seconds": 3}, [*latency("ack", "acknowledged", p99=5), *cpu_metrics(REQUEST)], measure_cluster,
+                            make=Cluster),
     "rdkafka-paced": Row("librdkafka, 1,000 records/s", "rdkafka_load: 100-byte records, acks=all, linger.ms=0",
                          CLIENT_PACED, PRIME, CLIENT_PACED_METRICS, measure_client(rdkafka_load)),
 }

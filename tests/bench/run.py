@@ -52,16 +52,18 @@ def measure(broker_class, name, row, round_number, root):
     began = time.monotonic()
     label = f"round {round_number}  {name:<13}  {broker_class.name:<8} "
     try:
-        broker = broker_class(directory, row.properties)
+        broker = row.make(broker_class, directory, row.properties)
         result = row.measure(broker, row)
     except (BrokerError, OSError, subprocess.TimeoutExpired) as e:
-        print(f"{label} FAILED: {e}\n    its log: {directory}/server.log", flush=True)
+        logs = " ".join(map(str, directory.rglob("server.log")))
+        print(f"{label} FAILED: {e}\n    its log: {logs}", flush=True)
         return None
     finally:
         if broker:
             broker.end()
         # The other's turn must not pay for what is still to be written back from this one.
-        shutil.rmtree(directory / "data", ignore_errors=True)
+        for data in [directory / "data", *directory.glob("*/data")]:
+            shutil.rmtree(data, ignore_errors=True)
         os.sync()
     shown = ", ".join(f"{m.title} {result[m.key]:.{m.digits}f}" for m in row.metrics)
     print(f"{label} {shown}  ({time.monotonic() - began:.0f} s)", flush=True)
