@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "broker/beats.h"
 #include "broker/connections.h"
 #include "broker/fetch_set.h"
 #include "broker/memory.h"
@@ -23,6 +24,7 @@ struct session {
     struct io_address peer;
     struct principal principal;
     struct fetch_set *fetch; /* its fetch session (KIP-227) */
+    struct beats beats;   /* it is a broker's, to this node as a controller */
     struct guest *guest;  /* its place among the connections of its address */
     struct list requests; /* not answered, in order */
     uint64_t frame_bytes; /* of `requests` */
@@ -49,6 +51,11 @@ const struct broker_listener *session_listener(const struct session *s)
 struct fetch_set **session_fetch(struct session *s)
 {
     return &s->fetch;
+}
+
+struct beats *session_beats(struct session *s)
+{
+    return &s->beats;
 }
 
 /* ---- requests in order ----------------------------------------------------------------------- */
@@ -275,6 +282,7 @@ static void session_closed(void *ctx, const char *why)
     struct session *s = ctx;
 
     s->closed = true;
+    beats_end(s->shard, &s->beats);
     LIST_EACH(it, &s->requests) {
         struct request *r = container_of(it, struct request, node);
         r->cancelled = true;

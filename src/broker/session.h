@@ -3,6 +3,7 @@
 
 #include "broker/request.h"
 
+struct beats;
 struct fetch_set;
 
 /* A listening socket of a shard. Every shard accepts for itself (SO_REUSEPORT when there are
@@ -46,6 +47,7 @@ const struct principal *session_principal(const struct session *s);
 struct str session_host(const struct session *s);
 const struct broker_listener *session_listener(const struct session *s);
 struct fetch_set **session_fetch(struct session *s); /* its fetch session; NULL none */
+struct beats *session_beats(struct session *s);
 /* No request of the shard's clients begins any more; other brokers that follow go on, because what clients have written
  * waits for them, and so do the nodes that this one is a controller for. Completes when what has begun, and ends by itself, is answered, or after a
  * second: an idempotent producer that loses the answers to several batches cannot send them again to a broker that

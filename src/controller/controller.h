@@ -65,6 +65,13 @@ void controller_committed(struct controller *c, int64_t offset);
 /* Time passes: sessions, NoOp. Returns when to call again (monotonic ms). */
 int64_t controller_tick(struct controller *c, int64_t now_ms);
 
+/* When the broker that has registered with this epoch was heard (monotonic ms). -1: not active, nobody has it, it is
+ * fenced, or it lived on after controller_broker_gone. */
+int64_t controller_broker_heard_ms(const struct controller *c, int32_t id, int64_t epoch);
+/* Its process is gone, it seems: fenced now, not when its session has ended. Once for each registration at most, and not
+ * where the above says -1. */
+void controller_broker_gone(struct controller *c, int32_t id, int64_t epoch, int64_t now_ms);
+
 /* One request. Embedded by the caller; lives until `ready`. */
 struct controller_call {
     int16_t api_key, api_version;

@@ -31,6 +31,7 @@ struct session {
     int64_t metadata_offset;     /* that it reported last; -1 = none yet */
     int64_t registration_offset; /* of its RegisterBrokerRecord */
     int64_t shutdown_offset;     /* at which its controlled shutdown began */
+    bool gone;                   /* controller_broker_gone was believed once */
 };
 
 struct controller {

@@ -25,6 +25,7 @@ struct session *session_begin(struct controller *c, int32_t id, int64_t epoch, i
     }
     s->epoch = epoch;
     s->contact_ms = now_ms;
+    s->gone = false;
     s->metadata_offset = -1;
     s->registration_offset = epoch; /* an epoch is the offset of the record that brought it */
     s->shutdown_offset = INT64_MAX;
@@ -75,22 +76,47 @@ static const struct image_broker *first_stale(const struct controller *c, int64_
     return NULL;
 }
 
+static bool fence(struct controller *c, const struct image_broker *b, int64_t now_ms)
+{
+    struct decision d;
+    enum kerr error;
+
+    decision_begin(&d, c, NULL, now_ms);
+    decide_fence(&d, b);
+    error = decision_commit(&d);
+    decision_end(&d);
+    return error == KERR_NONE;
+}
+
 /* One at a time: each changes what the next decision starts from. */
 void sessions_expire(struct controller *c, int64_t now_ms)
 {
     const struct image_broker *b;
 
     while (c->active && (b = first_stale(c, now_ms)) != NULL) {
-        struct decision d;
-        enum kerr error;
-
-        decision_begin(&d, c, NULL, now_ms);
-        decide_fence(&d, b);
-        error = decision_commit(&d);
-        decision_end(&d);
-        if (error != KERR_NONE)
+        if (!fence(c, b, now_ms))
             return;
     }
+}
+
+/* ---- a process that is gone -------------------------------------------------------------------- */
+
+int64_t controller_broker_heard_ms(const struct controller *c, int32_t id, int64_t epoch)
+{
+    const struct session *s = c->active ? session_find(c, id) : NULL;
+    const struct image_broker *b = c->active ? image_broker_find(c->latest, id) : NULL;
+
+    if (s == NULL || b == NULL || s->epoch != epoch || b->epoch != epoch || b->fenced || s->gone)
+        return -1;
+    return s->contact_ms;
+}
+
+void controller_broker_gone(struct controller *c, int32_t id, int64_t epoch, int64_t now_ms)
+{
+    if (controller_broker_heard_ms(c, id, epoch) < 0)
+        return;
+    session_find(c, id)->gone = true;
+    fence(c, image_broker_find(c->latest, id), now_ms);
 }
 
 int64_t sessions_due_ms(const struct controller *c)

@@ -179,6 +179,9 @@ struct node {
 
     struct proposals proposals;    /* proposals.c */
 
+    struct list watches;           /* gone.c: brokers that may be gone */
+    struct op *watches_over;
+
     struct io_timer tick;          /* of the controller */
     bool caught_up;                /* once: what is loaded is what was committed */
     struct flow close;
@@ -249,6 +252,11 @@ void proposals_init(struct node *n);
 void proposals_advance(struct node *n);
 /* Nothing is sent any more; who has proposed something is told so. */
 void proposals_stop(struct node *n);
+
+/* gone.c: the controller here has begun: who of the brokers that should be there is not? */
+void gone_look(struct node *n);
+/* Nobody is looked for any more; completes when that is so. */
+void gone_stop(struct node *n, struct op *op);
 
 /* node.c */
 void node_fail(struct node *n, const struct fail *why);

@@ -23,6 +23,7 @@ static void on_claim(void *ctx, int32_t epoch)
     if (n->controller == NULL || n->failed || n->closing)
         return;
     controller_claim(n->controller, n->loaded, epoch, io_now_ms(n->io));
+    gone_look(n);
     ask_go_on(n);
     node_wind_soon(n);
 }
@@ -220,6 +221,7 @@ void node_start(const struct node_options *o, struct node **out, struct fail *f,
     list_init(&n->answered);
     assign_init(n);
     proposals_init(n);
+    list_init(&n->watches);
     remote_open(n);
     *out = n;
     n->opening = true;
@@ -264,6 +266,7 @@ static void close_run(struct flow *f)
 
     FLOW_BEGIN(f);
     end_asks(n);
+    FLOW_WAIT(f, "look for no broker any more", gone_stop(n, &f->op));
     FLOW_WAIT(f, "close the connections to controllers", remote_close(n, ASK_OWN, &f->op));
     FLOW_WAIT(f, "close the connections to controllers", remote_close(n, ASK_CLIENT, &f->op));
     if (n->quorum != NULL)

@@ -82,6 +82,11 @@ void node_forward(struct node *n, struct controller_call *call);
  * node that leaves decides for the others as long as it can. */
 void node_control(struct node *n, struct controller_call *call);
 
+/* A connection that heartbeats of the broker have come by, to this node as a controller, has ended. Where this one is the
+ * active controller and the broker listens no more, it is fenced at once; a controlled shutdown is past that. Home
+ * shard. */
+void node_heartbeats_ended(struct node *n, int32_t broker_id, int64_t broker_epoch);
+
 /* A block of producer ids for this broker (AllocateProducerIds). Completes with 0. */
 struct producer_id_block {
     int64_t first;

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+#include "broker/beats.h"
 #include "broker/forward.h"
 #include "protocol/allocate_producer_ids.h"
 #include "protocol/alter_partition.h"
@@ -56,5 +57,7 @@ static void failed(struct request *r, enum kerr error)
 
 void control_handle(struct request *r)
 {
+    if (r->key == API_BROKER_HEARTBEAT)
+        beats_note(r);
     forward_whole(r, failed);
 }

@@ -119,6 +119,39 @@ TEST(controller_brokers, new_incarnation_replaces_a_living_one_only_by_its_direc
     world_end(&w);
 }
 
+/* As at the end of its session, but now; once, because a registration that lives on shows that it was wrong. */
+TEST(controller_brokers, one_whose_process_is_gone_is_fenced_at_once)
+{
+    struct world w;
+    int64_t epoch;
+
+    world_begin(&w, true);
+    epoch = world_broker(&w, 1);
+    (void)world_broker(&w, 2);
+    world_create_on(&w, "t", (const int32_t[]){1, 2}, 2);
+    (void)world_records(&w);
+    CHECK_EQ(controller_broker_heard_ms(w.c, 1, epoch), w.now_ms);
+    CHECK_EQ(controller_broker_heard_ms(w.c, 1, epoch + 1), -1);
+    CHECK_EQ(controller_broker_heard_ms(w.c, 7, epoch), -1);
+    controller_broker_gone(w.c, 1, epoch + 1, w.now_ms);
+    CHECK_TEXT(world_records(&w), "");
+    controller_broker_gone(w.c, 1, epoch, w.now_ms);
+    world_commit(&w);
+    CHECK(image_broker_find(controller_latest(w.c), 1)->fenced);
+    CHECK_EQ(world_partition(&w, "t", 0)->leader, 2);
+    CHECK_EQ(world_partition(&w, "t", 0)->leader_epoch, 1);
+    CHECK_EQ(controller_broker_heard_ms(w.c, 1, epoch), -1);
+
+    CHECK_EQ(world_beat(&w, 1, epoch, false, false), KERR_NONE);
+    CHECK(!image_broker_find(controller_latest(w.c), 1)->fenced);
+    controller_broker_gone(w.c, 1, epoch, w.now_ms);
+    CHECK(!image_broker_find(controller_latest(w.c), 1)->fenced);
+    controller_resign(w.c);
+    CHECK_EQ(controller_broker_heard_ms(w.c, 2, w.epochs[2]), -1);
+    controller_broker_gone(w.c, 2, w.epochs[2], w.now_ms);
+    world_end(&w);
+}
+
 TEST(controller_brokers, registrations_that_are_refused)
 {
     static const struct refusal cases[] = {
