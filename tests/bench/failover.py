@@ -168,9 +168,9 @@ def rounds_of(side, settings, names, args, root):
     """One cluster for all troubles and rounds; None where one failed."""
     results = {name: [] for name in names}
     directory = root / f"{side.name}-{settings}"
-    cluster = Cluster(side, directory, SETTINGS[settings])
-    name = names[0]
+    cluster, name = None, names[0]
     try:
+        cluster = Cluster(side, directory, SETTINGS[settings])
         cluster.start()
         for round_number in range(1, args.rounds + 1):
             for name in names:
@@ -184,7 +184,8 @@ def rounds_of(side, settings, names, args, root):
         results[name].append(None)
         return results
     finally:
-        cluster.end()
+        if cluster:
+            cluster.end()
     shutil.rmtree(directory)
     return results
 
