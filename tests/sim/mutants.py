@@ -112,7 +112,7 @@ MUTANTS = {
     "BROKER_ACKS_ONE_AT_ONCE": ("acks=1 is answered when the batch is in memory", SIM),
     "BROKER_DELETES_BEFORE_DURABLE": ("DeleteRecords is answered before the start is durable", SIM),
     "BROKER_READS_PAST_WATERMARK": ("readers see what is not durable yet", SIM),
-    "BROKER_FETCH_MISSES_MOVES": ("a fetch session does not look again at what has moved", FETCH),
+    "BROKER_FETCH_MISSES_MOVES": ("a fetch session does not look again at what has moved", CLUSTER),
     "BROKER_FETCH_TELLS_ONCE": ("a fetch session forgets records that the client has not taken", FETCH),
     "BROKER_FETCH_DIVERGING_COUNTS": ("what a follower asks for counts where its log is another", FOLLOWERS),
     "BROKER_PUBLISH_AT_ONCE": ("a shard opens a directory that another has yet to set aside", SIM),
