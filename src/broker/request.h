@@ -47,6 +47,7 @@ struct request {
     struct list node;                  /* in session->requests while not answered */
     struct list scatters;              /* of this request, to be freed with it */
     bool begun, cancelled;
+    bool unsent;                       /* session.c: it has its answer, which has not left yet */
     bool held, given;                  /* session_holds; conn has given it back meanwhile */
     bool unsupported_version;          /* ApiVersions only: answer in version 0 */
     void *state;                       /* the handler's own, from the arena */

@@ -27,6 +27,7 @@ struct session {
     struct beats beats;   /* it is a broker's, to this node as a controller */
     struct guest *guest;  /* its place among the connections of its address */
     struct list requests; /* not answered, in order */
+    uint32_t unsent;      /* answered, and the answer has not left */
     uint64_t frame_bytes; /* of `requests` */
     bool beginning, paused, closed;
     bool follows; /* it is a broker that replicates partitions from here */
@@ -125,6 +126,8 @@ void session_answered(struct request *r, struct answer *a)
 
     list_remove(&r->node);
     s->frame_bytes -= (uint64_t)r->frame.bytes.n;
+    r->unsent = true;
+    s->unsent++;
     conn_answer(&r->frame, a);
     begin_more(s);
     tell_when_rested(s->shard);
@@ -236,6 +239,11 @@ static void session_give(void *ctx, struct conn_frame *frame)
     struct session *s = ctx;
     struct request *r = container_of(frame, struct request, frame);
 
+    if (r->unsent) {
+        s->unsent--;
+        tell_when_rested(s->shard);
+    }
+    r->unsent = false;
     if (r->held) {
         r->given = true; /* session_released frees it; the session may be gone by then */
         return;
@@ -344,6 +352,8 @@ static bool is_at_rest(const struct broker_shard *shard)
         const struct session *s = container_of(it, struct session, node);
         if (!is_resting(s))
             continue;
+        if (s->unsent > 0)
+            return false;
         LIST_EACH(node, &s->requests) {
             if (is_worth_waiting(container_of(node, struct request, node)))
                 return false;
@@ -352,12 +362,18 @@ static bool is_at_rest(const struct broker_shard *shard)
     return true;
 }
 
+/* Clients have nothing to wait for here: at once they look for who leads next. */
 static void rested(struct broker_shard *shard)
 {
     struct op *op = shard->rested;
 
     shard->rested = NULL;
     io_timer_clear(&shard->rest_limit);
+    LIST_EACH(it, &shard->sessions) {
+        struct session *s = container_of(it, struct session, node);
+        if (is_resting(s))
+            session_close(s, "the broker stops");
+    }
     io_complete(shard->io, op, 0);
 }
 

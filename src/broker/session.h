@@ -49,9 +49,10 @@ const struct broker_listener *session_listener(const struct session *s);
 struct fetch_set **session_fetch(struct session *s); /* its fetch session; NULL none */
 struct beats *session_beats(struct session *s);
 /* No request of the shard's clients begins any more; other brokers that follow go on, because what clients have written
- * waits for them, and so do the nodes that this one is a controller for. Completes when what has begun, and ends by itself, is answered, or after a
- * second: an idempotent producer that loses the answers to several batches cannot send them again to a broker that
- * starts anew, because a snapshot knows only the last one (as Kafka's). */
+ * waits for them, and so do the nodes that this one is a controller for. Completes when what has begun, and ends by
+ * itself, is answered and the answers have left, or after a second: an idempotent producer that loses the answers to
+ * several batches cannot send them again to a broker that starts anew, because a snapshot knows only the last one (as
+ * Kafka's). Then the clients' connections are closed, so that they look for another leader at once. */
 void sessions_rest(struct broker_shard *shard, struct op *op);
 /* Close all sessions of a shard that came by a kind of listener, when it accepts no more; completes when the last one is
  * gone. */
