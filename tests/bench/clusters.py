@@ -3,7 +3,7 @@ import re
 import subprocess
 import time
 
-from brokers import START_TIMEOUT_S, BrokerError, Millrace, free_port
+from brokers import BrokerError, Millrace, free_port
 
 NODES = (1, 2, 3)
 # What a cluster of three needs; all else is each side's default.  Leaders stay where they are put.
@@ -18,6 +18,7 @@ PROPERTIES = {
     "auto.leader.rebalance.enable": "false",
 }
 ASK_AGAIN_S = 0.2
+WAIT_S = 180  # three JVMs start at once, and may have to share
 STOP_TIMEOUT_S = 10
 
 
@@ -63,7 +64,7 @@ class Cluster:
 
     def wait(self, what, is_so):
         """A cluster that elects may not answer: it is asked again."""
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + WAIT_S
         while True:
             why = ""
             try:
@@ -75,7 +76,7 @@ class Cluster:
                 if broker.process and broker.process.poll() is not None:
                     raise BrokerError(f"node {broker.node} ended with {broker.process.returncode}")
             if time.monotonic() > deadline:
-                raise BrokerError(f"{START_TIMEOUT_S} s were not enough for {what}{why}")
+                raise BrokerError(f"{WAIT_S} s were not enough for {what}{why}")
             time.sleep(ASK_AGAIN_S)
 
     def brokers(self):
