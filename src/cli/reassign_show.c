@@ -132,8 +132,8 @@ static int propose(struct reassign *x)
 {
     struct placements topics = {.arena = &x->tool.arena};
     struct prng *random = io_prng(x->tool.io);
-    struct place *places;
-    uint32_t count;
+    struct place *places = NULL;
+    uint32_t count = 0;
 
     TRY(read_topics(x, &topics));
     TRY(take_places(x, &places, &count));
