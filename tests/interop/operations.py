@@ -260,12 +260,13 @@ def formatting_twice_is_refused(ctx):
 
 
 @ours
-def roles_that_are_not_served(ctx):
-    """A broker without a controller needs a quorum of other nodes: said at once, not waited for."""
+def a_broker_whose_quorum_is_not_there(ctx):
+    """It waits as long as it is told to, and says what to look for."""
     config, _ = properties_file(ctx, "broker", process__roles="broker", listeners=f"PLAINTEXT://127.0.0.1:{free_port()}",
-                                controller__quorum__voters="2@127.0.0.1:19093")
+                                controller__quorum__voters=f"2@127.0.0.1:{free_port()}",
+                                initial__broker__registration__timeout__ms="1000")
     equal("format", run(ctx, "storage", "format", "-t", CLUSTER_ID, "-c", config).returncode, 0)
-    refused(ctx, ["server", config], "process.roles=broker,controller")
+    refused(ctx, ["server", config], "initial.broker.registration.timeout.ms", "the controllers run")
 
 
 # ---- settings
