@@ -195,6 +195,9 @@ static void waited_long_enough(struct io_timer *t)
 /* Another one leads. What the old one has of ours, and may not be repeated, it may still answer. */
 static void leave_old_controller(struct ask *a)
 {
+#ifdef MUTANT_NODE_WAITS_FOR_OLD_CONTROLLER
+    return;
+#endif
     if (may_repeat(a) || !client_call_has_left(&a->away)) {
         a->tries = 0;
         remote_cancel(a);
@@ -215,9 +218,7 @@ void ask_go_on(struct node *n)
             a->tries = 0;
             io_timer_set(n->io, &a->timer, io_now_ns(n->io), try_again);
         } else if (a->phase == ASK_AWAY && leader >= 0 && a->asked != leader) {
-#ifndef MUTANT_NODE_WAITS_FOR_OLD_CONTROLLER
             leave_old_controller(a);
-#endif
         }
     }
     if (leader >= 0)
