@@ -221,6 +221,8 @@ void log_settle(struct log *log)
     u->settle_to = u->done.offset;
     u->first_later = list_linked(&u->committing) ? u->last : 0;
     worker_wake(log);
+    if (log->alone && log->job == NULL)
+        ops_complete_all(log->io, &log->side_waiters, 0); /* and look again: what they wait for may need a drain */
     log_settle_sync(log); /* the worker may be in a job that waits for the journal */
 }
 

@@ -8,10 +8,14 @@
 
 /* ---- what there is to do ------------------------------------------------------------------- */
 
+/* It is about to be deleted, so nothing of it is drained any more; unless the journal waits for that to have room again,
+ * for which the deletion itself may wait. */
 bool log_is_dropped(const struct log *log)
 {
     if (log->job != NULL)
         return log->job->drops;
+    if (log->user.settling && log_has_place(log))
+        return false;
     return !list_empty(&log->jobs) && container_of(log->jobs.next, struct job, node)->drops;
 }
 
@@ -117,8 +121,12 @@ static void alone_run(struct flow *f)
 
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(log->io, &f->op));
-    while (side_wake(log), log->siding)
+    while (side_wake(log), log->siding && !log_has_undrained(log))
         FLOW_WAIT(f, "side files", side_wait(log, &f->op));
+    if (log->siding) { /* they wait for the journal, and that for a drain */
+        flow_done(f, 0);
+        return;
+    }
     while (log->placing)
         FLOW_WAIT(f, "allocation", log_place_wait(log, &f->op));
     while (sync_is_wanted(log))
@@ -171,7 +179,7 @@ static void worker_run(struct flow *f)
         FLOW_TRY(f, "be alone", flow_start(&log->part, alone_run, &f->op));
         if (log_is_failed(log))
             worker_fail_waiters(log, ERR_OFFLINE);
-        if (list_empty(&log->jobs) || log_cut_is_due(log)) { /* it was rolled meanwhile */
+        if (list_empty(&log->jobs) || log_cut_is_due(log) || log->siding) { /* it was rolled meanwhile, or is to drain */
             log->alone = false;
             continue;
         }
