@@ -24,7 +24,7 @@ SANITIZERS = {
 FUZZ_SECONDS = 10
 LINES_MAX = 400  # of a part that says how it went
 SIM_SEEDS = 2000
-CLUSTER_SEEDS = 2400
+CLUSTER_SEEDS = 1700
 POWER_CUTS = 100  # per file system
 
 
