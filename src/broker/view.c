@@ -86,18 +86,30 @@ void view_name_leader(struct request *r, struct view_leaders *named, struct uuid
         name_broker(r, named, p->leader);
 }
 
-int32_t view_controller(const struct request *r)
+static int32_t first_alive(const struct request *r)
 {
     const struct image *image = r->shard->image;
-    int32_t self = r->shard->broker->node_id;
 
-    if (view_is_alive(r, self))
-        return self;
     for (uint32_t i = 0; i < image_broker_count(image); i++) {
         if (view_is_alive(r, image_broker_at(image, i)->id))
             return image_broker_at(image, i)->id;
     }
     return -1;
+}
+
+bool view_is_named(const struct request *r, const struct image_broker *b)
+{
+    if (view_endpoint(r, b) == NULL)
+        return false;
+    return !b->fenced || (b->id == r->shard->broker->node_id && first_alive(r) < 0);
+}
+
+int32_t view_controller(const struct request *r)
+{
+    int32_t self = r->shard->broker->node_id;
+    const struct image_broker *b = image_broker_find(r->shard->image, self);
+
+    return b != NULL && view_is_named(r, b) ? self : first_alive(r);
 }
 
 bool view_is_internal(struct str topic)

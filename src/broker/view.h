@@ -9,6 +9,11 @@ const struct image_endpoint *view_endpoint(const struct request *r, const struct
 /* Registered, not fenced, and reachable by the request's listener. */
 bool view_is_alive(const struct request *r, int32_t broker_id);
 
+/* Clients are told of it: it is alive; or nobody is, and it is this node, which after all answers. Kafka names no broker
+ * then, and a client that asks within the moment between a start and the end of the fence has nobody left to ask
+ * (librdkafka stays so until its metadata is refreshed, minutes later). */
+bool view_is_named(const struct request *r, const struct image_broker *b);
+
 /* Copies for an answer, from the request's arena (the image may be replaced before it is encoded). */
 int32_t *view_ids(struct request *r, const int32_t *ids, int32_t count);
 /* Replicas of the partition that nobody can reach: their broker is not alive, or the directory has failed. */

@@ -34,7 +34,7 @@ static void answer_brokers(struct request *r)
     for (uint32_t i = 0; i < n; i++) {
         const struct image_broker *b = image_broker_at(image, i);
         const struct image_endpoint *e = view_endpoint(r, b);
-        if (e != NULL && (!b->fenced || m->include_fenced_brokers))
+        if (view_is_named(r, b) || (e != NULL && m->include_fenced_brokers))
             add(r, b->id, e, b->rack, b->fenced);
     }
 }

@@ -26,7 +26,7 @@ static void answer_brokers(struct request *r, struct metadata_response *a)
     for (uint32_t i = 0; i < n; i++) {
         const struct image_broker *b = image_broker_at(image, i);
         const struct image_endpoint *e = view_endpoint(r, b);
-        if (b->fenced || e == NULL)
+        if (!view_is_named(r, b))
             continue;
         struct metadata_response_brokers *out = &a->brokers[a->brokers_count++];
         metadata_response_brokers_init(out);

@@ -116,6 +116,55 @@ TEST(broker_cluster, what_a_fenced_broker_had_has_no_leader)
     lab_deinit(&lab);
 }
 
+/* As soon as somebody listens, and not sooner. */
+static void knock_until_open(struct lab *lab, struct client *c, struct wait *start)
+{
+    struct io_address at = {.port = 9092};
+
+    snprintf(at.host, sizeof at.host, "%s", sim_node_host(lab->node));
+    for (;;) {
+        struct io_socket *knock;
+        struct wait w;
+        CHECK(!start->done);
+        io_connect(sim_node_io(lab->clients, 0), &at, &knock, wait_begin(&w));
+        if (wait_end(lab, &w) == 0) {
+            io_socket_close(knock, wait_begin(&w));
+            wait_end(lab, &w);
+            break;
+        }
+    }
+    client_open(lab, c, 9092);
+}
+
+/* A client of librdkafka's that is told of no broker asks nobody for minutes. */
+TEST(broker_cluster, who_asks_in_the_moment_before_the_only_broker_is_unfenced_is_told_of_it)
+{
+    int fenced = 0;
+
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct lab lab;
+        struct client c;
+        struct wait start;
+
+        lab_init(&lab, seed, NULL, 1);
+        CHECK_EQ(lab_start(&lab), 0);
+        lab_kill(&lab);
+        lab_begin(&lab, &start);
+        knock_until_open(&lab, &c, &start);
+        const struct metadata_response *a = metadata(&c, 12);
+        CHECK_EQ(a->brokers_count, 1);
+        CHECK_EQ(a->controller_id, 1);
+        const struct describe_cluster_response *d = lab_describe(&c, DESCRIBE_BROKERS, false);
+        CHECK_EQ(d->brokers_count, 1);
+        CHECK_EQ(d->controller_id, 1);
+        fenced += d->brokers[0].is_fenced ? 1 : 0;
+        CHECK_EQ(wait_end(&lab, &start), 0);
+        client_end(&c);
+        lab_deinit(&lab);
+    }
+    CHECK(fenced > 0);
+}
+
 /* The second broker has no listener of the name that the client has come by. */
 TEST(broker_cluster, a_leader_without_the_listener_is_said_so)
 {
