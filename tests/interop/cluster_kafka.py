@@ -3,10 +3,10 @@ controllers of Kafka."""
 import re
 
 from checks import check, equal, wait_equal, wait_for
-from cluster import PARTITIONS, Traffic, all_is_there, leaders, same_batches, wait_in_sync
+from cluster import LATE_DEATH, PARTITIONS, Traffic, all_is_there, leaders, same_batches, wait_in_sync
 from cluster_faults import TOPIC, new_cluster
 from scenario import Skip, scenario
-from server import KafkaServer, MillraceServer
+from server import KafkaServer, MillraceServer, NextKafkaServer
 from tools import ELECTION, QUORUM, TOPICS
 
 OURS = 3  # node id
@@ -23,13 +23,13 @@ def segments(node, partition):
     return {path.name: path.read_bytes() for path in directory.glob("*.log")}
 
 
-@scenario
-def a_broker_among_kafkas(ctx):
-    """It follows, is in the ISR, leads after an election and when others die, all under load; in the end the three have
-    the same files."""
+def among_kafkas(ctx, *kafkas):
+    """A broker of ours follows, is in the ISR, leads after an election and when others die, all under load; in the end
+    the three have the same files."""
     both_kinds(ctx)
-    cluster = new_cluster(ctx, ["broker,controller", "broker", "broker"],
-                          classes=[KafkaServer, KafkaServer, MillraceServer])
+    # JVMs on a busy machine may say nothing for seconds; here only the dead are to lose what they lead.
+    cluster = new_cluster(ctx, ["broker,controller", "broker", "broker"], classes=[*kafkas, MillraceServer],
+                          properties=LATE_DEATH)
     java = ctx.java
     first, second, ours = cluster.nodes
     with Traffic(ctx, cluster, TOPIC) as traffic:
@@ -59,6 +59,24 @@ def a_broker_among_kafkas(ctx):
             got = segments(node, p)
             check(f"files of {TOPIC}-{p} are equal on nodes 1 and {node.node_id}", got == expected,
                   [[(name, len(data)) for name, data in files.items()] for files in (got, expected)])
+
+
+@scenario
+def a_broker_among_kafkas(ctx):
+    """Of 4.3.1."""
+    among_kafkas(ctx, KafkaServer, KafkaServer)
+
+
+@scenario
+def a_broker_between_two_releases(ctx):
+    """A controller of Kafka 4.3.1, with a broker of 4.4.0."""
+    among_kafkas(ctx, KafkaServer, NextKafkaServer)
+
+
+@scenario
+def a_broker_among_the_next_kafkas(ctx):
+    """All else is of 4.4.0, and so is the metadata's version."""
+    among_kafkas(ctx, NextKafkaServer, NextKafkaServer)
 
 
 class Quorum:

@@ -159,3 +159,33 @@ def voters_come_and_go(ctx):
     for node in (A, B):
         cluster.has_all(node)
     no_faults(nodes)
+
+
+@scenario
+def kafkas_leader_makes_the_quorum_dynamic(ctx):
+    """From static to dynamic, with a leader of Kafka's: ours take what it writes of the voters, and go on under each other."""
+    if ctx.is_kafka:
+        raise Skip("needs nodes of both kinds")
+    nodes = new_nodes(ctx)
+    cluster = Cluster(ctx, nodes)
+    start_all(nodes)
+    nodes[A].kill()
+    cluster.create(B)
+    nodes[B].kill()
+    nodes[A].start()  # it lacks a topic
+    equal("leader", cluster.leader(A), KAFKA)
+    nodes[B].start()
+    cluster.upgrade(A)
+    voters = cluster.voters(A)
+    nodes[KAFKA].kill()
+    cluster.create(B)
+    for node in (A, B):
+        check("one of ours leads", cluster.leader(node) in (A, B))
+        equal(f"voters, as node {node} has them", cluster.voters(node), voters)
+    nodes[KAFKA].start()
+    wait_for("Kafka's controller follows", lambda: cluster.lags(B).get(KAFKA) == 0, 30)
+    for node in (A, B):
+        nodes[node].restart()
+        equal(f"voters after a restart of node {node}", cluster.voters(node), voters)
+        cluster.has_all(node)
+    no_faults(nodes)
