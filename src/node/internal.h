@@ -155,6 +155,9 @@ struct node {
     enum kerr refusal;             /* why, as it was said last */
     bool offered;                  /* to be unfenced */
     bool amended;                  /* since the last heartbeat it has tried to register once more, with directories */
+    struct uuid rival;             /* the incarnation that has replaced this one in the metadata last; */
+    int64_t rival_epoch;           /* its broker epoch, */
+    uint32_t rival_times;          /* and how often it has */
     int64_t heard_ns;              /* when a controller took the last heartbeat */
     struct op *left;               /* node_leave's */
     uint32_t leave_beats;          /* answered, of those that say so */
@@ -217,6 +220,9 @@ void membership_rest(struct node *n);
 
 /* registration.c */
 void register_broker(struct node *n);
+/* Another incarnation with a directory of ours is in force: register, now or when the pulse comes; or fail, where that
+ * one lives. False: none is. */
+bool register_again(struct node *n);
 void register_limit(struct node *n);
 
 /* controller_registration.c: where the metadata does not know this incarnation yet. */

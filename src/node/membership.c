@@ -87,6 +87,8 @@ static bool lacks_directories(const struct node *n)
 
 static void advance_broker(struct node *n)
 {
+    if (register_again(n))
+        return;
     /* The first image that the shards get has this registration in it. */
     if (n->state == BROKER_STARTING) {
         if (!n->caught_up || !sees_its_registration(n))

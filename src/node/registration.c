@@ -94,6 +94,7 @@ static void registered(struct own_call *c, enum kerr error)
         n->refusal = KERR_NONE;
         io_timer_clear(&n->register_limit);
         n->heard_ns = io_now_ns(n->io);
+        membership_pulse(n, 0); /* at once: it may be unfenced */
     } else if (n->failed || n->state == BROKER_SHUTTING_DOWN) {
         /* nobody asks any more */
     } else if (n->broker_epoch >= 0) { /* the one that is in force stays so */
@@ -136,6 +137,75 @@ void register_broker(struct node *n)
     fill_dirs(r);
     n->calling = true;
     own_call_send(&r->own);
+}
+
+/* ---- another process -------------------------------------------------------------------------------------------- */
+
+/* So often the same incarnation may come: a dead one's requests arrive late, but it does not make new ones. Of two that
+ * live the one that starts gives way to the one that runs. */
+#define RIVAL_TIMES_MAX 5
+#define RIVAL_TIMES_START_MAX 3
+
+static const struct log_dir *dir_in_common(const struct node *n, const struct image_broker *b)
+{
+    const struct node_options *o = &n->options;
+
+    for (uint32_t i = 0; i < o->dir_count; i++) {
+        for (int32_t j = 0; j < b->directory_count; j++) {
+            if (log_dir_is_online(o->dirs[i]) && uuid_equal(b->directories[j], o->dirs[i]->directory_id))
+                return o->dirs[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct image_broker *rival(const struct node *n)
+{
+    const struct image_broker *b = image_broker_find(n->loaded, n->options.node_id);
+
+    if (b == NULL || b->epoch <= n->broker_epoch || uuid_equal(b->incarnation, n->incarnation))
+        return NULL;
+#ifdef MUTANT_NODE_STAYS_REPLACED
+    return NULL;
+#endif
+    return b;
+}
+
+static void give_up(struct node *n, const struct log_dir *dir)
+{
+    struct fail why = {0};
+
+    fail_set(&why, -EEXIST,
+             "another process with node.id %d and a copy of the log directory %s registers again and again: a log "
+             "directory must not be copied to a second broker; stop one of them", n->options.node_id, dir->path);
+    node_fail(n, &why);
+}
+
+/* This process holds the locks of its directories. Who has registered with one of them since is dead, and the network
+ * has delivered its request late; or it has a copy, and then one of both ends when it sees that the other one stays. */
+bool register_again(struct node *n)
+{
+    const struct image_broker *b = rival(n);
+    const struct log_dir *dir = b == NULL ? NULL : dir_in_common(n, b);
+    char id[UUID_TEXT_BYTES];
+
+    if (dir == NULL)
+        return false;
+    if (b->epoch != n->rival_epoch) {
+        n->rival_times = uuid_equal(b->incarnation, n->rival) ? n->rival_times + 1 : 1;
+        n->rival = b->incarnation;
+        n->rival_epoch = b->epoch;
+        io_timer_clear(&n->pulse);
+        say(n->telemetry, LOG_WARN, "node",
+            "another incarnation of this broker (%s) has registered with its log directory %s: a request that came "
+            "late, or another process with a copy; this broker registers again",
+            uuid_text(b->incarnation, id), dir->path);
+    }
+    if (n->rival_times > (n->starting != NULL ? RIVAL_TIMES_START_MAX : RIVAL_TIMES_MAX))
+        give_up(n, dir);
+    else if (!io_timer_is_set(&n->pulse))
+        register_broker(n);
+    return true;
 }
 
 /* ---- in time -------------------------------------------------------------------------------------------------- */

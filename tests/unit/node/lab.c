@@ -207,6 +207,15 @@ static void on_line(struct telemetry_sink *sink, enum log_level level, const cha
     text_printf(&lab->said, "%s: %s\n", log_level_name(level), line);
 }
 
+uint32_t lab_lines(const struct lab *lab, const char *part)
+{
+    uint32_t count = 0;
+
+    for (const char *at = lab->said.p; at != NULL && (at = strstr(at, part)) != NULL; at++)
+        count++;
+    return count;
+}
+
 /* ---- life ----------------------------------------------------------------------------------------- */
 
 void lab_set(struct lab *lab, const char *name, const char *value)

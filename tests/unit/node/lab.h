@@ -76,6 +76,8 @@ void lab_open(struct lab *lab);
 void lab_run(struct lab *lab);
 /* Leave if it was not done, close, and free everything. */
 void lab_end(struct lab *lab);
+/* How many times it was said. */
+uint32_t lab_lines(const struct lab *lab, const char *part);
 void lab_publish(struct lab *lab); /* let the held publication end */
 
 /* Who leads; -1 nobody. What this node has appended and is not committed is gone. */

@@ -5,15 +5,6 @@
 
 #include "protocol/controller_registration.h"
 
-static uint32_t lines_of(const struct lab *lab, const char *part)
-{
-    uint32_t count = 0;
-
-    for (const char *at = lab->said.p; at != NULL && (at = strstr(at, part)) != NULL; at++)
-        count++;
-    return count;
-}
-
 TEST(life, a_broker_registers_with_the_controller_elsewhere_and_runs)
 {
     struct lab lab;
@@ -87,7 +78,7 @@ TEST(life, a_registration_that_may_be_taken_later_is_tried_until_time_is_up)
     lab_lead(&lab, 1, 1);
     script_pass(lab.s, 9000);
     CHECK(!lab.started.done);
-    CHECK_EQ(lines_of(&lab, "DUPLICATE_BROKER_REGISTRATION"), 1);
+    CHECK_EQ(lab_lines(&lab, "DUPLICATE_BROKER_REGISTRATION"), 1);
     CHECK(script_count(lab.s, 1, API_BROKER_REGISTRATION) < 30);
     lab.refuse = KERR_NONE;
     CHECK_EQ(script_wait_end(lab.s, &lab.started), 0);
@@ -203,13 +194,13 @@ TEST(life, a_broker_that_reaches_no_controller_serves_on_and_says_so_once)
     CHECK_EQ(lab.fatal.error, 0);
     CHECK_TEXT(text_str(&lab.states), "1 2 3 ");
     CHECK_EQ(image_offset(node_image(lab.node)), offset);
-    CHECK_EQ(lines_of(&lab, "goes on serving"), 1);
+    CHECK_EQ(lab_lines(&lab, "goes on serving"), 1);
     script_start(lab.s, 2);
     uint32_t beats = script_count(lab.s, 2, API_BROKER_HEARTBEAT);
     lab_lead(&lab, 2, 3);
     script_pass(lab.s, 5000);
     CHECK(script_count(lab.s, 2, API_BROKER_HEARTBEAT) > beats);
-    CHECK_EQ(lines_of(&lab, "again"), 1);
+    CHECK_EQ(lab_lines(&lab, "again"), 1);
     lab_end(&lab);
 }
 
@@ -246,12 +237,12 @@ TEST(life, a_broker_whose_registration_is_gone_says_so_once_and_asks_on)
         text_clear(&lab.beats);
         script_pass(lab.s, 20000);
         CHECK_EQ(lab.fatal.error, 0);
-        CHECK_EQ(lines_of(&lab, kerr_name((int16_t)errors[i])), 1);
+        CHECK_EQ(lab_lines(&lab, kerr_name((int16_t)errors[i])), 1);
         CHECK(strstr(lab.beats.p, "+2000 fence=0 down=0 offset=2\n+2000 fence=0 down=0 offset=2\n") != NULL);
         CHECK_EQ(script_count(lab.s, 1, API_BROKER_REGISTRATION), 1);
         lab.refuse = KERR_NONE;
         script_pass(lab.s, 3000);
-        CHECK_EQ(lines_of(&lab, "again"), 1);
+        CHECK_EQ(lab_lines(&lab, "again"), 1);
         lab_end(&lab);
     }
 }
@@ -388,7 +379,7 @@ TEST(life, a_controller_that_is_refused_is_a_broker_all_the_same)
     lab_run(&lab);
     text_clear(&lab.beats);
     script_pass(lab.s, 10000);
-    CHECK_EQ(lines_of(&lab, "cannot register itself"), 1);
+    CHECK_EQ(lab_lines(&lab, "cannot register itself"), 1);
     CHECK(script_count(lab.s, 1, API_CONTROLLER_REGISTRATION) < 30);
     CHECK(strstr(lab.beats.p, "+2000 fence=0 down=0 offset=2\n+2000 fence=0 down=0 offset=2\n") != NULL);
     lab_end(&lab);

@@ -1,0 +1,126 @@
+/* Another incarnation of this broker is in the metadata. */
+#include "lab.h"
+
+#include <string.h>
+
+#include "protocol/register_broker_record.h"
+
+/* What the controller has taken from somebody else who says to be this broker. */
+static void register_rival(struct lab *lab, uint8_t incarnation, struct uuid dir)
+{
+    struct register_broker_record r;
+
+    register_broker_record_init(&r);
+    r.broker_id = NODE_ID;
+    r.incarnation_id = (struct uuid){{incarnation}};
+    r.broker_epoch = lab->quorum->end;
+    r.fenced = true;
+    r.log_dirs = &dir;
+    r.log_dirs_count = 1;
+    lab_add(lab, &register_broker_record_message, 3, &r);
+    lab_commit(lab);
+}
+
+static bool is_in_force(const struct lab *lab)
+{
+    const struct image_broker *b = image_broker_find(node_image(lab->node), NODE_ID);
+
+    return b != NULL && b->epoch == node_broker_epoch(lab->node) && !b->fenced;
+}
+
+/* The last incarnation was killed, and the network delivers its request when this one runs. */
+TEST(rival, a_registration_of_the_dead_that_comes_late_is_replaced)
+{
+    struct lab lab;
+
+    lab_init(&lab, 23, "broker");
+    lab_run(&lab);
+    for (uint32_t late = 1; late <= 3; late++) { /* it may have asked more often than once */
+        register_rival(&lab, 99, lab.dir->directory_id);
+        script_pass(lab.s, 1000); /* less than a heartbeat's interval */
+        CHECK_EQ(script_count(lab.s, 1, API_BROKER_REGISTRATION), 1 + late);
+        CHECK(is_in_force(&lab));
+    }
+    script_pass(lab.s, 20000);
+    CHECK_EQ(script_count(lab.s, 1, API_BROKER_REGISTRATION), 4);
+    CHECK_EQ(lab.fatal.error, 0);
+    CHECK_TEXT(text_str(&lab.states), "1 2 3 ");
+    lab_end(&lab);
+}
+
+/* A controller in trouble is asked at a pace. */
+TEST(rival, who_was_replaced_asks_until_the_controller_takes_it)
+{
+    struct lab lab;
+
+    lab_init(&lab, 24, "broker");
+    lab_run(&lab);
+    lab.refuse = KERR_UNKNOWN_SERVER_ERROR;
+    register_rival(&lab, 99, lab.dir->directory_id);
+    script_pass(lab.s, 9000);
+    CHECK(!is_in_force(&lab));
+    CHECK(script_count(lab.s, 1, API_BROKER_REGISTRATION) > 3 && script_count(lab.s, 1, API_BROKER_REGISTRATION) < 30);
+    lab.refuse = KERR_NONE;
+    script_pass(lab.s, 3000);
+    CHECK(is_in_force(&lab));
+    CHECK_EQ(lab_lines(&lab, "another incarnation"), 1);
+    CHECK_EQ(lab.fatal.error, 0);
+    lab_end(&lab);
+}
+
+/* Two processes with copies of a directory would replace each other for ever: one ends, and says why. */
+TEST(rival, of_two_processes_with_copies_of_a_directory_one_ends)
+{
+    struct lab lab;
+    uint32_t times = 0;
+
+    lab_init(&lab, 25, "broker");
+    lab_run(&lab);
+    for (; lab.fatal.error == 0 && times < 10; times++) {
+        register_rival(&lab, 99, lab.dir->directory_id);
+        script_pass(lab.s, 100);
+    }
+    CHECK_EQ(times, 6);
+    CHECK_EQ(lab.fatal.error, -EEXIST);
+    CHECK(strstr(lab.fatal.text, "a copy of the log directory /data") != NULL);
+    lab_end(&lab);
+}
+
+/* So the one that runs is left in peace. */
+TEST(rival, a_start_gives_way_to_a_process_that_runs)
+{
+    struct lab lab;
+    uint32_t times = 0;
+
+    lab_init(&lab, 27, "broker");
+    lab.hold = true;
+    lab_open(&lab);
+    lab_lead(&lab, 1, 1);
+    SCRIPT_UNTIL(lab.s, lab.publishing != NULL);
+    lab_publish(&lab);
+    for (; !lab.started.done && times < 10; times++) {
+        register_rival(&lab, 99, lab.dir->directory_id);
+        script_pass(lab.s, 50);
+        if (lab.publishing != NULL)
+            lab_publish(&lab);
+    }
+    CHECK_EQ(times, 4);
+    CHECK_EQ(script_wait_end(lab.s, &lab.started), -EEXIST);
+    CHECK(strstr(lab.fail.text, "a copy of the log directory /data") != NULL);
+    lab_end(&lab);
+}
+
+/* Who has other directories may be alive as well as this one: its session decides, and an operator. */
+TEST(rival, who_has_the_node_id_with_other_directories_is_left_in_force)
+{
+    struct lab lab;
+
+    lab_init(&lab, 26, "broker");
+    lab_run(&lab);
+    lab.refuse = KERR_STALE_BROKER_EPOCH;
+    register_rival(&lab, 99, (struct uuid){{8}});
+    script_pass(lab.s, 20000);
+    CHECK_EQ(script_count(lab.s, 1, API_BROKER_REGISTRATION), 1);
+    CHECK_EQ(lab.fatal.error, 0);
+    lab_end(&lab);
+}
