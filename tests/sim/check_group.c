@@ -29,6 +29,12 @@ void truth_owns(struct truth *t, int32_t generation, const struct part *part, st
     snprintf(o->member, sizeof o->member, "%.*s", STR_ARG(member));
 }
 
+void truth_told(struct part *part, int64_t offset)
+{
+    if (offset >= part->told_end)
+        part->told_end = offset + 1;
+}
+
 void truth_commit_tried(struct truth *t, struct part *part, int64_t offset)
 {
     if (offset > part->committed_max)
@@ -56,10 +62,10 @@ void truth_committed(struct truth *t, struct part *part, int64_t offset, int64_t
         broken(t->world, "%s-%d: the committed offset is %" PRId64 ", but %" PRId64
                " was acknowledged", part->topic->name, part->partition, offset, floor);
     /* Where the log starts, a consumer that finds nothing committed may commit, too. Where retention moves that, nobody
-     * knows more of it than that it is no further than the records that somebody was told of; of those with acks=1 in
-     * a cluster the truth is not told. */
-    int64_t start_most = part->start_high == START_UNKNOWN ? part->slot_count : part->start_high;
-    if (part->slot_count > 0 && offset > part->committed_max && offset > start_most)
+     * knows more of it than that it is no further than the records that somebody was told of. */
+    bool moves = part->start_high == START_UNKNOWN;
+    int64_t told = part->slot_count > part->told_end ? part->slot_count : part->told_end;
+    if (offset > part->committed_max && offset > (moves ? told : part->start_high) && (!moves || told > 0))
         broken(t->world, "%s-%d: the committed offset is %" PRId64 ", which nobody has committed",
                part->topic->name, part->partition, offset);
     /* What is told stays, also when the answer to who committed it was lost. */

@@ -55,6 +55,7 @@ struct part {
     int32_t partition;
     struct slot *slots;
     int64_t slot_count, slot_capacity;
+    int64_t told_end;         /* behind all records that a writer was told of, with acks=1 too, which promise nothing */
     int64_t floor;            /* T5: acknowledged or seen below it */
     int32_t leader_epoch;     /* newest seen in metadata */
     int32_t leader;           /* in it; -1 = none */
@@ -164,6 +165,8 @@ void truth_disks(struct truth *t);  /* T13, when all nodes have been stopped cle
 /* ---- groups (check_group.c) --------------------------------------------------------------------- */
 
 void truth_owns(struct truth *t, int32_t generation, const struct part *part, struct str member);
+/* Somebody was told of the record there; with acks=1, too, where that promises nothing. */
+void truth_told(struct part *part, int64_t offset);
 void truth_commit_tried(struct truth *t, struct part *part, int64_t offset);
 void truth_commit_acked(struct truth *t, struct part *part, int64_t offset, int32_t generation,
                         int32_t generation_known);

@@ -15,7 +15,7 @@
 /* One record. Its number is that of its history. */
 struct written {
     struct part *part;
-    int64_t at_ns;
+    int64_t at_ns, told_ns; /* when it was written; told of, 0 where it was refused or is open */
     bool told;
 };
 
@@ -112,15 +112,34 @@ static void check_order(struct writer *w, uint32_t n)
     }
 }
 
+/* Since when the first record of the batch has not waited behind another one of its partition. */
+static int64_t first_in_line_ns(const struct writer *w, const struct our_ack *a)
+{
+    uint32_t n = (uint32_t)a->tags[0] - 1;
+    const struct written *r = &w->records[n];
+
+    for (uint32_t i = n; i-- > 0 && n - i < 200;) {
+        if (w->records[i].part == r->part && w->records[i].told_ns > 0)
+            return w->records[i].told_ns > r->at_ns ? w->records[i].told_ns : r->at_ns;
+    }
+    return r->at_ns;
+}
+
 /* What is a cluster's own way, though nothing is wrong: who never tries again asks whoever led when it last looked at
  * metadata. And where connections are slow, a record that waits for the one before it crosses a dozen of them, of 60 ms
- * each: to the leader, from and to its followers twice, and back. */
-static bool is_excused(const struct writer *w, int16_t code)
+ * each: to the leader, from and to its followers twice, and back. A small batch behind many may then spend its whole
+ * limit in line. */
+static bool is_excused(const struct writer *w, const struct our_ack *a)
 {
+    int16_t code = a->code;
+
     if (!world_is_cluster(w->client.world))
         return false;
     if (code == KERR_NOT_LEADER_OR_FOLLOWER)
         return !w->plan.idempotent;
+    if (code == KERR_REQUEST_TIMED_OUT &&
+        world_now_ns(w->client.world) - first_in_line_ns(w, a) < PATIENCE_MS * INT64_C(1000000))
+        return true;
     return (code == KERR_REQUEST_TIMED_OUT || code == KERR_NETWORK_EXCEPTION) && w->plan.patience_ms < PATIENCE_MS;
 }
 
@@ -151,13 +170,15 @@ static void told_of(struct writer *w, const struct our_ack *a, int32_t i)
     check_deadline(w, n);
     check_order(w, n);
     r->told = true;
+    r->told_ns = world_now_ns(w->client.world);
     w->open--;
     if (a->code == 0) {
+        truth_told(r->part, a->base_offset + i);
         if (r->part->topic->state == TOPIC_LIVES && is_promise(w))
             truth_acked(t, w->number, n, 1, a->base_offset + i, 0);
         return;
     }
-    if (must_go_well(w, a) && !is_excused(w, a->code))
+    if (must_go_well(w, a) && !is_excused(w, a))
         broken(w->client.world, "%s: %.*s, although nothing is wrong", w->client.name, STR_ARG(a->text));
     if (a->definite)
         truth_never(t, w->number, n, 1);
