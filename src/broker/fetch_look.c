@@ -337,6 +337,14 @@ void fetch_look(struct scatter_part *part)
     side->armed = side->moved = false;
     if (pass_of(part)->first) {
         side->heard_ms = io_now_ms(part->shard->io);
+#ifdef MUTANT_BROKER_FETCH_TELLS_ONCE
+        LIST_EACH(it, &side->due) {
+            struct fetch_item *item = container_of(it, struct fetch_item, due);
+            if (item->result != NULL)
+                list_remove(it);
+            item->result = NULL;
+        }
+#endif
         take_touched(part, side);
     }
     list_move_all(&due, &side->due);
@@ -345,9 +353,7 @@ void fetch_look(struct scatter_part *part)
         item->result = NULL;
         item_look(part, item, &seen);
     }
-#ifndef MUTANT_BROKER_FETCH_TELLS_ONCE
     list_move_all(&side->due, &seen);
-#endif
     part_read_ended(part);
 }
 
