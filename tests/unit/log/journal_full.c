@@ -1,0 +1,89 @@
+/* A journal that has no room, and a log that its oldest chunk belongs to. */
+#include <stdlib.h>
+
+#include "check.h"
+#include "lab.h"
+#include "log/journal_format.h"
+#include "simulator/simulator.h"
+
+#define SECOND INT64_C(1000000000)
+
+struct pair {
+    struct sim *sim;
+    struct sim_node *node;
+    struct lab lab;
+    struct log *stays, *goes;
+    struct wait gone;
+};
+
+static bool step(void *world)
+{
+    return sim_step(world);
+}
+
+static void until_stable(struct pair *p, const struct log *log)
+{
+    int64_t until_ns = sim_now_ns(p->sim) + 60 * SECOND;
+
+    while (log_stable(log) < log_end(log)) {
+        CHECK(sim_step(p->sim));
+        CHECK(sim_now_ns(p->sim) < until_ns);
+    }
+}
+
+/* Each takes a chunk of the journal. */
+static void append(struct pair *p)
+{
+    lab_fill(&p->lab, p->stays, 1, 3000);
+    until_stable(p, p->stays);
+}
+
+static void pair_init(struct pair *p)
+{
+    p->sim = sim_new(11, NULL);
+    p->node = sim_node_new(p->sim, "a");
+    sim_node_start(p->node, 1);
+    lab_init(&p->lab, sim_node_io(p->node, 0), step, p->sim, "/data");
+    p->lab.settings.durable = true;
+    p->lab.settings.segment_bytes = 600;
+    CHECK_EQ(lab_dir_open(&p->lab), 0);
+    p->lab.dir->journal_bytes = 16 * 2 * JOURNAL_PAGE_BYTES;
+    p->goes = lab_log_open_as(&p->lab, "goes", (struct uuid){{1}}, true);
+    p->lab.settings.segment_bytes = 1 << 20;
+    p->stays = lab_log_open_as(&p->lab, "stays", (struct uuid){{2}}, true);
+    for (int i = 0; i < 40; i++) /* the journal is made, and grows */
+        append(p);
+    lab_fill(&p->lab, p->goes, 1, 10);
+    until_stable(p, p->goes);
+    sim_run_until(p->sim, sim_now_ns(p->sim) + SECOND);
+}
+
+static void pair_deinit(struct pair *p)
+{
+    CHECK_EQ(WAIT(&p->lab, log_close(p->stays, op)), 0);
+    lab_dir_close(&p->lab, true);
+    lab_deinit(&p->lab);
+    sim_free(p->sim);
+}
+
+/* The deletion waits for the side files of rolled segments, those for a note in the journal, that for a free chunk, and
+ * the chunk for the log's last batches, which only memory and the journal have. */
+TEST(journal_full, a_log_that_goes_gives_its_chunks_back)
+{
+    for (int steps = 0; steps < 60; steps += 3) {
+        struct pair p = {0};
+
+        pair_init(&p);
+        for (int i = 0; i < 6; i++) {
+            lab_fill(&p.lab, p.goes, 6, 500); /* a segment each */
+            until_stable(&p, p.goes);
+        }
+        for (int i = 0; i < steps; i++)
+            (void)sim_step(p.sim);
+        log_delete(p.goes, wait_begin(&p.gone));
+        for (int i = 0; i < 100; i++)
+            append(&p);
+        CHECK_EQ(wait_end(&p.lab, &p.gone), 0);
+        pair_deinit(&p);
+    }
+}
