@@ -33,7 +33,16 @@ struct number {
     };
 };
 
+struct causes {
+    struct map subjects; /* by topic and partition */
+    struct list all;
+    uint32_t count;
+};
+void causes_init(struct causes *c);
+void causes_deinit(struct causes *c);
+
 struct telemetry {
     struct telemetry_sink *sink;
+    struct causes causes;
     struct map numbers; /* by name and labels */
 };

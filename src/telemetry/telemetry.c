@@ -23,6 +23,7 @@ struct telemetry *telemetry_new(struct telemetry_sink *sink)
 
     ASSERT(t != NULL);
     t->sink = sink;
+    causes_init(&t->causes);
     map_init(&t->numbers, number_equal);
     return t;
 }
@@ -43,6 +44,7 @@ void telemetry_free(struct telemetry *t)
     MAP_EACH (node, &t->numbers)
         number_free(container_of(node, struct number, node));
     map_deinit(&t->numbers);
+    causes_deinit(&t->causes);
     free(t);
 }
 
@@ -147,6 +149,17 @@ void telemetry_forget(struct telemetry *t, const char *labels)
         if (strncmp(n->labels, labels, length) != 0)
             continue;
         if (n->labels[length] != '\0' && n->labels[length] != ',')
+            continue;
+        map_remove(&t->numbers, node);
+        number_free(n);
+    }
+}
+
+void telemetry_forget_named(struct telemetry *t, const char *name)
+{
+    MAP_EACH (node, &t->numbers) {
+        struct number *n = container_of(node, struct number, node);
+        if (strcmp(n->name, name) != 0)
             continue;
         map_remove(&t->numbers, node);
         number_free(n);

@@ -31,6 +31,19 @@ const char *log_level_name(enum log_level level); /* "DEBUG", "INFO", "WARN", "E
 void say(struct telemetry *t, enum log_level level, const char *room, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* ---- causes ---------------------------------------------------------------------------------- */
+
+/* Keep why a partition is as it is: the last few of each, and of all the last CAUSES_MAX, about a megabyte. `wall_ms`:
+ * when. What does not fit CAUSE_BYTES_MAX is cut. Accepts NULL. */
+#define CAUSES_OF_ONE_MAX 8
+#define CAUSES_MAX 4096
+#define CAUSE_BYTES_MAX 500
+void telemetry_cause(struct telemetry *t, struct str topic, int32_t partition, int64_t wall_ms, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+/* Oldest first. */
+void telemetry_causes_each(const struct telemetry *t, struct str topic, int32_t partition,
+                           void (*each)(void *ctx, int64_t wall_ms, const char *words), void *ctx);
+
 /* ---- numbers -------------------------------------------------------------------------------- */
 
 /* A number under a name and labels, kept by the telemetry, found once and then used by pointer.
@@ -62,6 +75,9 @@ uint64_t histogram_quantile(const struct histogram *h, uint32_t ppm);
 /* Forget the numbers of a thing that is gone (a deleted topic): those whose labels are `labels`, or
  * begin with them and go on (the topic's partitions). Their pointers end here. */
 void telemetry_forget(struct telemetry *t, const char *labels);
+
+/* Forget a name with all its labels. Its pointers end here. */
+void telemetry_forget_named(struct telemetry *t, const char *name);
 
 /* Append `key="value"` with Prometheus escaping (and a comma before it when text is not empty). */
 void telemetry_label(struct text *labels, const char *key, struct str value);
