@@ -201,6 +201,7 @@ enum kerr decide_alter_partition(struct decision *d, const void *request, void *
         a->error_code = KERR_STALE_BROKER_EPOCH;
         return KERR_NONE;
     }
+    decide_because(d, false, "broker %d, which leads, asks for it", m->broker_id);
     tally_partitions(d, m, &named);
     a->topics_count = m->topics_count;
     a->topics = arena_take_array(d->call->arena, (size_t)m->topics_count, sizeof(*a->topics));

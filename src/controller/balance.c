@@ -52,6 +52,7 @@ static void balance(struct controller *c, int64_t now_ms)
     bool all;
 
     decision_begin(&d, c, NULL, now_ms);
+    decide_because(&d, false, "the first replica leads where it can (auto.leader.rebalance.enable)");
     all = elect_those(&d, ELECTION_PREFERRED, is_unbalanced);
     c->balance_due_ms = round_ends(&d, all, c->balance_interval_ms);
 }
@@ -62,6 +63,7 @@ static void elect_unclean(struct controller *c, int64_t now_ms)
     bool all;
 
     decision_begin(&d, c, NULL, now_ms);
+    decide_because(&d, false, "nobody who has all records lives (unclean.leader.election.enable)");
     all = elect_those(&d, ELECTION_UNCLEAN, may_be_led_unclean);
     c->unclean_due_ms = round_ends(&d, all, c->unclean_interval_ms);
 }

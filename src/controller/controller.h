@@ -38,6 +38,15 @@ struct controller_log {
     void *log;
 };
 
+/* What a decision has changed, and why: for a line, and for whoever asks later. Valid during the call. */
+struct controller_news {
+    struct str topic;   /* of a partition; null: of the cluster */
+    int32_t partition;
+    bool loud;          /* one of few: a line of its own */
+    bool bad;           /* records may be lacking, or cannot be had, and no broker that stops has wanted it */
+    struct str words;   /* a sentence, without its subject when that is a partition */
+};
+
 struct controller_settings {
     int32_t node_id;
     struct str cluster_id;
@@ -45,6 +54,9 @@ struct controller_settings {
     int64_t session_timeout_ms;  /* broker.session.timeout.ms */
     int64_t idle_interval_ms;    /* metadata.max.idle.interval.ms: NoOp */
     struct bytes bootstrap;      /* framed? no: the record batches of the bootstrap snapshot */
+    /* What it has decided, once it is in the log. NULL: nobody wants to know. */
+    void (*told)(void *ctx, const struct controller_news *news);
+    void *told_ctx;
 };
 
 struct controller *controller_new(const struct controller_settings *settings,

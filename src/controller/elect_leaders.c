@@ -146,6 +146,8 @@ enum kerr decide_elect_leaders(struct decision *d, const void *request, void *re
         return KERR_CLUSTER_AUTHORIZATION_FAILED;
     if (m->election_type != ELECT_PREFERRED && m->election_type != ELECT_UNCLEAN)
         return KERR_INVALID_REQUEST;
+    decide_because(d, false, "%s election, as an operator asks",
+                   m->election_type == ELECT_PREFERRED ? "preferred leader" : "unclean leader");
     if (m->topic_partitions_count < 0)
         elect_all(d, m->election_type, a);
     else

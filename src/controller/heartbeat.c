@@ -68,16 +68,22 @@ static void move(struct decision *d, const struct image_broker *b, enum control_
 {
     switch (to) {
     case STATE_FENCED:
+        decide_because(d, true, "broker %d is fenced: it asks to be", b->id);
         decide_fence(d, b);
         return;
     case STATE_SHUTDOWN_NOW:
+        decide_because(d, true, "broker %d is let go: its controlled shutdown ends", b->id);
+        d->in_order = true;
         if (!b->fenced)
             decide_fence(d, b);
         return;
     case STATE_UNFENCED:
+        decide_because(d, true, "broker %d is unfenced: it asks to be, and knows the metadata", b->id);
         decide_unfence(d, b);
         return;
     case STATE_CONTROLLED_SHUTDOWN:
+        decide_because(d, true, "broker %d begins a controlled shutdown", b->id);
+        d->in_order = true;
         add_broker_change(d, b, 0, 1);
         decide_partition_changes(d, &(struct broker_change){b->id, NO_LEADER, NO_LEADER});
         return;
@@ -116,6 +122,7 @@ static void drop_offline(struct decision *d, const struct image_broker *b,
     if (r.log_dirs_count == b->directory_count || r.log_dirs_count == 0)
         return;
     decision_add(d, &broker_registration_change_record_message, 2, &r);
+    decide_because(d, true, "log directories of broker %d have failed, %d are left", b->id, r.log_dirs_count);
     decide_partition_changes(d, &(struct broker_change){b->id, NO_LEADER, NO_LEADER,
                                                         m->offline_log_dirs,
                                                         m->offline_log_dirs_count});

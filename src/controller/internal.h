@@ -87,6 +87,11 @@ struct decision {
     struct config *broker; /* effective_broker's; NULL = not asked yet */
     struct tally metrics;  /* topic_name.c: names of topics as metrics have them */
     uint32_t collisions_asked;
+    struct str why;      /* what is decided is decided so; null = not said */
+    bool tell_why;       /* that is news by itself */
+    bool in_order;       /* a broker that stops wants it: nothing that follows is bad news */
+    struct noted *noted; /* news.c: partitions that change */
+    uint32_t noted_count, noted_capacity;
 };
 
 /* ---- records.c ---- */
@@ -105,6 +110,16 @@ void decision_cut(struct decision *d, uint32_t count);
 enum kerr decision_commit(struct decision *d);
 /* Offset that the record added next will have. */
 int64_t decision_next_offset(const struct decision *d);
+
+/* ---- news.c ---- */
+/* The reason of what is decided from here on; `tell`: it is news by itself, of a broker or of many partitions. */
+void decide_because(struct decision *d, bool tell, const char *format, ...) PRINTF(3, 4);
+/* The record that was added last changes this partition. */
+void news_note(struct decision *d, struct uuid topic, int32_t partition);
+/* Only what the first `records` change is news still. */
+void news_cut(struct decision *d, uint32_t records);
+/* The decision is in the log, and c->latest holds it. */
+void news_tell(struct decision *d, const struct image *before);
 
 /* An API's decision: fill in the response, add records. What it returns instead of KERR_NONE is
  * the answer to the whole request, and drops the records. */

@@ -234,6 +234,7 @@ static bool add_change(const struct partition_change *c)
         return false;
     decision_add(c->d, &partition_change_record_message, c->d->version->partition_change_record,
                  &r);
+    news_note(c->d, c->topic->id, p->partition);
     return true;
 }
 

@@ -187,6 +187,7 @@ enum kerr decide_alter_partition_reassignments(struct decision *d, const void *r
 
     if (!decision_may(d, ACL_ALTER, RESOURCE_CLUSTER, STR("kafka-cluster")))
         return KERR_CLUSTER_AUTHORIZATION_FAILED;
+    decide_because(d, false, "a reassignment, as an operator asks");
     tally_partitions(d, m, &named);
     a->allow_replication_factor_change = m->allow_replication_factor_change;
     a->responses_count = m->topics_count;

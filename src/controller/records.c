@@ -18,6 +18,7 @@ void decision_begin(struct decision *d, struct controller *c, const struct contr
         .version = metadata_version_find(level),
         .now_ms = now_ms,
         .wall_ms = call == NULL ? image_timestamp_ms(c->latest) : call->wall_ms,
+        .why = STR_NULL,
     };
     ASSERT(d->version != NULL);
 }
@@ -69,6 +70,7 @@ void decision_cut(struct decision *d, uint32_t count)
 {
     ASSERT(count <= d->count);
     d->count = count;
+    news_cut(d, count);
 }
 
 static struct image_edit *apply_all(const struct decision *d)
@@ -106,7 +108,8 @@ enum kerr decision_commit(struct decision *d)
     c->end = last + 1;
     c->appended_ms = d->now_ms;
     c->latest = image_edit_finish(e, last, c->epoch, d->wall_ms);
-    image_unref(before);
     d->image = c->latest;
+    news_tell(d, before);
+    image_unref(before);
     return KERR_NONE;
 }

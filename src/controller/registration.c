@@ -148,6 +148,11 @@ static void bury(struct decision *d, const struct broker_registration_request *m
 
     if (elr_is_on(d->image) && !clean)
         change = (struct broker_change){NO_LEADER, NO_LEADER, m->broker_id};
+    if (old != NULL)
+        decide_because(d, true, "broker %d registers a new incarnation%s", m->broker_id,
+                       d->call->api_version < 3 || clean ? "" : ", and the last one did not stop in order");
+    else
+        decide_because(d, true, "broker %d registers", m->broker_id);
     decide_partition_changes(d, &change);
 }
 
@@ -248,6 +253,7 @@ enum kerr decide_unregister_broker(struct decision *d, const void *request, void
             arena_printf(d->call->arena, "Broker ID %d is not currently registered", m->broker_id);
         return KERR_NONE;
     }
+    decide_because(d, true, "broker %d is unregistered, as an operator asks", b->id);
     /* Nobody will know what it has lost when it comes back. */
     decide_partition_changes(d, &(struct broker_change){NO_LEADER, NO_LEADER, b->id});
     unregister_broker_record_init(&r);

@@ -78,10 +78,20 @@ static const struct image_broker *first_stale(const struct controller *c, int64_
 
 static bool fence(struct controller *c, const struct image_broker *b, int64_t now_ms)
 {
+    const struct session *session = session_find(c, b->id); /* there is one for each registered broker */
+    int64_t silent_ms = now_ms - session->contact_ms;
     struct decision d;
     enum kerr error;
 
     decision_begin(&d, c, NULL, now_ms);
+    if (session->gone) /* who has found that out has said so */
+        decide_because(&d, false, "broker %d is fenced: no heartbeat for %" PRId64 " ms, and its listener refuses connections",
+                       b->id, silent_ms);
+    else
+        decide_because(&d, true,
+                       "broker %d is fenced: no heartbeat for %" PRId64
+                       " ms (broker.session.timeout.ms is %" PRId64 ")",
+                       b->id, silent_ms, c->settings.session_timeout_ms);
     decide_fence(&d, b);
     error = decision_commit(&d);
     decision_end(&d);

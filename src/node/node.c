@@ -133,6 +133,21 @@ static enum kerr upgrade_quorum(void *log, int32_t epoch, bool validate_only)
     return quorum_upgrade(n->quorum, epoch, validate_only);
 }
 
+/* What the controller here has decided. */
+static void on_news(void *ctx, const struct controller_news *news)
+{
+    struct node *n = ctx;
+    enum log_level level = news->bad ? LOG_WARN : LOG_INFO;
+
+    if (str_is_null(news->topic)) {
+        say(n->telemetry, level, "controller", "%.*s", STR_ARG(news->words));
+        return;
+    }
+    say(n->telemetry, news->loud ? level : LOG_DEBUG, "controller", "%.*s-%d %.*s", STR_ARG(news->topic),
+        news->partition, STR_ARG(news->words));
+    telemetry_cause(n->telemetry, news->topic, news->partition, io_wall_ms(n->io), "%.*s", STR_ARG(news->words));
+}
+
 static void make_controller(struct node *n)
 {
     const struct config *c = n->options.settings;
@@ -144,6 +159,8 @@ static void make_controller(struct node *n)
         .session_timeout_ms = config_i64(c, BROKER_BROKER_SESSION_TIMEOUT_MS),
         .idle_interval_ms = config_i64(c, BROKER_METADATA_MAX_IDLE_INTERVAL_MS),
         .bootstrap = {(const uint8_t *)n->bootstrap.p, (int32_t)n->bootstrap.n},
+        .told = on_news,
+        .told_ctx = n,
     };
 
     n->controller = controller_new(&settings, &log, io_prng(n->io));

@@ -70,6 +70,15 @@ static enum kerr upgrade(void *log, int32_t epoch, bool validate_only)
     return w->upgrade_error;
 }
 
+static void told(void *ctx, const struct controller_news *news)
+{
+    struct world *w = ctx;
+
+    if (!str_is_null(news->topic))
+        text_printf(&w->news, "%.*s-%d ", STR_ARG(news->topic), news->partition);
+    text_printf(&w->news, "%.*s%s%s\n", STR_ARG(news->words), news->loud ? "" : " (quiet)", news->bad ? " (bad)" : "");
+}
+
 static struct text read_bootstrap(void)
 {
     char piece[1024];
@@ -106,6 +115,8 @@ void world_begin(struct world *w, bool claim)
         .session_timeout_ms = 9000,
         .idle_interval_ms = 500,
         .bootstrap = bytes_of_str(text_str(&w->bootstrap)),
+        .told = told,
+        .told_ctx = w,
     };
     w->c = controller_new(&settings, &log, &w->prng);
     e = image_edit_begin(empty);
@@ -162,6 +173,7 @@ void world_end(struct world *w)
     image_unref(w->standby);
     config_free(w->settings);
     text_deinit(&w->records);
+    text_deinit(&w->news);
     text_deinit(&w->bootstrap);
     arena_deinit(&w->arena);
 }
@@ -223,6 +235,14 @@ static void check_standby(struct world *w)
         (struct str){strchr(theirs.p, '\n'), b.n - (int32_t)(strchr(theirs.p, '\n') - theirs.p)}));
     text_deinit(&ours);
     text_deinit(&theirs);
+}
+
+struct str world_news(struct world *w)
+{
+    struct str copy = arena_str(&w->arena, text_str(&w->news));
+
+    text_clear(&w->news);
+    return copy;
 }
 
 enum kerr world_ask(struct world *w, int16_t api_key, int16_t version, const void *request,

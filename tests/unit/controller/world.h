@@ -14,6 +14,7 @@ struct world {
     struct config *settings;
     struct text bootstrap;
     struct text records; /* since world_records */
+    struct text news;    /* since world_news */
     struct image *standby;
     struct arena arena; /* of requests and answers, to the end */
     int64_t end;        /* of the log */
@@ -37,6 +38,10 @@ void world_claim(struct world *w, int32_t epoch);
 
 /* The records since the last call. */
 struct str world_records(struct world *w);
+
+/* What the controller has told since the last call, a line each: "orders-0 is led by ...". "(quiet)" behind what is no
+ * line of a log, "(bad)" behind bad news. */
+struct str world_news(struct world *w);
 
 /* Ask and wait: commit, tick. */
 enum kerr world_ask(struct world *w, int16_t api_key, int16_t version, const void *request,
