@@ -70,6 +70,7 @@ struct replicas {
     bool fetchers_closed;
     struct list preferred;       /* struct preferred (place.c), oldest first */
     uint32_t preferred_count;
+    struct replicas_isr_counts isr_counts;
 };
 
 bool replica_leads(const struct replica *r);
@@ -183,6 +184,19 @@ void replica_told(struct replica *r, const struct replication_outcome *out);
 void leader_begin(struct replica *r);
 /* rs->image is there, in place of `before` (may be NULL): what leaders believe of brokers that have changed. */
 void leaders_see_brokers(struct replicas *rs, const struct image *before);
+
+/* ---- isr.c ------------------------------------------------------------------------------------ */
+
+/* Before a step of the machine that may change a leader's ISR, and after it: says who has come and gone, and why. */
+struct isr_before {
+    bool leads, proposing;
+    int32_t leader_epoch;
+    uint32_t count;
+    int32_t ids[REPLICAS_MAX];
+    struct replication_proposal proposal; /* while `proposing` */
+};
+void isr_before(const struct replica *r, struct isr_before *out);
+void isr_after(struct replica *r, const struct isr_before *before);
 
 /* ---- fetcher.c, for the files that know nothing of fetchers otherwise ------------------------- */
 

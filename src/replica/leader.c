@@ -100,10 +100,14 @@ void replica_proposed(struct replica *r, const struct replication_proposal *prop
                       const struct replication_state *state)
 {
     struct replication_outcome out;
+    struct isr_before before;
 
     if (r->log == NULL)
         return;
+    isr_before(r, &before);
     replication_answered(&r->replication, proposal, error, state, &out);
+    isr_after(r, &before);
+    r->set->isr_counts.failed += error != KERR_NONE && error != KERR_OPERATION_NOT_ATTEMPTED;
     replica_told(r, &out);
 }
 

@@ -104,6 +104,11 @@ uint32_t replicas_offline(const struct replicas *rs); /* how many have no log be
 uint32_t replicas_count(const struct replicas *rs);
 /* By how many records at most a replica that follows is behind its leader's high watermark, as it was told last. */
 int64_t replicas_max_lag(const struct replicas *rs);
+/* Proposals of leaders here that are in force, and those that the controller refused, since the start. */
+struct replicas_isr_counts {
+    uint64_t shrinks, expands, failed;
+};
+struct replicas_isr_counts replicas_isr_counts(const struct replicas *rs);
 void replicas_each(struct replicas *rs, void (*each)(void *ctx, struct replica *r), void *ctx);
 
 /* New static or dynamic broker settings: those of all replicas are derived anew. */

@@ -157,6 +157,11 @@ uint32_t replicas_count(const struct replicas *rs)
     return (uint32_t)rs->by_id.count;
 }
 
+struct replicas_isr_counts replicas_isr_counts(const struct replicas *rs)
+{
+    return rs->isr_counts;
+}
+
 void replicas_each(struct replicas *rs, void (*each)(void *ctx, struct replica *r), void *ctx)
 {
     MAP_EACH(node, &rs->by_id) {

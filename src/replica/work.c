@@ -106,11 +106,14 @@ void replica_take_role(struct replica *r, const struct image_topic *topic)
 {
     struct replication_state s;
     struct replication_outcome out;
+    struct isr_before before;
 
     set_settings(r, settings_of(r->set, topic));
     s = state_of(r, &topic->partitions[r->partition]);
+    isr_before(r, &before);
     replication_apply(&r->replication, &s, log_end(r->log), log_stable(r->log),
                       io_now_ms(r->set->options.io), &out);
+    isr_after(r, &before);
     if (out.role_changed)
         waits_refuse(r);
     if (out.became_follower)

@@ -392,3 +392,74 @@ TEST(replica_leader, own_broker_epoch_is_that_of_the_newest_registration)
     CHECK_TEXT(proposed(), "1@99 2@72 ");
     end();
 }
+
+/* ---- why the ISR is as it is ------------------------------------------------------------------ */
+
+static void add_cause(void *ctx, int64_t wall_ms, const char *words)
+{
+    text_printf(ctx, "%s\n", words);
+}
+
+static struct str causes(void)
+{
+    static struct text text;
+
+    text_clear(&text);
+    telemetry_causes_each(lab.telemetry, STR("orders"), 0, add_cause, &text);
+    return text_str(&text);
+}
+
+TEST(replica_leader, says_who_has_left_and_come_and_why)
+{
+    static const int32_t left[] = {ME, 3};
+
+    begin(3);
+    append();
+    append();
+    for (int i = 0; i < 3; i++) {
+        lab_pass(&lab, 15 * SEC);
+        fetch(3, 2);
+    }
+    fetch(2, 1);
+    lab_pass(&lab, SEC);
+    replicas_check_isr(lab.sets[0]);
+    answer(KERR_NONE, left, 2);
+    CHECK_TEXT(causes(), "broker 2 leaves the ISR [1,2,3]: it lacks 1 records (its end is 1, ours 2), its last Fetch "
+                         "was 1000 ms ago, it had all 46000 ms ago (replica.lag.time.max.ms is 30000)\n");
+    fetch(2, 2);
+    answer(KERR_NONE, all, 3);
+    CHECK(str_ends(causes(), STR("\nbroker 2 joins the ISR [1,3]: it has all up to offset 2, our end is 2\n")));
+    CHECK_EQ(replicas_isr_counts(lab.sets[0]).shrinks, 1);
+    CHECK_EQ(replicas_isr_counts(lab.sets[0]).expands, 1);
+    CHECK_EQ(replicas_isr_counts(lab.sets[0]).failed, 0);
+    end();
+}
+
+/* The controller has fenced the broker of one: no proposal of ours. Nor is one that was refused. */
+TEST(replica_leader, says_that_the_controller_has_decided)
+{
+    begin(2);
+    fetch(3, 0);
+    answer(KERR_INELIGIBLE_REPLICA, NULL, 0);
+    CHECK_EQ(replicas_isr_counts(lab.sets[0]).failed, 1);
+    meta_member(2, 72, true);
+    meta_isr(&lab, 1, 0, all, 1);
+    CHECK_EQ(lab_apply(&lab), 0);
+    CHECK_TEXT(causes(), "broker 2 leaves the ISR [1,2]: the controller has decided so, the broker is fenced\n");
+    CHECK_EQ(replicas_isr_counts(lab.sets[0]).shrinks, 0);
+    end();
+}
+
+/* Metadata may come before the answer. */
+TEST(replica_leader, what_metadata_says_first_was_proposed_all_the_same)
+{
+    begin(2);
+    fetch(3, 0);
+    CHECK_EQ(lab.proposals, 1);
+    meta_isr(&lab, 1, 0, all, 3);
+    CHECK_EQ(lab_apply(&lab), 0);
+    CHECK_TEXT(causes(), "broker 3 joins the ISR [1,2]: it has all up to offset 0, our end is 0\n");
+    answer(KERR_NONE, all, 3);
+    CHECK_EQ(replicas_isr_counts(lab.sets[0]).expands, 1);
+    end();
+}
