@@ -139,9 +139,10 @@ static void proposed(struct node_proposal *ask, enum kerr error, const struct re
     struct proposing *p = container_of(ask, struct proposing, ask);
 
     p->asked = false;
+    if (error == KERR_NONE && state->isr_count > REPLICAS_MAX) /* what it says the replica will refuse by the metadata */
+        error = KERR_UNKNOWN_SERVER_ERROR;
     p->error = error;
     if (error == KERR_NONE) {
-        ASSERT(state->isr_count <= REPLICAS_MAX);
         p->state = *state;
         memcpy(p->isr, state->isr, (size_t)state->isr_count * sizeof *p->isr);
         p->state.isr = p->isr;

@@ -148,6 +148,8 @@ void replica_tell_leading(struct replica *r, bool leads);
 /* place.c: choose the directory of a replica that is to be opened. Afterwards it is offline where that one has failed,
  * or may be one that is not there. */
 void replica_place(struct work *w, const struct image_partition *p);
+/* It has more replicas than the machine takes, as only another controller than ours makes it: offline until a restart. */
+void replica_refuse(struct replica *r, int32_t replica_count);
 void replica_unplace(struct replica *r);
 /* It lies in its directory now: tell who asked, where the metadata says something else. */
 void replica_tell_placed(struct replica *r, const struct image_partition *p);

@@ -172,6 +172,20 @@ void replica_place(struct work *w, const struct image_partition *p)
         rs->options.placed(rs->options.ctx, r, directory_lost);
 }
 
+void replica_refuse(struct replica *r, int32_t replica_count)
+{
+    const struct replicas_options *o = &r->set->options;
+
+    if (r->offline)
+        return;
+    say(o->telemetry, LOG_ERROR, "replica",
+        "%s-%d has %d replicas, and this broker serves partitions of %d at most: its replica here is offline; reassign the "
+        "partition to fewer, then start this broker again", r->topic, r->partition, replica_count, REPLICAS_MAX);
+    replica_go_offline(r);
+    if (o->placed != NULL)
+        o->placed(o->ctx, r, directory_lost); /* so that another replica leads */
+}
+
 void replica_unplace(struct replica *r)
 {
     if (r->dir != NULL)

@@ -35,6 +35,8 @@ static void prepare_open(struct work *w)
     const struct image_topic *topic = image_topic_by_id(work_image(w), r->topic_id);
 
     replica_place(w, &topic->partitions[r->partition]);
+    if (topic->partitions[r->partition].replica_count > REPLICAS_MAX)
+        replica_refuse(r, topic->partitions[r->partition].replica_count);
     set_settings(r, settings_of(rs, topic));
     if (r->offline)
         return;
@@ -130,7 +132,13 @@ void replica_take_role(struct replica *r, const struct image_topic *topic)
 /* What the image of the work says. */
 static void take_role(struct work *w)
 {
-    replica_take_role(w->replica, image_topic_by_id(work_image(w), w->replica->topic_id));
+    struct replica *r = w->replica;
+    const struct image_topic *topic = image_topic_by_id(work_image(w), r->topic_id);
+
+    if (topic->partitions[r->partition].replica_count > REPLICAS_MAX)
+        replica_refuse(r, topic->partitions[r->partition].replica_count);
+    else
+        replica_take_role(r, topic);
 }
 
 /* ---- go away -------------------------------------------------------------------------------- */

@@ -463,3 +463,52 @@ TEST(replica_leader, what_metadata_says_first_was_proposed_all_the_same)
     CHECK_EQ(replicas_isr_counts(lab.sets[0]).expands, 1);
     end();
 }
+
+/* ---- more replicas than the machine takes ------------------------------------------------------- */
+
+static void meta_many(int32_t count)
+{
+    struct partition_change_record m;
+    struct uuid directories[REPLICAS_MAX + 1];
+    int32_t replicas[REPLICAS_MAX + 1];
+
+    ASSERT(count <= REPLICAS_MAX + 1);
+    for (int32_t i = 0; i < count; i++) {
+        replicas[i] = i + 1;
+        directories[i] = topic_id(250);
+    }
+    partition_change_record_init(&m);
+    m.topic_id = topic_id(1);
+    m.partition_id = 0;
+    m.replicas = replicas;
+    m.replicas_count = count;
+    m.directories = directories;
+    m.directories_count = count;
+    meta_record(&partition_change_record_message, 1, &m);
+}
+
+/* No controller of ours makes such a partition, but Kafka's may: it is refused in words, nothing is lost. */
+TEST(replica_leader, partition_of_too_many_replicas_is_offline_until_it_has_fewer)
+{
+    begin(1);
+    meta_many(REPLICAS_MAX);
+    CHECK_EQ(lab_apply(&lab), 0);
+    append();
+    meta_many(REPLICAS_MAX + 1);
+    CHECK_EQ(lab_apply(&lab), 0);
+    CHECK(lab_find(&lab, 1, 0) == NULL);
+    CHECK_EQ(replica_absence(lab.sets[0], topic_id(1), 0), KERR_KAFKA_STORAGE_ERROR);
+    CHECK(strstr(lab.said.p, "orders-0 has 33 replicas, and this broker serves partitions of 32 at most") != NULL);
+    CHECK(strstr(lab.placed.p, "orders-0 in -2; ") != NULL);
+    meta_many(3);
+    CHECK_EQ(lab_apply(&lab), 0);
+    CHECK_EQ(lab_stop(&lab), 0);
+    CHECK_EQ(lab_start(&lab), 0);
+    r = lab_get(&lab, 1, 0);
+    CHECK_EQ(log_end(replica_log(r)), 1);
+    meta_many(REPLICAS_MAX + 1);
+    CHECK_EQ(lab_stop(&lab), 0);
+    CHECK_EQ(lab_start(&lab), 0); /* also when it is found so */
+    CHECK(lab_find(&lab, 1, 0) == NULL);
+    end();
+}
