@@ -51,6 +51,7 @@ static struct quorum *quorum_new(const struct quorum_open *o)
     q->retention_bytes = o->retention_bytes;
     q->retention_ms = o->retention_ms;
     q->election = (struct raft_election){.leader_id = -1, .voted_id = -1};
+    q->left_epoch = -1;
     q->high_watermark = -1;
     q->caught_up = -1;
     q->epoch_start = -1;

@@ -93,6 +93,23 @@ void quorum_leader(const struct quorum *q, int32_t *leader_id, int32_t *epoch)
     *epoch = q->election.epoch;
 }
 
+void quorum_state(const struct quorum *q, struct quorum_state *out)
+{
+    enum raft_role role = raft_role(q->raft);
+    bool for_itself = role == RAFT_LEADER || role == RAFT_CANDIDATE; /* also where the file does not say so any more */
+
+    *out = (struct quorum_state){
+        .role = role,
+        .is_voter = q->can_vote && raft_is_voter(&q->voters, q->node_id, q->directory_id),
+        .epoch = q->election.epoch,
+        .leader_id = q->election.leader_id,
+        .voted_id = for_itself ? q->node_id : q->election.voted_id,
+        .high_watermark = q->high_watermark,
+        .end = log_end(q->log),
+        .end_epoch = q->end_epoch,
+    };
+}
+
 const struct raft_voters *quorum_voters(const struct quorum *q)
 {
     return &q->voters;

@@ -110,6 +110,16 @@ bool quorum_snapshot_due(const struct quorum *q);
 int64_t quorum_high_watermark(const struct quorum *q); /* -1 unknown */
 int64_t quorum_end(const struct quorum *q);
 void quorum_leader(const struct quorum *q, int32_t *leader_id, int32_t *epoch);
+/* This node in the quorum, as the election state and the log say it. */
+struct quorum_state {
+    enum raft_role role;
+    bool is_voter;
+    int32_t epoch, leader_id, voted_id; /* -1 none */
+    int64_t high_watermark;             /* -1 unknown */
+    int64_t end;
+    int32_t end_epoch;
+};
+void quorum_state(const struct quorum *q, struct quorum_state *out);
 const struct raft_voters *quorum_voters(const struct quorum *q);
 
 /* Where the leader's first controller listener is; false when that is not known, or it is this node. */

@@ -196,12 +196,54 @@ failed:
     act_finished(q);
 }
 
+static void say_election(const struct quorum *q)
+{
+    const struct raft_election *last = &q->election; /* until this is carried out */
+
+    if (last->leader_id < 0)
+        say(q->telemetry, LOG_INFO, "quorum", "nobody who leads epoch %" PRId32 " was found: votes are asked for",
+            last->epoch);
+    else if (last->leader_id == q->node_id)
+        say(q->telemetry, LOG_INFO, "quorum", "this node led epoch %" PRId32 ": votes are asked for", last->epoch);
+    else if (last->epoch != q->left_epoch)
+        say(q->telemetry, LOG_WARN, "quorum",
+            "node %" PRId32 ", which leads epoch %" PRId32 ", was not heard of for %" PRId64
+            " ms (controller.quorum.fetch.timeout.ms): votes are asked for",
+            last->leader_id, last->epoch, q->fetch_timeout_ms);
+    else
+        say(q->telemetry, LOG_INFO, "quorum", "node %" PRId32 " leads epoch %" PRId32
+            " no more, as it says: votes are asked for",
+            last->leader_id, last->epoch);
+}
+
+/* Why this node leads no more, or asks to lead. */
+static void say_role(const struct quorum *q, enum raft_role before, const struct raft_event *event)
+{
+    bool stood = before == RAFT_PROSPECTIVE || before == RAFT_CANDIDATE;
+    enum raft_role role = q->outcome.role;
+
+    if (role == before)
+        return;
+    if (!stood && (role == RAFT_PROSPECTIVE || role == RAFT_CANDIDATE))
+        say_election(q);
+    else if (before == RAFT_LEADER && event->type == RAFT_EVENT_TICK)
+        say(q->telemetry, LOG_WARN, "quorum", "this node leads epoch %" PRId32
+            " no more: no majority of the voters has asked for records in time", q->election.epoch);
+    else if (before == RAFT_LEADER)
+        say(q->telemetry, LOG_INFO, "quorum", "this node leads epoch %" PRId32 " no more; the epoch is %" PRId32 " now",
+            q->election.epoch, raft_election(q->raft)->epoch);
+}
+
 void quorum_step(struct quorum *q, struct quorum_event *e, const struct raft_event *event)
 {
     struct raft_outcome *out = &q->outcome;
+    enum raft_role before = raft_role(q->raft);
 
     ASSERT(!q->held && !quorum_is_over(q));
     raft_step(q->raft, event, out);
+    if (event->type == RAFT_EVENT_REQUEST && event->request->rpc == RAFT_END && out->reply.error == KERR_NONE)
+        q->left_epoch = event->request->epoch;
+    say_role(q, before, event);
     if (out->high_watermark_moved) {
         ASSERT(out->high_watermark > q->high_watermark);
         q->high_watermark = out->high_watermark;

@@ -17,6 +17,8 @@ static void write_line(struct telemetry_sink *sink, enum log_level level, const 
 {
     struct member *m = container_of(sink, struct member, sink);
 
+    if (strstr(line, "votes are asked for") != NULL)
+        text_printf(&m->asked, "%s\n", line);
     if (getenv("RIG_VERBOSE") != NULL)
         fprintf(stderr, "%10.6f node %d %s: %s\n", (double)sim_now_ns(m->cluster->sim) / 1e9, m->id, room, line);
 }
@@ -232,8 +234,10 @@ void cluster_end(struct cluster *c)
 {
     for (uint32_t i = 0; i < c->count; i++)
         member_kill(&c->members[i]);
-    for (uint32_t i = 0; i < c->count; i++)
+    for (uint32_t i = 0; i < c->count; i++) {
         free(c->members[i].values);
+        text_deinit(&c->members[i].asked);
+    }
     free(c->truth);
     sim_free(c->sim);
 }

@@ -27,6 +27,7 @@ enum member_phase { MEMBER_DOWN, MEMBER_STARTING, MEMBER_UP, MEMBER_STOPPING };
 
 struct member {
     struct cluster *cluster;
+    struct text asked;       /* lines that say why it has asked for votes */
     int32_t id; /* 1, 2, ... */
     struct uuid directory_id;
     struct sim_node *node;

@@ -1,11 +1,24 @@
 /* Quorums of several nodes: who leads, what is committed, and what is not. */
 #include "cluster.h"
 
+#include <stdio.h>
+
 #include "protocol/fetch_snapshot.h"
 #include "protocol/vote.h"
 #include "quorum/internal.h"
 
 static struct cluster c;
+
+/* Who leads now has said why it asked to. */
+static bool was_asked_for(int32_t leader, const char *why)
+{
+    char line[200] = "";
+
+    if (leader >= 0)
+        snprintf(line, sizeof line, "node %d", leader);
+    strcat(line, why);
+    return cluster_leader(&c)->asked.p != NULL && strstr(cluster_leader(&c)->asked.p, line) != NULL;
+}
 
 TEST(quorum_nodes, three_elect_one_and_commit)
 {
@@ -19,7 +32,17 @@ TEST(quorum_nodes, three_elect_one_and_commit)
         quorum_leader(cluster_member(&c, id)->q, &leader, &epoch);
         CHECK_EQ(leader, cluster_leader(&c)->id);
         CHECK_EQ(epoch, cluster_leader(&c)->epoch);
+        struct quorum_state state;
+        quorum_state(cluster_member(&c, id)->q, &state);
+        CHECK_EQ(state.role, id == leader ? RAFT_LEADER : RAFT_FOLLOWER);
+        CHECK(state.is_voter);
+        CHECK_EQ(state.epoch, epoch);
+        CHECK_EQ(state.leader_id, leader);
+        if (id == leader)
+            CHECK_EQ(state.voted_id, id);
+        CHECK_EQ(state.end, quorum_end(cluster_member(&c, id)->q));
     }
+    CHECK(was_asked_for(-1, "nobody who leads epoch "));
     cluster_end(&c);
 }
 
@@ -34,6 +57,7 @@ TEST(quorum_nodes, a_power_cut_of_the_leader_costs_an_election_and_no_record)
     cluster_commit(&c, 20);
     CHECK(cluster_leader(&c) != old);
     CHECK(cluster_leader(&c)->epoch > epoch);
+    CHECK(was_asked_for(old->id, ", which leads epoch "));
     member_start(old);
     cluster_commit(&c, 5);
     cluster_end(&c);
@@ -49,6 +73,7 @@ TEST(quorum_nodes, a_leader_that_stops_says_so)
     member_stop(old);
     CHECK(c.served[API_END_QUORUM_EPOCH] >= 2);
     CLUSTER_UNTIL(&c, 60000, cluster_leader(&c) != NULL);
+    CHECK(was_asked_for(old->id, " leads epoch "));
     CHECK(sim_now_ns(c.sim) - begin_ns < INT64_C(1500) * 1000000); /* nobody has waited for the fetch timeout */
     cluster_end(&c);
 }
