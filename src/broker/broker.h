@@ -50,6 +50,10 @@ void broker_start_cancel(struct broker *b);
 /* All shards' metrics in Prometheus text, appended to `out`. Home shard. Completes with 0. */
 void broker_metrics(struct broker *b, struct text *out, struct op *op);
 
+/* Sentences that say where a partition's leader and ISR are, and what this node knows of why, appended to `out`. Home
+ * shard. Completes with 0, or -ENOENT: the metadata knows no such partition; nothing is appended then. */
+void broker_why(struct broker *b, struct str topic, int32_t partition, struct text *out, struct op *op);
+
 /* Stop cleanly: no new connections, controlled shutdown, requests answered or dropped, logs closed,
  * clean markers. Completes with 0 when every directory is marked clean. Frees the broker. */
 void broker_stop(struct broker *b, struct op *op);

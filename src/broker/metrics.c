@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/fetch_set.h"
+#include "broker/metrics_cluster.h"
 #include "broker/session.h"
 
 #define API_KEYS_MAX 128
@@ -22,6 +23,7 @@ struct metrics {
     struct gauge *connections, *broker_state, *partitions, *leaders, *offline, *max_lag;
     struct gauge *memory[LEDGER_USES], *memory_limit, *memory_waiting;
     struct gauge *fetch_sessions, *fetch_partitions;
+    struct counter *replicated_out;
     struct map topics;
 };
 
@@ -66,6 +68,8 @@ struct metrics *metrics_new(struct telemetry *t)
                                         "Fetch sessions that are open.");
     m->fetch_partitions = telemetry_gauge(t, "kafka_server_fetchsessioncache_numincrementalfetchpartitionscached", "",
                                           "Partitions that they follow.");
+    m->replicated_out = telemetry_counter(t, "kafka_server_brokertopicmetrics_replicationbytesout_total", "",
+                                          "Bytes that other brokers read to follow.");
     return m;
 }
 
@@ -182,6 +186,11 @@ void metrics_fetched(struct broker_shard *shard, struct str topic, uint64_t byte
     topic_get(shard->metrics, topic)->bytes_out->value += bytes;
 }
 
+void metrics_replicated(struct broker_shard *shard, uint64_t bytes)
+{
+    shard->metrics->replicated_out->value += bytes;
+}
+
 void metrics_fetch_failed(struct broker_shard *shard, struct str topic)
 {
     topic_get(shard->metrics, topic)->failed_fetch->value++;
@@ -296,4 +305,5 @@ void metrics_gather(struct broker_shard *shard)
     if (shard->index == 0)
         gather_dirs(shard->broker);
     replicas_each(shard->replicas, gather_replica, shard);
+    metrics_gather_cluster(shard);
 }

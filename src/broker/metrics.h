@@ -16,6 +16,8 @@ void metrics_session(struct broker_shard *shard, int delta);
 void metrics_produced(struct broker_shard *shard, struct str topic, uint64_t bytes, uint64_t records);
 void metrics_produce_failed(struct broker_shard *shard, struct str topic);
 void metrics_fetched(struct broker_shard *shard, struct str topic, uint64_t bytes);
+/* Bytes went out to a broker that follows. */
+void metrics_replicated(struct broker_shard *shard, uint64_t bytes);
 void metrics_fetch_failed(struct broker_shard *shard, struct str topic);
 /* The topic's numbers are forgotten. */
 void metrics_topic_deleted(struct broker_shard *shard, struct str topic);

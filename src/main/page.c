@@ -13,6 +13,8 @@
 
 /* How long the HTTP thread waits for the shards; a scraper's own limit is about as long. */
 #define ANSWER_SECONDS_MAX 10
+/* No name of a topic is longer. */
+#define TOPIC_BYTES_MAX 249
 
 struct page {
     struct io_epoll_world *world;
@@ -29,7 +31,10 @@ struct visit {
     struct io_message message;
     struct page *page;
     struct op op;
+    char topic[TOPIC_BYTES_MAX + 1]; /* empty: the metrics are asked for */
+    int32_t partition;
     struct text text;
+    int64_t result;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool done, abandoned;
@@ -54,6 +59,7 @@ static void gathered(struct op *op, int64_t result)
     bool last = --p->under_way == 0 && p->stopped != NULL;
     pthread_mutex_unlock(&p->lock);
     pthread_mutex_lock(&v->lock);
+    v->result = result;
     v->done = true;
     bool abandoned = v->abandoned;
     pthread_cond_signal(&v->changed);
@@ -69,17 +75,43 @@ static void visit_arrived(struct io *io, struct io_message *m)
     struct visit *v = container_of(m, struct visit, message);
 
     op_init(&v->op, gathered);
-    broker_metrics(v->page->broker, &v->text, &v->op);
+    if (v->topic[0] != '\0')
+        broker_why(v->page->broker, str_of(v->topic), v->partition, &v->text, &v->op);
+    else
+        broker_metrics(v->page->broker, &v->text, &v->op);
 }
 
 /* ---- HTTP thread ----------------------------------------------------------------------------------------- */
 
-static struct visit *visit_send(struct page *p)
+/* Of /why/TOPIC-NUMBER. */
+static bool parse_partition(const char *url, struct visit *out)
+{
+    static const char path[] = "/why/";
+    const char *name = url + strlen(path), *dash = strrchr(url, '-');
+    int64_t partition;
+
+    if (strncmp(url, path, strlen(path)) != 0 || dash == NULL || dash <= name || dash - name > TOPIC_BYTES_MAX)
+        return false;
+    if (dash[1] < '0' || dash[1] > '9' || str_to_i64(str_of(dash + 1), 0, INT32_MAX, &partition) < 0)
+        return false;
+    memcpy(out->topic, name, (size_t)(dash - name));
+    out->partition = (int32_t)partition;
+    return true;
+}
+
+static struct visit *visit_new(const char *url)
 {
     struct visit *v = calloc(1, sizeof *v);
 
-    if (v == NULL)
-        return NULL;
+    if (v == NULL || strcmp(url, "/metrics") == 0 || parse_partition(url, v))
+        return v;
+    free(v);
+    return NULL;
+}
+
+/* Takes `v`, and gives it back when it is under way. */
+static struct visit *visit_send(struct page *p, struct visit *v)
+{
     v->page = p;
     v->message.run = visit_arrived;
     pthread_mutex_init(&v->lock, NULL);
@@ -144,14 +176,21 @@ static enum MHD_Result answer(void *ctx, struct MHD_Connection *c, const char *u
 
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
         return reply_words(c, MHD_HTTP_METHOD_NOT_ALLOWED, STR("only GET is served here\n"));
-    if (strcmp(url, "/metrics") != 0)
-        return reply_words(c, MHD_HTTP_NOT_FOUND, STR("metrics are at /metrics\n"));
-    v = visit_send(ctx);
+    v = visit_new(url);
+    if (v == NULL)
+        return reply_words(c, MHD_HTTP_NOT_FOUND,
+                           STR("metrics are at /metrics, why a partition is as it is at /why/TOPIC-NUMBER\n"));
+    v = visit_send(ctx, v);
     if (v == NULL)
         return reply_words(c, MHD_HTTP_SERVICE_UNAVAILABLE, STR("the broker stops\n"));
     if (!visit_wait(v))
         return reply_words(c, MHD_HTTP_SERVICE_UNAVAILABLE, STR("the broker is too busy\n"));
-    rc = reply(c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text_str(&v->text));
+    if (v->topic[0] == '\0')
+        rc = reply(c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text_str(&v->text));
+    else if (v->result == 0)
+        rc = reply_words(c, MHD_HTTP_OK, text_str(&v->text));
+    else
+        rc = reply_words(c, MHD_HTTP_NOT_FOUND, STR("there is no such partition\n"));
     visit_free(v);
     return rc;
 }

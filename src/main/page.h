@@ -1,6 +1,7 @@
 /* main/page.h - the metrics page: HTTP on a thread of its own (internal).
  *
- *   GET /metrics ─ HTTP thread ─ message ─► home shard ─ broker_metrics ─► text ─► HTTP thread
+ *   GET /metrics ───────── HTTP thread ─ message ─► home shard ─ broker_metrics ─► text ─► HTTP thread
+ *   GET /why/TOPIC-NUMBER                                      ─ broker_why
  */
 #pragma once
 

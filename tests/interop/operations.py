@@ -383,7 +383,9 @@ def metrics_tell_what_happened(ctx):
         written = sum(batch_bytes(f) for d in server.log_dirs for f in Path(d).glob("t-0/*.log"))
         check("size of a log", size > 0 and size >= written, f"{size} {written}") # the newest may lie in the journal
         wait_for("connections are counted down", lambda: scrape(port)["kafka_server_socket_server_metrics_connection_count"] == 0)
-        for path, code in [("/", 404), ("/metrics/x", 404)]:
+        why = urllib.request.urlopen(f"http://127.0.0.1:{port}/why/t-2", timeout=10).read().decode()
+        check("why a partition is as it is", why.startswith("Broker 1 leads in epoch 0; its replicas are [1], its ISR is [1].\n"), why)
+        for path, code in [("/", 404), ("/metrics/x", 404), ("/why/t-3", 404), ("/why/t", 404), ("/why/-1", 404)]:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10)
                 raise AssertionError(f"{path} was answered")

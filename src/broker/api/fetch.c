@@ -68,6 +68,8 @@ static void answer_records(struct fetch *f, const struct fetch_result *result,
     f->records[f->records_count++] = &result->spans;
     if (f->pass.set->reader < 0)
         metrics_fetched(r->shard, result->item->name, n);
+    else
+        metrics_replicated(r->shard, n);
 }
 
 static void answer_endpoints(struct request *r, const struct view_leaders *named)

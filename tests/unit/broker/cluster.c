@@ -292,6 +292,39 @@ static int32_t isr_count(struct client *c)
 }
 
 /* The second broker is alive, and never fetches: the leader proposes an ISR without it, and takes no notice of it then. */
+/* As leader, and as the controller. */
+static void check_says_why(struct lab *lab)
+{
+    static const char *const numbers[] = {
+        "\nkafka_server_replicamanager_underreplicatedpartitions 1\n",
+        "\nkafka_server_replicamanager_isrshrinks_total 1\n",
+        "\nkafka_server_replicamanager_atminisrpartitioncount 1\n",
+        "\nkafka_controller_kafkacontroller_activebrokercount 2\n",
+    };
+    static const char *const words[] = {
+        "Broker 1 leads in epoch 0; its replicas are [1,2], its ISR is [1].\n",
+        "\nWhat node 1 has seen of it:\n",
+        " s ago: broker 2 leaves the ISR [1,2]: it has not been heard of since this broker leads, it had all ",
+        " ms ago (replica.lag.time.max.ms is 3000)\n",
+        " s ago: its ISR is [1], before [1,2]: broker 1, which leads, asks for it\n",
+    };
+    struct text page = {0};
+
+    lab_metrics(lab, &page);
+    for (size_t i = 0; i < array_count(numbers); i++) {
+        if (strstr(page.p, numbers[i]) == NULL)
+            check_fail(__FILE__, __LINE__, "the page lacks \"%s\"", numbers[i] + 1);
+    }
+    CHECK_EQ(lab_why(lab, "t", 0, &page), 0);
+    for (size_t i = 0; i < array_count(words); i++) {
+        if (strstr(page.p, words[i]) == NULL)
+            check_fail(__FILE__, __LINE__, "\"%s\" is not in: %s", words[i], page.p);
+    }
+    CHECK_EQ(lab_why(lab, "t", 1, &page), -ENOENT);
+    CHECK_EQ(lab_why(lab, "nobody", 0, &page), -ENOENT);
+    text_deinit(&page);
+}
+
 TEST(broker_cluster, who_does_not_follow_leaves_the_isr)
 {
     for (uint32_t shards = 1; shards <= 3; shards += 2) {
@@ -317,6 +350,7 @@ TEST(broker_cluster, who_does_not_follow_leaves_the_isr)
         const struct produce_response *a = client_answer(&c, API_PRODUCE, PRODUCE_VERSION, c.correlation);
         CHECK_EQ(a->responses[0].partition_responses[0].error_code, KERR_NONE);
         CHECK_EQ(isr_count(&c), 1);
+        check_says_why(&lab);
         client_end(&s.c);
         client_end(&c);
         lab_deinit(&lab);

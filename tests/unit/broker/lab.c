@@ -166,6 +166,15 @@ void lab_metrics(struct lab *lab, struct text *out)
     CHECK_EQ(wait_end(lab, &w), 0);
 }
 
+int64_t lab_why(struct lab *lab, const char *topic, int32_t partition, struct text *out)
+{
+    struct wait w;
+
+    text_clear(out);
+    broker_why(lab->broker, str_of(topic), partition, out, wait_begin(&w));
+    return wait_end(lab, &w);
+}
+
 void lab_until_connections(struct lab *lab, int count)
 {
     struct text page = {0};

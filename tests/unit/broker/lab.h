@@ -40,6 +40,7 @@ int64_t lab_stop(struct lab *lab);
 /* kill -9, and free what is left of the broker. */
 void lab_kill(struct lab *lab);
 void lab_metrics(struct lab *lab, struct text *out);
+int64_t lab_why(struct lab *lab, const char *topic, int32_t partition, struct text *out); /* broker_why's result */
 /* Until the broker holds so many connections: a request that waits keeps its connection. */
 void lab_until_connections(struct lab *lab, int count);
 

@@ -322,6 +322,39 @@ TEST(broker_requests, an_idle_connection_is_closed)
     lab_deinit(&lab);
 }
 
+/* What jmx_exporter's rules make of the MBeans of a broker that is a controller, with a topic of six partitions. */
+static const char *const of_one_node[] = {
+    "\nkafka_server_replicamanager_underreplicatedpartitions 0\n",
+    "\nkafka_server_replicamanager_underminisrpartitioncount 0\n",
+    "\nkafka_server_replicamanager_atminisrpartitioncount 6\n",
+    "\nkafka_server_replicamanager_reassigningpartitions 0\n",
+    "\nkafka_server_replicamanager_isrshrinks_total 0\n",
+    "\nkafka_server_replicamanager_isrexpands_total 0\n",
+    "\nkafka_server_replicamanager_failedisrupdates_total 0\n",
+    "\nkafka_server_brokertopicmetrics_replicationbytesout_total 0\n",
+    "\nkafka_controller_kafkacontroller_activecontrollercount 1\n",
+    "\nkafka_controller_kafkacontroller_activebrokercount 1\n",
+    "\nkafka_controller_kafkacontroller_fencedbrokercount 0\n",
+    "\nkafka_controller_kafkacontroller_globaltopiccount 1\n",
+    "\nkafka_controller_kafkacontroller_globalpartitioncount 6\n",
+    "\nkafka_controller_kafkacontroller_offlinepartitionscount 0\n",
+    "\nkafka_controller_kafkacontroller_preferredreplicaimbalancecount 0\n",
+    "\nkafka_controller_kafkacontroller_lastappliedrecordoffset ",
+    "\nkafka_controller_kafkacontroller_lastappliedrecordtimestamp ",
+    "\nkafka_controller_kafkacontroller_lastappliedrecordlagms 0\n",
+    "\nkafka_server_raftmetrics_current_state{current_state=\"leader\"} 1\n",
+    "\nkafka_server_raftmetrics_current_leader 1\n",
+    "\nkafka_server_raftmetrics_current_vote 1\n",
+    "\nkafka_server_raftmetrics_current_epoch ",
+    "\nkafka_server_raftmetrics_high_watermark ",
+    "\nkafka_server_raftmetrics_log_end_offset ",
+    "\nkafka_server_raftmetrics_log_end_epoch ",
+    "\nkafka_server_raftmetrics_number_of_voters 1\n",
+    "\nkafka_server_brokermetadatametrics_last_applied_record_offset ",
+    "\nkafka_server_brokermetadatametrics_last_applied_record_timestamp ",
+    "\nkafka_server_brokermetadatametrics_last_applied_record_lag_ms ",
+};
+
 TEST(broker_requests, metrics_count_what_was_asked_on_all_shards)
 {
     struct lab lab;
@@ -341,6 +374,10 @@ TEST(broker_requests, metrics_count_what_was_asked_on_all_shards)
           NULL);
     CHECK(strstr(page.p, "kafka_server_replicamanager_partitioncount 6\n") != NULL);
     CHECK(strstr(page.p, "kafka_log_log_logendoffset{topic=\"t\",partition=\"5\"} 3\n") != NULL);
+    for (size_t i = 0; i < array_count(of_one_node); i++) {
+        if (strstr(page.p, of_one_node[i]) == NULL)
+            check_fail(__FILE__, __LINE__, "the page lacks \"%s\"", of_one_node[i] + 1);
+    }
     lab_delete_topic(&lab, &c, "t");
     lab_metrics(&lab, &page);
     CHECK(strstr(page.p, "topic=\"t\"") == NULL);

@@ -1,0 +1,214 @@
+/* Numbers of the cluster: what leaders here lack, what a controller sees, how the quorum is. Looked up when they are
+ * asked for. Names are those that jmx_exporter's rules for Kafka give to the MBeans of a broker in KRaft mode. */
+#include "broker/metrics_cluster.h"
+
+#include <stdio.h>
+
+static void set(struct telemetry *t, const char *name, int64_t value, const char *help)
+{
+    telemetry_gauge(t, name, "", help)->value = value;
+}
+
+static void count(struct telemetry *t, const char *name, uint64_t value, const char *help)
+{
+    telemetry_counter(t, name, "", help)->value = value;
+}
+
+/* ---- leaders --------------------------------------------------------------------------------- */
+
+struct leaders {
+    const struct image *image;
+    int64_t under_replicated, under_min_isr, at_min_isr, reassigning;
+};
+
+static bool contains(const int32_t *ids, int32_t n, int32_t id)
+{
+    for (int32_t i = 0; i < n; i++) {
+        if (ids[i] == id)
+            return true;
+    }
+    return false;
+}
+
+/* Replicas that a reassignment adds are not lacking yet. */
+static int64_t factor_of(const struct image_partition *p)
+{
+    int64_t factor = 0;
+
+    for (int32_t i = 0; i < p->replica_count; i++)
+        factor += !contains(p->adding, p->adding_count, p->replicas[i]);
+    return factor;
+}
+
+static void look_at(void *ctx, struct replica *r)
+{
+    struct leaders *l = ctx;
+    const struct replication *m = replica_replication(r);
+    const struct image_partition *p = image_partition_find(l->image, replica_topic_id(r), replica_partition(r));
+    int64_t isr = replication_isr_size(m), least = m->min_isr < (int32_t)m->count ? m->min_isr : (int32_t)m->count;
+
+    if (p == NULL || m->role != REPLICATION_LEADER)
+        return;
+    l->under_replicated += isr < factor_of(p);
+    l->under_min_isr += isr < least;
+    l->at_min_isr += isr == least;
+    l->reassigning += p->adding_count + p->removing_count > 0;
+}
+
+static void gather_leaders(struct broker_shard *shard)
+{
+    struct telemetry *t = shard->telemetry;
+    struct replicas_isr_counts isr = replicas_isr_counts(shard->replicas);
+    struct leaders l = {.image = shard->image};
+
+    if (shard->image != NULL)
+        replicas_each(shard->replicas, look_at, &l);
+    set(t, "kafka_server_replicamanager_underreplicatedpartitions", l.under_replicated,
+        "Partitions led here whose ISR lacks a replica.");
+    set(t, "kafka_server_replicamanager_underminisrpartitioncount", l.under_min_isr,
+        "Partitions led here whose ISR is smaller than min.insync.replicas.");
+    set(t, "kafka_server_replicamanager_atminisrpartitioncount", l.at_min_isr,
+        "Partitions led here whose ISR is just as large as min.insync.replicas.");
+    set(t, "kafka_server_replicamanager_reassigningpartitions", l.reassigning,
+        "Partitions led here that are being reassigned.");
+    count(t, "kafka_server_replicamanager_isrshrinks_total", isr.shrinks,
+          "Times that a leader here has made its ISR smaller.");
+    count(t, "kafka_server_replicamanager_isrexpands_total", isr.expands,
+          "Times that a leader here has made its ISR larger.");
+    count(t, "kafka_server_replicamanager_failedisrupdates_total", isr.failed, "ISRs that the controller has refused.");
+}
+
+/* ---- a controller ---------------------------------------------------------------------------- */
+
+static void gather_brokers(struct telemetry *t, const struct image *image)
+{
+    int64_t fenced = 0, active = 0;
+
+    for (uint32_t i = 0; i < image_broker_count(image); i++) {
+        fenced += image_broker_at(image, i)->fenced;
+        active += !image_broker_at(image, i)->fenced;
+    }
+    set(t, "kafka_controller_kafkacontroller_fencedbrokercount", fenced, "Brokers that are registered and fenced.");
+    set(t, "kafka_controller_kafkacontroller_activebrokercount", active, "Brokers that are registered and not fenced.");
+}
+
+static void gather_partitions(struct telemetry *t, const struct image *image)
+{
+    int64_t partitions = 0, offline = 0, imbalance = 0;
+
+    for (uint32_t n = 0; n < image_topic_count(image); n++) {
+        const struct image_topic *topic = image_topic_at(image, n);
+        for (int32_t i = 0; i < topic->partition_count; i++) {
+            const struct image_partition *p = &topic->partitions[i];
+            if (p->replica_count == 0)
+                continue;
+            partitions++;
+            offline += p->leader < 0;
+            imbalance += p->leader != p->replicas[0];
+        }
+    }
+    set(t, "kafka_controller_kafkacontroller_globaltopiccount", image_topic_count(image), "Topics of the cluster.");
+    set(t, "kafka_controller_kafkacontroller_globalpartitioncount", partitions, "Partitions of the cluster.");
+    set(t, "kafka_controller_kafkacontroller_offlinepartitionscount", offline, "Partitions that nobody leads.");
+    set(t, "kafka_controller_kafkacontroller_preferredreplicaimbalancecount", imbalance,
+        "Partitions that their first replica does not lead.");
+}
+
+static void gather_controller(struct broker *b, const struct image *image, int64_t wall_ms)
+{
+    struct telemetry *t = b->shards[0].telemetry;
+    bool active = controller_is_active(node_controller(b->node));
+
+    set(t, "kafka_controller_kafkacontroller_activecontrollercount", active, "1: this node is the active controller.");
+    if (active)
+        image = controller_latest(node_controller(b->node));
+    if (image == NULL)
+        return;
+    set(t, "kafka_controller_kafkacontroller_lastappliedrecordoffset", image_offset(image),
+        "Offset of the last record of the metadata log that this controller has applied.");
+    set(t, "kafka_controller_kafkacontroller_lastappliedrecordtimestamp", image_timestamp_ms(image),
+        "When it was written.");
+    set(t, "kafka_controller_kafkacontroller_lastappliedrecordlagms", active ? 0 : wall_ms - image_timestamp_ms(image),
+        "Milliseconds since then; 0 of the active controller.");
+    gather_brokers(t, image);
+    gather_partitions(t, image);
+}
+
+/* ---- the quorum ------------------------------------------------------------------------------ */
+
+static const char *state_name(const struct quorum_state *s)
+{
+    bool voted = s->voted_id >= 0;
+
+    switch (s->role) {
+    case RAFT_UNATTACHED:
+        return voted ? "unattached-voted" : "unattached";
+    case RAFT_PROSPECTIVE:
+        return voted ? "prospective-voted" : "prospective";
+    case RAFT_CANDIDATE:
+        return "candidate";
+    case RAFT_LEADER:
+        return "leader";
+    case RAFT_FOLLOWER:
+        return s->is_voter ? "follower" : "observer";
+    case RAFT_RESIGNED:
+        return "resigned";
+    }
+    UNREACHABLE("a role that is not one");
+}
+
+static void gather_state(struct telemetry *t, const struct quorum_state *s)
+{
+    static const char name[] = "kafka_server_raftmetrics_current_state";
+    static const char help[] = "The label tells this node's place in the metadata quorum.";
+    char labels[64];
+
+    snprintf(labels, sizeof labels, "current_state=\"%s\"", state_name(s));
+    telemetry_forget_named(t, name); /* the last one's label */
+    telemetry_gauge(t, name, labels, help)->value = 1;
+}
+
+static void gather_quorum(struct telemetry *t, const struct quorum *q)
+{
+    struct quorum_state s;
+
+    quorum_state(q, &s);
+    gather_state(t, &s);
+    set(t, "kafka_server_raftmetrics_current_leader", s.leader_id,
+        "Node that leads the metadata quorum; -1: not known.");
+    set(t, "kafka_server_raftmetrics_current_vote", s.voted_id,
+        "Node that this one has voted for in its epoch; -1: none.");
+    set(t, "kafka_server_raftmetrics_current_epoch", s.epoch, "Epoch of the metadata quorum.");
+    set(t, "kafka_server_raftmetrics_high_watermark", s.high_watermark, "Of the metadata log; -1: not known.");
+    set(t, "kafka_server_raftmetrics_log_end_offset", s.end, "Of the metadata log here.");
+    set(t, "kafka_server_raftmetrics_log_end_epoch", s.end_epoch, "Epoch of its last batch.");
+    set(t, "kafka_server_raftmetrics_number_of_voters", quorum_voters(q)->count, "Voters of the metadata quorum.");
+}
+
+/* ---- a broker's metadata --------------------------------------------------------------------- */
+
+static void gather_metadata(struct telemetry *t, const struct image *image, int64_t wall_ms)
+{
+    set(t, "kafka_server_brokermetadatametrics_last_applied_record_offset", image_offset(image),
+        "Offset of the last record of the metadata log that this broker shows.");
+    set(t, "kafka_server_brokermetadatametrics_last_applied_record_timestamp", image_timestamp_ms(image),
+        "When it was written.");
+    set(t, "kafka_server_brokermetadatametrics_last_applied_record_lag_ms", wall_ms - image_timestamp_ms(image),
+        "Milliseconds since then.");
+}
+
+void metrics_gather_cluster(struct broker_shard *shard)
+{
+    struct broker *b = shard->broker;
+    int64_t wall_ms = io_wall_ms(shard->io);
+
+    gather_leaders(shard);
+    if (shard->index > 0 || b->node == NULL)
+        return;
+    if (node_controller(b->node) != NULL)
+        gather_controller(b, node_image(b->node), wall_ms);
+    if (node_quorum(b->node) != NULL)
+        gather_quorum(shard->telemetry, node_quorum(b->node));
+    if (shard->image != NULL)
+        gather_metadata(shard->telemetry, shard->image, wall_ms);
+}
