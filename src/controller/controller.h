@@ -43,7 +43,7 @@ struct controller_news {
     struct str topic;   /* of a partition; null: of the cluster */
     int32_t partition;
     bool loud;          /* one of few: a line of its own */
-    bool bad;           /* records may be lacking, or cannot be had, and no broker that stops has wanted it */
+    bool bad;           /* a broker or a directory is lost, records may be or cannot be had; nobody wants it so */
     struct str words;   /* a sentence, without its subject when that is a partition */
 };
 

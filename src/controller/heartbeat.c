@@ -123,6 +123,7 @@ static void drop_offline(struct decision *d, const struct image_broker *b,
         return;
     decision_add(d, &broker_registration_change_record_message, 2, &r);
     decide_because(d, true, "log directories of broker %d have failed, %d are left", b->id, r.log_dirs_count);
+    d->bad = true;
     decide_partition_changes(d, &(struct broker_change){b->id, NO_LEADER, NO_LEADER,
                                                         m->offline_log_dirs,
                                                         m->offline_log_dirs_count});

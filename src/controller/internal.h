@@ -90,6 +90,7 @@ struct decision {
     struct str why;      /* what is decided is decided so; null = not said */
     bool tell_why;       /* that is news by itself */
     bool in_order;       /* a broker that stops wants it: nothing that follows is bad news */
+    bool bad;            /* it is bad news by itself */
     struct noted *noted; /* news.c: partitions that change */
     uint32_t noted_count, noted_capacity;
 };

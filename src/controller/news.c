@@ -26,6 +26,7 @@ void decide_because(struct decision *d, bool tell, const char *format, ...)
     va_end(args);
     d->why = arena_printf(&d->c->scratch, "%s", words);
     d->tell_why = tell;
+    d->in_order = d->bad = false;
 }
 
 void news_note(struct decision *d, struct uuid topic, int32_t partition)
@@ -149,6 +150,7 @@ static void tell_partition(const struct decision *d, const struct image *before,
 
     if (topic == NULL || p == NULL || q == NULL)
         return;
+    bool bad = !d->in_order && (q->leader == NO_LEADER || q->recovery_state != 0);
     add_leader(&words, c->latest, p, q);
     add_lists(&words, p, q);
     if (words.n > 0) { /* else only who is eligible has changed */
@@ -158,7 +160,7 @@ static void tell_partition(const struct decision *d, const struct image *before,
                                                    .topic = topic->name,
                                                    .partition = n->partition,
                                                    .loud = loud,
-                                                   .bad = !d->in_order && (q->leader == NO_LEADER || q->recovery_state != 0),
+                                                   .bad = bad,
                                                    .words = text_str(&words),
                                                });
     }
@@ -179,7 +181,8 @@ void news_tell(struct decision *d, const struct image *before)
         if (count > 0)
             text_printf(&words, "; %u partitions change", count);
         c->settings.told(c->settings.told_ctx,
-                         &(struct controller_news){.topic = STR_NULL, .loud = true, .words = text_str(&words)});
+                         &(struct controller_news){
+                             .topic = STR_NULL, .loud = true, .bad = d->bad, .words = text_str(&words)});
         text_deinit(&words);
     }
     d->tell_why = false;

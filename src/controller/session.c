@@ -84,7 +84,7 @@ static bool fence(struct controller *c, const struct image_broker *b, int64_t no
     enum kerr error;
 
     decision_begin(&d, c, NULL, now_ms);
-    if (session->gone) /* who has found that out has said so */
+    if (session_is_valid(c, session, now_ms)) /* who has found out that it is gone has said so */
         decide_because(&d, false, "broker %d is fenced: no heartbeat for %" PRId64 " ms, and its listener refuses connections",
                        b->id, silent_ms);
     else
@@ -92,6 +92,7 @@ static bool fence(struct controller *c, const struct image_broker *b, int64_t no
                        "broker %d is fenced: no heartbeat for %" PRId64
                        " ms (broker.session.timeout.ms is %" PRId64 ")",
                        b->id, silent_ms, c->settings.session_timeout_ms);
+    d.bad = true;
     decide_fence(&d, b);
     error = decision_commit(&d);
     decision_end(&d);

@@ -14,49 +14,11 @@ static void tell_answered(struct node *n)
     }
 }
 
-/* ---- what becomes of brokers ---------------------------------------------------------------- */
-
-static void say_broker(struct node *n, const struct image_broker *was, const struct image_broker *b)
-{
-    bool was_fenced = was == NULL || was->fenced, was_stopping = was != NULL && was->in_controlled_shutdown;
-
-    if (was == NULL || was->epoch != b->epoch)
-        say(n->telemetry, LOG_INFO, "node", "broker %" PRId32 " has registered", b->id);
-    if (was_fenced && !b->fenced)
-        say(n->telemetry, LOG_INFO, "node", "broker %" PRId32 " is unfenced: it may lead", b->id);
-    if (!was_stopping && b->in_controlled_shutdown)
-        say(n->telemetry, LOG_INFO, "node", "broker %" PRId32 " wants to stop: it leads nothing any more", b->id);
-    if (!was_fenced && b->fenced)
-        say(n->telemetry, was_stopping ? LOG_INFO : LOG_WARN, "node", "broker %" PRId32 " is fenced: %s", b->id,
-            was_stopping                ? "it has stopped"
-            : was->epoch != b->epoch    ? "it is another process now"
-                                        : "it was not heard of for broker.session.timeout.ms, or wants it so");
-}
-
-/* The one that decides tells it, once, when it is committed. */
-static void say_brokers(struct node *n, const struct image *before, const struct image *after)
-{
-    if (before == NULL || n->controller == NULL || !controller_is_active(n->controller))
-        return;
-    for (uint32_t i = 0; i < image_broker_count(after); i++) {
-        const struct image_broker *b = image_broker_at(after, i);
-        say_broker(n, image_broker_find(before, b->id), b);
-    }
-    for (uint32_t i = 0; i < image_broker_count(before); i++) {
-        const struct image_broker *b = image_broker_at(before, i);
-        if (image_broker_find(after, b->id) == NULL)
-            say(n->telemetry, LOG_INFO, "node", "broker %" PRId32 " is unregistered", b->id);
-    }
-}
-
-/* ---- images -------------------------------------------------------------------------------- */
-
 static void publication_done(struct op *op, int64_t result)
 {
     struct node *n = container_of(op, struct node, publication);
     struct fail why = {0};
 
-    say_brokers(n, n->published, n->publishing);
     image_unref(n->published);
     n->published = n->publishing;
     n->publishing = NULL;

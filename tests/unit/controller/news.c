@@ -39,7 +39,7 @@ TEST(controller_news, silent_broker_loses_what_it_led)
     w.now_ms += 4001;
     world_commit(&w);
     CHECK_TEXT(world_news(&w), "broker 1 is fenced: no heartbeat for 9001 ms (broker.session.timeout.ms is 9000); "
-                               "1 partitions change\n"
+                               "1 partitions change (bad)\n"
                                "orders-0 is led by broker 2 in epoch 1, before by broker 1; its ISR is [2], "
                                "before [1,2]: broker 1 is fenced: no heartbeat for 9001 ms (broker.session.timeout.ms is 9000)\n");
     world_end(&w);
@@ -61,7 +61,7 @@ TEST(controller_news, partition_that_nobody_leads)
     w.now_ms += 1001;
     world_commit(&w);
     CHECK_TEXT(world_news(&w), "broker 2 is fenced: no heartbeat for 9001 ms (broker.session.timeout.ms is 9000); "
-                               "1 partitions change\n"
+                               "1 partitions change (bad)\n"
                                "orders-0 is offline in epoch 2: nobody leads, before broker 2; with all records "
                                "are [2], alive of its replicas []; its ISR is [], before [2]: broker 2 is fenced: "
                                "no heartbeat for 9001 ms (broker.session.timeout.ms is 9000) (bad)\n");
