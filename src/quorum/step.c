@@ -207,9 +207,8 @@ static void say_election(const struct quorum *q)
         say(q->telemetry, LOG_INFO, "quorum", "this node led epoch %" PRId32 ": votes are asked for", last->epoch);
     else if (last->epoch != q->left_epoch)
         say(q->telemetry, LOG_WARN, "quorum",
-            "node %" PRId32 ", which leads epoch %" PRId32 ", was not heard of for %" PRId64
-            " ms (controller.quorum.fetch.timeout.ms): votes are asked for",
-            last->leader_id, last->epoch, q->fetch_timeout_ms);
+            "node %" PRId32 ", which leads epoch %" PRId32 ", is not heard of within controller.quorum.fetch.timeout.ms, or"
+            " refuses connections: votes are asked for", last->leader_id, last->epoch);
     else
         say(q->telemetry, LOG_INFO, "quorum", "node %" PRId32 " leads epoch %" PRId32
             " no more, as it says: votes are asked for",
