@@ -106,14 +106,34 @@ static bool asks_for_metadata(const struct describe_quorum_request *m)
            m->topics[0].partitions_count == 1 && m->topics[0].partitions[0].partition_index == 0;
 }
 
+/* Each partition that was named is refused, as Kafka does it. */
+static void refuse(const struct describe_quorum_request *m, struct arena *arena, struct describe_quorum_response *out)
+{
+    describe_quorum_response_init(out);
+    out->topics_count = m->topics_count;
+    out->topics = arena_take_array(arena, (size_t)m->topics_count, sizeof(*out->topics));
+    for (int32_t t = 0; t < m->topics_count; t++) {
+        const struct describe_quorum_request_topics *asked = &m->topics[t];
+        struct describe_quorum_response_topics *topic = &out->topics[t];
+        describe_quorum_response_topics_init(topic);
+        topic->topic_name = asked->topic_name;
+        topic->partitions_count = asked->partitions_count;
+        topic->partitions = arena_take_array(arena, (size_t)asked->partitions_count, sizeof(*topic->partitions));
+        for (int32_t p = 0; p < asked->partitions_count; p++) {
+            describe_quorum_response_topics_partitions_init(&topic->partitions[p]);
+            topic->partitions[p].partition_index = asked->partitions[p].partition_index;
+            topic->partitions[p].error_code = KERR_UNKNOWN_TOPIC_OR_PARTITION;
+        }
+    }
+}
+
 void quorum_serve_describe(struct quorum *q, struct quorum_event *e)
 {
     struct quorum_call *call = quorum_call_of(e);
 
-    if (!asks_for_metadata(call->request)) {
-        quorum_call_refuse(call, KERR_INVALID_REQUEST);
-        return;
-    }
-    describe(q, call->api_version, call->arena, call->response);
+    if (asks_for_metadata(call->request))
+        describe(q, call->api_version, call->arena, call->response);
+    else
+        refuse(call->request, call->arena, call->response);
     quorum_call_answer(call);
 }

@@ -16,7 +16,6 @@ void describe_cluster_handle(struct request *r);
 void describe_configs_handle(struct request *r);
 void describe_groups_handle(struct request *r);
 void describe_log_dirs_handle(struct request *r);
-void describe_quorum_handle(struct request *r);
 void describe_topic_partitions_handle(struct request *r);
 void elect_leaders_handle(struct request *r);
 void envelope_handle(struct request *r);

@@ -39,7 +39,7 @@ const struct broker_api broker_apis[] = {
     {API_VOTE, CONTROLLER, quorum_request_handle, NULL},
     {API_BEGIN_QUORUM_EPOCH, CONTROLLER, quorum_request_handle, NULL},
     {API_END_QUORUM_EPOCH, CONTROLLER, quorum_request_handle, NULL},
-    {API_DESCRIBE_QUORUM, BROKER | CONTROLLER, describe_quorum_handle, NULL},
+    {API_DESCRIBE_QUORUM, BROKER | CONTROLLER, quorum_request_handle, NULL},
     {API_ALTER_PARTITION, CONTROLLER, control_handle, NULL},
     {API_UPDATE_FEATURES, BROKER | CONTROLLER, control_handle, NULL},
     {API_ENVELOPE, CONTROLLER, envelope_handle, NULL},

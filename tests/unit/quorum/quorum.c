@@ -261,16 +261,12 @@ static void described(struct quorum_call *call)
     container_of(call, struct describe, call)->ready = true;
 }
 
-static const struct describe_quorum_response *describe(struct rig *r, struct describe *d, int16_t version)
+static const struct describe_quorum_response *describe_as(struct rig *r, struct describe *d, int16_t version,
+                                                          const struct describe_quorum_request *request)
 {
-    struct describe_quorum_request_topics_partitions partition = {.partition_index = 0};
-    struct describe_quorum_request_topics topic = {
-        .topic_name = STR("__cluster_metadata"), .partitions = &partition, .partitions_count = 1};
-    struct describe_quorum_request request = {.topics = &topic, .topics_count = 1};
-
     *d = (struct describe){.call = {.api_key = API_DESCRIBE_QUORUM,
                                     .api_version = version,
-                                    .request = &request,
+                                    .request = request,
                                     .response = &d->answer,
                                     .arena = &d->arena,
                                     .ready = described}};
@@ -279,6 +275,47 @@ static const struct describe_quorum_response *describe(struct rig *r, struct des
     quorum_handle(r->q, &d->call);
     CHECK(place_run(r->place, &d->ready));
     return &d->answer;
+}
+
+static const struct describe_quorum_response *describe(struct rig *r, struct describe *d, int16_t version)
+{
+    struct describe_quorum_request_topics_partitions partition = {.partition_index = 0};
+    struct describe_quorum_request_topics topic = {
+        .topic_name = STR("__cluster_metadata"), .partitions = &partition, .partitions_count = 1};
+
+    return describe_as(r, d, version, &(struct describe_quorum_request){.topics = &topic, .topics_count = 1});
+}
+
+/* As Kafka: each of the partitions that were named, and nothing as a whole. */
+TEST(quorum, describes_no_other_partition)
+{
+    struct describe_quorum_request_topics_partitions partitions[] = {{.partition_index = 0}, {.partition_index = 1}};
+    struct describe_quorum_request_topics topics[] = {
+        {.topic_name = STR("other"), .partitions = partitions, .partitions_count = 2},
+        {.topic_name = STR("__cluster_metadata"), .partitions = partitions, .partitions_count = 1}};
+    const struct describe_quorum_request request = {.topics = topics, .topics_count = 2};
+    struct place p;
+    struct rig r;
+    struct describe answered;
+
+    place_real(&p);
+    rig_init(&r, &p);
+    CHECK_EQ(rig_open(&r), 0);
+    rig_ready(&r);
+    const struct describe_quorum_response *answer = describe_as(&r, &answered, 2, &request);
+    CHECK_EQ(answer->error_code, KERR_NONE);
+    CHECK_EQ(answer->topics_count, 2);
+    for (int n = 0; n < 2; n++) {
+        CHECK(str_equal(answer->topics[n].topic_name, topics[n].topic_name));
+        CHECK_EQ(answer->topics[n].partitions_count, topics[n].partitions_count);
+        for (int i = 0; i < answer->topics[n].partitions_count; i++) {
+            CHECK_EQ(answer->topics[n].partitions[i].partition_index, i);
+            CHECK_EQ(answer->topics[n].partitions[i].error_code, KERR_UNKNOWN_TOPIC_OR_PARTITION);
+        }
+    }
+    arena_deinit(&answered.arena);
+    CHECK_EQ(rig_deinit(&r, true), 0);
+    place_end(&p);
 }
 
 TEST(quorum, describes_itself)
