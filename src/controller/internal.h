@@ -119,6 +119,8 @@ void decide_because(struct decision *d, bool tell, const char *format, ...) PRIN
 void news_note(struct decision *d, struct uuid topic, int32_t partition);
 /* Only what the first `records` change is news still. */
 void news_cut(struct decision *d, uint32_t records);
+/* A broker of another cluster wants to be registered, and is refused. */
+void news_of_stranger(struct controller *c, int32_t broker_id, struct str cluster_id);
 /* The decision is in the log, and c->latest holds it. */
 void news_tell(struct decision *d, const struct image *before);
 

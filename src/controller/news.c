@@ -189,3 +189,23 @@ void news_tell(struct decision *d, const struct image *before)
     for (uint32_t i = 0; i < count; i++)
         tell_partition(d, before, &d->noted[i], i < LINES_MAX);
 }
+
+/* Ids are 22 letters; one that somebody makes up may be as long as a request. */
+#define CLUSTER_ID_SHOWN_MAX 64
+
+void news_of_stranger(struct controller *c, int32_t broker_id, struct str cluster_id)
+{
+    struct text words = {0};
+
+    if (c->settings.told == NULL)
+        return;
+    if (cluster_id.n > CLUSTER_ID_SHOWN_MAX)
+        cluster_id.n = CLUSTER_ID_SHOWN_MAX;
+    text_printf(&words,
+                "broker %d of cluster %.*s is not registered: this is cluster %.*s; format its log directories for this "
+                "one, or have it ask its own cluster's controllers",
+                broker_id, STR_ARG(cluster_id), STR_ARG(c->settings.cluster_id));
+    c->settings.told(c->settings.told_ctx,
+                     &(struct controller_news){.topic = STR_NULL, .loud = true, .bad = true, .words = text_str(&words)});
+    text_deinit(&words);
+}

@@ -98,8 +98,10 @@ static enum kerr check_registration(const struct decision *d,
     const struct image_broker *existing = image_broker_find(d->image, m->broker_id);
     const struct session *s = session_find(d->c, m->broker_id);
 
-    if (!str_equal(m->cluster_id, d->c->settings.cluster_id))
+    if (!str_equal(m->cluster_id, d->c->settings.cluster_id)) {
+        news_of_stranger(d->c, m->broker_id, m->cluster_id);
         return KERR_INCONSISTENT_CLUSTER_ID;
+    }
     if (existing != NULL && s != NULL && !existing->fenced &&
         session_is_valid(d->c, s, d->now_ms) &&
         !uuid_equal(existing->incarnation, m->incarnation_id) && !proves_death(m, existing))

@@ -151,6 +151,8 @@ struct node {
     bool calling;                  /* a registration or heartbeat is with the controller */
     struct io_timer pulse;         /* set: the next one waits for it */
     struct io_timer register_limit; /* initial.broker.registration.timeout.ms */
+    int64_t began_ns;              /* when that time began */
+    bool waits_said;               /* that no controller has registered it so far */
     uint32_t attempts;             /* in a row, that were not taken */
     enum kerr refusal;             /* why, as it was said last */
     bool offered;                  /* to be unfenced */

@@ -63,20 +63,47 @@ static bool is_final(enum kerr error)
            error != KERR_DUPLICATE_BROKER_REGISTRATION && error != KERR_UNKNOWN_SERVER_ERROR;
 }
 
-static void say_why(struct node *n, enum kerr error)
+/* Nodes that are started together come one after the other, and then elect: that is no news for so long. */
+#define TOGETHER_MS 10000
+
+static void say_unreachable(struct node *n)
 {
-    if (n->refusal == error)
+    bool early = io_now_ns(n->io) - n->began_ns < TOGETHER_MS * INT64_C(1000000);
+    int32_t leader, epoch;
+
+    if (n->waits_said && early)
         return;
-    n->refusal = error;
-    if (error == KERR_REQUEST_TIMED_OUT || error == KERR_NOT_CONTROLLER)
+    quorum_leader(n->quorum, &leader, &epoch);
+    if (early) {
+        n->waits_said = true;
+        say(n->telemetry, LOG_INFO, "node", "this broker waits for a controller to register with");
+        return;
+    }
+    n->refusal = KERR_NOT_CONTROLLER;
+    if (leader < 0)
         say(n->telemetry, LOG_WARN, "node",
-            "no controller can be reached to register this broker: trying on, up to "
+            "this broker's registration waits: no active controller is known; see that a majority of the controllers "
+            "(controller.quorum.voters, controller.quorum.bootstrap.servers) runs and can be reached. Trying on, up to "
             "initial.broker.registration.timeout.ms");
     else
-        say(n->telemetry, LOG_WARN, "node", "the controller does not register this broker yet: %s%s",
-            kerr_name((int16_t)error),
-            error == KERR_DUPLICATE_BROKER_REGISTRATION ? "; another process with its node.id was heard of shortly "
-                                                          "before" : "");
+        say(n->telemetry, LOG_WARN, "node",
+            "this broker's registration waits: the active controller, node %" PRId32 ", does not answer; see that it "
+            "can be reached. Trying on, up to initial.broker.registration.timeout.ms", leader);
+}
+
+static void say_why(struct node *n, enum kerr error)
+{
+    if (error == KERR_REQUEST_TIMED_OUT)
+        error = KERR_NOT_CONTROLLER; /* as much is known of either */
+    if (n->refusal == error)
+        return;
+    if (error == KERR_NOT_CONTROLLER) {
+        say_unreachable(n);
+        return;
+    }
+    n->refusal = error;
+    say(n->telemetry, LOG_WARN, "node", "the controller does not register this broker yet: %s%s", kerr_name((int16_t)error),
+        error == KERR_DUPLICATE_BROKER_REGISTRATION ? "; another process with its node.id was heard of shortly before" : "");
 }
 
 static void registered(struct own_call *c, enum kerr error)
@@ -100,6 +127,12 @@ static void registered(struct own_call *c, enum kerr error)
     } else if (n->broker_epoch >= 0) { /* the one that is in force stays so */
         say_why(n, error);
         membership_pulse(n, ask_backoff_ms(n, ++n->attempts));
+    } else if (error == KERR_INCONSISTENT_CLUSTER_ID) {
+        fail_set(&why, -EINVAL,
+                 "the controller refuses to register this broker: %s; the broker belongs to cluster %.*s "
+                 "(meta.properties of its log directories), the controller to another one, as its log says: ask this "
+                 "cluster's controllers, or format the broker for that cluster",
+                 kerr_name((int16_t)error), STR_ARG(n->options.cluster_id));
     } else if (is_final(error)) {
         fail_set(&why, -EINVAL,
                  "the controller refuses to register this broker: %s; another broker may have its "
@@ -213,13 +246,14 @@ bool register_again(struct node *n)
 static void register_limit_fired(struct io_timer *t)
 {
     struct node *n = container_of(t, struct node, register_limit);
+    const char *obstacle = n->quorum == NULL ? NULL : quorum_obstacle(n->quorum);
     struct fail why = {0};
 
     fail_set(&why, -ETIMEDOUT,
              "this broker could not register with the controller quorum within "
-             "initial.broker.registration.timeout.ms (%" PRId64
-             "): see that the controllers run and can be reached",
-             config_i64(n->options.settings, BROKER_INITIAL_BROKER_REGISTRATION_TIMEOUT_MS));
+             "initial.broker.registration.timeout.ms (%" PRId64 "): %s",
+             config_i64(n->options.settings, BROKER_INITIAL_BROKER_REGISTRATION_TIMEOUT_MS),
+             obstacle != NULL ? obstacle : "see that the controllers run and can be reached");
     node_fail(n, &why);
 }
 
@@ -227,5 +261,6 @@ void register_limit(struct node *n)
 {
     int64_t most_ms = config_i64(n->options.settings, BROKER_INITIAL_BROKER_REGISTRATION_TIMEOUT_MS);
 
+    n->began_ns = io_now_ns(n->io);
     io_timer_set(n->io, &n->register_limit, io_now_ns(n->io) + most_ms * 1000000, register_limit_fired);
 }

@@ -224,6 +224,12 @@ void quorum_fetch_take(struct quorum *q, struct quorum_event *e)
         quorum_fetch_tell(q);
         return;
     }
+    if (m->error_code == KERR_INCONSISTENT_CLUSTER_ID) {
+        quorum_stranger_found(q, f->to);
+        f->answer.lost = true;
+        quorum_fetch_tell(q);
+        return;
+    }
     if (m->error_code != KERR_NONE) { /* it stops, most of the time; another one is asked for the leader later */
         say(q->telemetry, LOG_INFO, "quorum", "node %" PRId32 " refuses a Fetch of the metadata log: %s%s", f->to,
             kerr_name(m->error_code), m->error_code == KERR_BROKER_NOT_AVAILABLE ? " (it is stopping)" : "");

@@ -134,6 +134,10 @@ struct quorum {
     struct list sends;     /* struct quorum_send: one for each node that was sent something */
     struct fetch_loop fetch;
     struct snapshot_fetch *fetching; /* NULL when no snapshot is fetched */
+    struct quorum_stranger *asking;  /* NULL when no node of another cluster is asked for its id */
+    int32_t strangers[RAFT_VOTERS_MAX + BOOTSTRAP_SERVERS_MAX]; /* that were asked */
+    uint32_t stranger_count;
+    char obstacle[400];              /* what was said of the last one; empty: there was none */
     struct voter_update *update;     /* NULL when this node asks for nothing of the voters */
     int64_t update_due_ms;           /* before which it does not ask again */
     int32_t updated_epoch;
@@ -205,6 +209,12 @@ int32_t quorum_nodes_any(const struct quorum *q, uint32_t turn);
 const struct raft_endpoint *quorum_nodes_endpoint(const struct quorum *q, int32_t node_id, struct str listener);
 /* The endpoint of a voter by which other nodes reach it; NULL when it has none that can be asked. */
 const struct raft_endpoint *quorum_voter_endpoint(const struct quorum *q, const struct raft_voter *voter);
+
+/* ---- stranger.c ---------------------------------------------------------------------------- */
+
+/* A node says that it belongs to another cluster: say so, with both ids, once of each node. */
+void quorum_stranger_found(struct quorum *q, int32_t id);
+void quorum_stranger_cancel(struct quorum *q);
 
 /* ---- sends.c: Vote, BeginQuorumEpoch, EndQuorumEpoch ---------------------------------------- */
 

@@ -179,6 +179,7 @@ void quorum_close(struct quorum *q, struct op *op)
     quorum_fetch_cancel(q);
     quorum_snapshot_fetch_cancel(q);
     quorum_join_cancel(q);
+    quorum_stranger_cancel(q);
     quorum_probe_cancel(q);
     quorum_serve_over(q);
     gate_close(&q->gate, nobody_inside);

@@ -110,6 +110,10 @@ bool quorum_snapshot_due(const struct quorum *q);
 int64_t quorum_high_watermark(const struct quorum *q); /* -1 unknown */
 int64_t quorum_end(const struct quorum *q);
 void quorum_leader(const struct quorum *q, int32_t *leader_id, int32_t *epoch);
+/* Why this node may not find its quorum, in words: nodes that it is to ask belong to another cluster. NULL: nothing of
+ * that kind is known. */
+const char *quorum_obstacle(const struct quorum *q);
+
 /* This node in the quorum, as the election state and the log say it. */
 struct quorum_state {
     enum raft_role role;

@@ -204,7 +204,9 @@ static struct raft_answer answer_of(struct quorum_send *s)
         a.epoch = s->send.epoch;
         return a;
     }
-    if (s->result == 0)
+    if (s->result == 0 && a.error == KERR_INCONSISTENT_CLUSTER_ID)
+        quorum_stranger_found(s->q, s->send.to.id);
+    else if (s->result == 0)
         say(s->q->telemetry, LOG_INFO, "quorum", "node %" PRId32 " refuses %s: %s%s", s->send.to.id,
             api_name(s->call.api_key), kerr_name((int16_t)a.error),
             a.error == KERR_BROKER_NOT_AVAILABLE ? " (it is stopping)" : "");

@@ -1,6 +1,7 @@
 /* What the controller tells of its decisions: who leads since when is in the log, why only it knows. */
 #include "world.h"
 
+#include "protocol/broker_registration.h"
 
 static void begin(struct world *w)
 {
@@ -121,5 +122,24 @@ TEST(controller_news, many_partitions_are_few_lines)
     }
     CHECK_EQ(lines, 1 + 91);
     CHECK_EQ(quiet, 91 - 20);
+    world_end(&w);
+}
+
+TEST(controller_news, broker_of_another_cluster)
+{
+    struct broker_registration_request m;
+    struct broker_registration_response answer;
+    struct world w;
+
+    begin(&w);
+    broker_registration_request_init(&m);
+    broker_registration_response_init(&answer);
+    m.broker_id = 9;
+    m.cluster_id = STR("another");
+    (void)world_ask(&w, API_BROKER_REGISTRATION, 4, &m, &answer);
+    CHECK_EQ(answer.error_code, KERR_INCONSISTENT_CLUSTER_ID);
+    struct str news = world_news(&w);
+    CHECK(str_starts(news, STR("broker 9 of cluster another is not registered: this is cluster ")));
+    CHECK(str_ends(news, STR(" (bad)\n")));
     world_end(&w);
 }

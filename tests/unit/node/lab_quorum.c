@@ -102,6 +102,11 @@ int quorum_append(struct quorum *q, int32_t epoch, const struct bytes *framed, u
     return 0;
 }
 
+const char *quorum_obstacle(const struct quorum *q)
+{
+    return NULL;
+}
+
 void quorum_leader(const struct quorum *q, int32_t *leader_id, int32_t *epoch)
 {
     *leader_id = q->leader;

@@ -94,6 +94,41 @@ TEST(life, a_registration_that_may_be_taken_later_is_tried_until_time_is_up)
     lab_end(&lab);
 }
 
+/* Nodes that are started together elect in some seconds: nobody is warned of that. */
+TEST(life, a_start_before_the_others_is_no_reason_to_warn)
+{
+    struct lab lab;
+
+    lab_init(&lab, 23, "broker");
+    lab_open(&lab);
+    script_pass(lab.s, 9000);
+    CHECK_EQ(lines_of(&lab, "WARN: "), 0);
+    CHECK_EQ(lines_of(&lab, "INFO: this broker waits for a controller to register with"), 1);
+    lab_lead(&lab, 1, 1);
+    CHECK_EQ(script_wait_end(lab.s, &lab.started), 0);
+    CHECK_EQ(lines_of(&lab, "WARN: "), 0);
+    lab_end(&lab);
+
+    lab_init(&lab, 24, "broker");
+    lab_open(&lab);
+    script_pass(lab.s, 30000);
+    CHECK_EQ(lines_of(&lab, "WARN: this broker's registration waits: no active controller is known"), 1);
+    lab_lead(&lab, 1, 1);
+    CHECK_EQ(script_wait_end(lab.s, &lab.started), 0);
+    CHECK_EQ(lines_of(&lab, "WARN: "), 1);
+    lab_end(&lab);
+
+    lab_init(&lab, 25, "broker");
+    script_stop(lab.s, 1);
+    lab_open(&lab);
+    lab_lead(&lab, 1, 1);
+    script_pass(lab.s, 30000);
+    CHECK_EQ(lines_of(&lab, "WARN: this broker's registration waits: the active controller, node 1, does not answer"), 1);
+    script_start(lab.s, 1);
+    CHECK_EQ(script_wait_end(lab.s, &lab.started), 0);
+    lab_end(&lab);
+}
+
 TEST(life, a_registration_that_is_refused_for_good_ends_the_start)
 {
     static const enum kerr refusals[] = {KERR_INCONSISTENT_CLUSTER_ID, KERR_INVALID_REGISTRATION,

@@ -17,7 +17,7 @@ static void write_line(struct telemetry_sink *sink, enum log_level level, const 
 {
     struct member *m = container_of(sink, struct member, sink);
 
-    if (strstr(line, "votes are asked for") != NULL)
+    if (strstr(line, "votes are asked for") != NULL || strstr(line, "belongs to cluster") != NULL)
         text_printf(&m->asked, "%s\n", line);
     if (getenv("RIG_VERBOSE") != NULL)
         fprintf(stderr, "%10.6f node %d %s: %s\n", (double)sim_now_ns(m->cluster->sim) / 1e9, m->id, room, line);
@@ -34,7 +34,7 @@ static void fill_options(struct member *m)
         .telemetry = m->telemetry,
         .memory = &m->memory,
         .dir = m->dir,
-        .cluster_id = STR(CLUSTER_ID),
+        .cluster_id = m->stranger ? STR("another") : STR(CLUSTER_ID),
         .node_id = m->id,
         .directory_id = m->directory_id,
         .can_vote = m->can_vote,

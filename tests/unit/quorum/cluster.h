@@ -27,7 +27,7 @@ enum member_phase { MEMBER_DOWN, MEMBER_STARTING, MEMBER_UP, MEMBER_STOPPING };
 
 struct member {
     struct cluster *cluster;
-    struct text asked;       /* lines that say why it has asked for votes */
+    struct text asked;       /* lines that say why it has asked for votes, or who belongs to another cluster */
     int32_t id; /* 1, 2, ... */
     struct uuid directory_id;
     struct sim_node *node;
@@ -35,6 +35,7 @@ struct member {
     enum member_phase phase;
     bool can_vote, auto_join;
     bool bootstrap;          /* knows bootstrap servers, and no voters */
+    bool stranger;           /* was formatted for another cluster */
     struct quorum_open options;
     struct telemetry_sink sink;
     struct telemetry *telemetry;

@@ -2,6 +2,7 @@
 #include "cluster.h"
 
 #include "protocol/api_versions.h"
+#include "protocol/describe_cluster.h"
 
 #include <stdlib.h>
 
@@ -188,7 +189,7 @@ static void serve_versions(struct served *s)
     m->api_keys = keys;
     for (int16_t key = 0; key < API_KEY_COUNT; key++) {
         const struct api *api = api_find(key);
-        if (api == NULL || (key != API_API_VERSIONS && !quorum_handles(key)))
+        if (api == NULL || (key != API_API_VERSIONS && key != API_DESCRIBE_CLUSTER && !quorum_handles(key)))
             continue;
         api_versions_response_api_keys_init(&keys[m->api_keys_count]);
         keys[m->api_keys_count].api_key = key;
@@ -200,6 +201,14 @@ static void serve_versions(struct served *s)
     feature->max_version = 1;
     m->supported_features = feature;
     m->supported_features_count = s->version >= 4 ? 1 : 0;
+    reply(s);
+}
+
+static void serve_cluster(struct served *s)
+{
+    struct describe_cluster_response *m = s->response;
+
+    m->cluster_id = STR(CLUSTER_ID);
     reply(s);
 }
 
@@ -238,6 +247,10 @@ static void asked(void *ctx, struct conn_frame *frame)
     message_init(api->response, s->response);
     if (s->api_key == API_API_VERSIONS) {
         serve_versions(s);
+        return;
+    }
+    if (s->api_key == API_DESCRIBE_CLUSTER) {
+        serve_cluster(s);
         return;
     }
     s->call = (struct quorum_call){.api_key = s->api_key,

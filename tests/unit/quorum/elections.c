@@ -240,3 +240,28 @@ TEST(quorum_nodes, a_vote_is_given_once_also_over_a_power_cut)
     CHECK_EQ(ask_vote(m, 2, 4).error_code, KERR_FENCED_LEADER_EPOCH);
     cluster_end(&c);
 }
+
+/* It finds nobody that it may follow, and says why: once of each, not at each try. */
+TEST(quorum_nodes, a_node_of_another_cluster_says_both_ids)
+{
+    struct member *stranger;
+    uint32_t lines = 0;
+
+    cluster_init(&c, 9, NULL, 4, 3, true);
+    stranger = cluster_member(&c, 4);
+    stranger->stranger = true;
+    cluster_start(&c);
+    CLUSTER_UNTIL(&c, 60000, cluster_leader(&c) != NULL);
+    CHECK(quorum_obstacle(cluster_leader(&c)->q) == NULL);
+    cluster_pass(&c, 20000);
+    CHECK_EQ(stranger->opened, 0);
+    CHECK_EQ(stranger->leader, -1);
+    CHECK(quorum_obstacle(stranger->q) != NULL);
+    CHECK(strstr(quorum_obstacle(stranger->q), "belongs to cluster " CLUSTER_ID ", this node to cluster another ") != NULL);
+    struct str rest = text_str(&stranger->asked), line;
+    while (str_cut(&rest, '\n', &line))
+        lines++;
+    CHECK_EQ(lines, 3);
+    CHECK(strstr(stranger->asked.p, "the node at n2:9093 belongs") != NULL);
+    cluster_end(&c);
+}
