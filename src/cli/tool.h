@@ -87,7 +87,7 @@ extern const struct tool_info kafka_topics, kafka_configs, kafka_consumer_groups
 extern const struct tool_info kafka_producer_perf_test, kafka_consumer_perf_test, kafka_verifiable_producer,
     kafka_verifiable_consumer, millrace_bench;
 extern const struct tool_info millrace_topic, millrace_config, millrace_group, millrace_offset, millrace_cluster,
-    millrace_log_dirs, millrace_quorum, millrace_produce, millrace_consume;
+    millrace_log_dirs, millrace_quorum, millrace_produce, millrace_consume, millrace_why;
 
 /* Run the tool that `info` describes; completes with its exit status. */
 void tool_run(struct cli *c, const struct tool_info *info, struct op *op);

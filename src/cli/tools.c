@@ -36,6 +36,7 @@ static const struct {
     {"produce", &millrace_produce, NULL},
     {"kafka-console-consumer.sh", &kafka_console_consumer, "org.apache.kafka.tools.consumer.ConsoleConsumer"},
     {"consume", &millrace_consume, NULL},
+    {"why", &millrace_why, NULL},
 };
 
 static const struct tool_info *find(const char *name)

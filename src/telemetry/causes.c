@@ -118,6 +118,7 @@ void telemetry_cause(struct telemetry *t, struct str topic, int32_t partition, i
     va_start(args, format);
     vsnprintf(words, sizeof words, format, args);
     va_end(args);
+    make_one_line(words);
     keep(&t->causes, &(struct subject_key){topic, partition}, wall_ms, words);
 }
 

@@ -41,6 +41,9 @@ struct causes {
 void causes_init(struct causes *c);
 void causes_deinit(struct causes *c);
 
+/* Control bytes become '?': text from outside makes no lines of its own. */
+void make_one_line(char *line);
+
 struct telemetry {
     struct telemetry_sink *sink;
     struct causes causes;

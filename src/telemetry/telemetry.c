@@ -173,6 +173,14 @@ const char *log_level_name(enum log_level level)
     return names[level];
 }
 
+void make_one_line(char *line)
+{
+    for (char *p = line; *p != '\0'; p++) {
+        if ((uint8_t)*p < ' ' || *p == 0x7f)
+            *p = '?';
+    }
+}
+
 void say(struct telemetry *t, enum log_level level, const char *room, const char *format, ...)
 {
     char line[TELEMETRY_LINE_MAX + 1];
@@ -189,9 +197,6 @@ void say(struct telemetry *t, enum log_level level, const char *room, const char
             cut--;
         strcpy(line + cut, "...");
     }
-    for (char *p = line; *p != '\0'; p++) {
-        if ((uint8_t)*p < ' ' || *p == 0x7f)
-            *p = '?';
-    }
+    make_one_line(line);
     t->sink->write(t->sink, level, room, line);
 }

@@ -34,7 +34,7 @@ void say(struct telemetry *t, enum log_level level, const char *room, const char
 /* ---- causes ---------------------------------------------------------------------------------- */
 
 /* Keep why a partition is as it is: the last few of each, and of all the last CAUSES_MAX, about a megabyte. `wall_ms`:
- * when. What does not fit CAUSE_BYTES_MAX is cut. Accepts NULL. */
+ * when. What does not fit CAUSE_BYTES_MAX is cut; control bytes become '?'. Accepts NULL. */
 #define CAUSES_OF_ONE_MAX 8
 #define CAUSES_MAX 4096
 #define CAUSE_BYTES_MAX 500

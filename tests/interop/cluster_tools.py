@@ -332,3 +332,43 @@ def several_brokers(ctx):
           (0, "Broker 3 is no longer registered.\n", ""))
     wait_for("broker 3 is forgotten", lambda: len(our_tool("cluster", "list-endpoints", "--include-fenced-brokers", "--bootstrap-server",
                                                            cluster.bootstrap)[1].splitlines()) == 3)
+
+
+@scenario
+def why_a_partition_is_as_it_is(ctx):
+    """millrace why: a broker that leads is killed and comes back, then the controller is; who remembers says why, who cannot is named."""
+    if ctx.is_kafka:
+        raise Skip("it is about ours")
+    cluster = ctx.cluster(["controller", "broker", "broker"], PROPERTIES | {"offsets.topic.replication.factor": 2})
+    asked = cluster.node(3).bootstrap
+    ours("kafka-topics.sh", "--bootstrap-server", asked, "--create", "--topic", "t", "--replica-assignment", "2:3")
+
+    def why():
+        status, out, _ = ours("millrace", "why", "partition", "t-0", "-b", asked, "--json")
+        return json.loads(out) if status == 0 else {}
+
+    def said(told, node, *words):
+        check(f"node {node} says {words}", any(c["node"] == node and all(w in c["words"] for w in words) for c in told["causes"]), str(told))
+
+    told = wait_for("a leader", lambda: (w := why()).get("leader") == 2 and w)
+    equal("nothing has happened", (told["causes"], told["not_asked"], told["troubled"]), ([], [], []))
+    cluster.node(2).kill()
+    told = wait_for("another leader", lambda: (w := why()).get("leader") == 3 and w)
+    equal("ISR", (told["isr"], told["troubled"]), ([3], [{"broker": 2, "state": "fenced"}]))
+    said(told, 1, "is led by broker 3 in epoch 1, before by broker 2; its ISR is [3], before [2,3]: broker 2 is fenced: no heartbeat for ")
+    equal("who was not asked", [n["node"] for n in told["not_asked"]], [2])
+    cluster.node(2).start()
+    told = wait_for("it is back", lambda: sorted((w := why()).get("isr", [])) == [2, 3] and w)
+    said(told, 3, "broker 2 joins the ISR [3]: it has all up to offset 0, our end is 0")
+    said(told, 1, "its ISR is [2,3], before [3]: broker 3, which leads, asks for it")
+    equal("ages", [c["ago_ms"] for c in told["causes"]], sorted((c["ago_ms"] for c in told["causes"]), reverse=True))
+    cluster.node(1).kill()
+    status, out, _ = ours("millrace", "why", "partition", "t-0", "-b", asked)
+    equal("status", status, 0)
+    for words in ["t-0 is led by broker 3 in epoch 1. Its replicas are [2,3], its ISR is [", "broker 2 joins the ISR [3]",
+                  "The controllers could not be asked: "]:
+        check(f"it says {words!r}", words in out, out)
+    cluster.node(1).start()
+    cluster.node(2).kill()
+    cluster.node(3).kill()
+    equal("nobody is there", ours("millrace", "why", "partition", "t-0", "-b", asked)[0], 1)

@@ -5,10 +5,13 @@
  *   broker "N"       dynamic ► dynamic default ► static ► default
  *   broker ""        the dynamic defaults of the cluster alone
  *   client metrics   own value ► default
+ *
+ * Why a partition is as it is, is told under a setting's name, too: why_setting.c.
  */
 #include "broker/api/api.h"
 #include "broker/settings.h"
 #include "broker/view.h"
+#include "broker/why.h"
 #include "protocol/describe_configs.h"
 
 #include <stdlib.h>
@@ -419,5 +422,5 @@ void describe_configs_handle(struct request *r)
         d.out->resource_name = d.asked->resource_name;
         answer_resource(&d);
     }
-    request_answer(r);
+    why_answer(r);
 }

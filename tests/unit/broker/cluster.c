@@ -2,6 +2,7 @@
 #include "second.h"
 
 #include "protocol/create_topics.h"
+#include "protocol/describe_configs.h"
 #include "protocol/describe_topic_partitions.h"
 #include "protocol/fetch.h"
 #include "protocol/find_coordinator.h"
@@ -291,7 +292,48 @@ static int32_t isr_count(struct client *c)
     return metadata(c, 12)->topics[0].partitions[0].isr_nodes_count;
 }
 
-/* The second broker is alive, and never fetches: the leader proposes an ISR without it, and takes no notice of it then. */
+/* What tools are told of it: causes under the name of a setting, to whoever asks by that name. */
+static void check_tells_why(struct client *c)
+{
+    struct describe_configs_request_resources resource;
+    struct describe_configs_request m;
+    struct str keys[] = {STR("millrace.why.t-0"), STR("millrace.why.nobody-7"), STR("millrace.shards"),
+                         STR("millrace.why.t"), STR("millrace.why.t-")};
+
+    describe_configs_request_init(&m);
+    describe_configs_request_resources_init(&resource);
+    m.resources = &resource;
+    m.resources_count = 1;
+    resource.resource_type = 4;
+    resource.resource_name = STR("1");
+    resource.configuration_keys = keys;
+    resource.configuration_keys_count = array_count(keys);
+    const struct describe_configs_response *a = client_ask(c, API_DESCRIBE_CONFIGS, 4, &m);
+    CHECK_EQ(a->results_count, 1);
+    CHECK_EQ(a->results[0].error_code, KERR_NONE);
+    CHECK_EQ(a->results[0].configs_count, 3);
+    CHECK_TEXT(a->results[0].configs[0].name, "millrace.shards");
+    CHECK_TEXT(a->results[0].configs[1].name, "millrace.why.t-0");
+    CHECK(a->results[0].configs[1].read_only);
+    CHECK_TEXT(a->results[0].configs[2].value, "");
+    struct str rest = a->results[0].configs[1].value, line;
+    int found = 0;
+    int64_t last_ms = INT64_MAX;
+    while (rest.n > 0 && str_cut(&rest, '\n', &line)) {
+        struct str ago;
+        int64_t ago_ms;
+        CHECK(str_cut(&line, ' ', &ago));
+        CHECK_EQ(str_to_i64(ago, 0, last_ms, &ago_ms), 0);
+        last_ms = ago_ms;
+        found += str_starts(line, STR("broker 2 leaves the ISR [1,2]: "));
+        found += str_equal(line, STR("its ISR is [1], before [1,2]: broker 1, which leads, asks for it"));
+    }
+    CHECK_EQ(found, 2);
+    resource.resource_name = STR(""); /* of the cluster, nobody knows why */
+    a = client_ask(c, API_DESCRIBE_CONFIGS, 4, &m);
+    CHECK_EQ(a->results[0].configs_count, 0);
+}
+
 /* As leader, and as the controller. */
 static void check_says_why(struct lab *lab)
 {
@@ -325,6 +367,7 @@ static void check_says_why(struct lab *lab)
     text_deinit(&page);
 }
 
+/* The second broker is alive, and never fetches: the leader proposes an ISR without it, and takes no notice of it then. */
 TEST(broker_cluster, who_does_not_follow_leaves_the_isr)
 {
     for (uint32_t shards = 1; shards <= 3; shards += 2) {
@@ -351,6 +394,7 @@ TEST(broker_cluster, who_does_not_follow_leaves_the_isr)
         CHECK_EQ(a->responses[0].partition_responses[0].error_code, KERR_NONE);
         CHECK_EQ(isr_count(&c), 1);
         check_says_why(&lab);
+        check_tells_why(&c);
         client_end(&s.c);
         client_end(&c);
         lab_deinit(&lab);
