@@ -78,18 +78,85 @@ static void gather_leaders(struct broker_shard *shard)
     count(t, "kafka_server_replicamanager_failedisrupdates_total", isr.failed, "ISRs that the controller has refused.");
 }
 
+/* ---- followers -------------------------------------------------------------------------------- */
+
+/* Only those furthest behind have a line each: a broker may follow a hundred thousand partitions. */
+#define LAGGING_MAX 100
+
+struct lagging {
+    struct replica *furthest[LAGGING_MAX]; /* in no order */
+    uint32_t count;
+};
+
+/* The place of the one that is least behind. */
+static uint32_t least_of(const struct lagging *l)
+{
+    uint32_t least = 0;
+
+    for (uint32_t i = 1; i < l->count; i++) {
+        if (replica_lag(l->furthest[i]) < replica_lag(l->furthest[least]))
+            least = i;
+    }
+    return least;
+}
+
+static void look_at_lag(void *ctx, struct replica *r)
+{
+    struct lagging *l = ctx;
+    int64_t lag = replica_lag(r);
+
+    if (lag == 0)
+        return;
+    if (l->count < LAGGING_MAX) {
+        l->furthest[l->count++] = r;
+        return;
+    }
+    uint32_t least = least_of(l);
+    if (lag > replica_lag(l->furthest[least]))
+        l->furthest[least] = r;
+}
+
+/* Kafka's fetcher threads are our shards' fetchers, one for each leader. */
+static void gather_lag(struct telemetry *t, uint32_t shard, const struct replica *r)
+{
+    static const char name[] = "kafka_server_fetcherlagmetrics_consumerlag";
+    static const char help[] = "Records by which a replica here is behind its leader; of the hundred of a shard that are most.";
+    struct text labels = {0};
+    char id[64];
+
+    snprintf(id, sizeof id, "ReplicaFetcherThread-%u-%d", shard, replica_replication(r)->leader);
+    telemetry_label(&labels, "clientId", str_of(id));
+    telemetry_label(&labels, "topic", replica_topic(r));
+    snprintf(id, sizeof id, "%d", replica_partition(r));
+    telemetry_label(&labels, "partition", str_of(id));
+    telemetry_gauge(t, name, labels.p, help)->value = replica_lag(r);
+    text_deinit(&labels);
+}
+
+static void gather_followers(struct broker_shard *shard)
+{
+    struct lagging l = {.count = 0};
+
+    telemetry_forget_named(shard->telemetry, "kafka_server_fetcherlagmetrics_consumerlag");
+    replicas_each(shard->replicas, look_at_lag, &l);
+    for (uint32_t i = 0; i < l.count; i++)
+        gather_lag(shard->telemetry, shard->index, l.furthest[i]);
+}
+
 /* ---- a controller ---------------------------------------------------------------------------- */
 
 static void gather_brokers(struct telemetry *t, const struct image *image)
 {
-    int64_t fenced = 0, active = 0;
+    int64_t fenced = 0, active = 0, leaving = 0;
 
     for (uint32_t i = 0; i < image_broker_count(image); i++) {
         fenced += image_broker_at(image, i)->fenced;
         active += !image_broker_at(image, i)->fenced;
+        leaving += image_broker_at(image, i)->in_controlled_shutdown;
     }
     set(t, "kafka_controller_kafkacontroller_fencedbrokercount", fenced, "Brokers that are registered and fenced.");
     set(t, "kafka_controller_kafkacontroller_activebrokercount", active, "Brokers that are registered and not fenced.");
+    set(t, "kafka_controller_kafkacontroller_controlledshutdownbrokercount", leaving, "Brokers that leave in order.");
 }
 
 static void gather_partitions(struct telemetry *t, const struct image *image)
@@ -114,18 +181,31 @@ static void gather_partitions(struct telemetry *t, const struct image *image)
         "Partitions that their first replica does not lead.");
 }
 
+/* Kafka has counted no elections of all kinds since ZooKeeper is gone: the name of that one is ours. */
+static void gather_elections(struct telemetry *t, struct controller_elections e)
+{
+    count(t, "kafka_controller_controllerstats_uncleanleaderelections_total", e.unclean,
+          "Elections by this controller of leaders that may lack records.");
+    count(t, "kafka_controller_controllerstats_electionfromeligibleleaderreplicas_total", e.eligible,
+          "Elections by this controller of leaders that were not in the ISR, and had all records.");
+    count(t, "millrace_controller_leader_elections_total", e.all, "Elections of partitions' leaders by this controller.");
+}
+
 static void gather_controller(struct broker *b, const struct image *image, int64_t wall_ms)
 {
     struct telemetry *t = b->shards[0].telemetry;
     bool active = controller_is_active(node_controller(b->node));
 
     set(t, "kafka_controller_kafkacontroller_activecontrollercount", active, "1: this node is the active controller.");
+    gather_elections(t, controller_elections(node_controller(b->node)));
     if (active)
         image = controller_latest(node_controller(b->node));
     if (image == NULL)
         return;
     set(t, "kafka_controller_kafkacontroller_lastappliedrecordoffset", image_offset(image),
         "Offset of the last record of the metadata log that this controller has applied.");
+    set(t, "kafka_controller_kafkacontroller_lastcommittedrecordoffset", quorum_high_watermark(node_quorum(b->node)) - 1,
+        "Offset of the last record of the metadata log that is committed, as this controller knows.");
     set(t, "kafka_controller_kafkacontroller_lastappliedrecordtimestamp", image_timestamp_ms(image),
         "When it was written.");
     set(t, "kafka_controller_kafkacontroller_lastappliedrecordlagms", active ? 0 : wall_ms - image_timestamp_ms(image),
@@ -136,15 +216,14 @@ static void gather_controller(struct broker *b, const struct image *image, int64
 
 /* ---- the quorum ------------------------------------------------------------------------------ */
 
+/* Up to its first dash, as the rule takes it: Kafka tells besides whether it has voted, as current_vote does. */
 static const char *state_name(const struct quorum_state *s)
 {
-    bool voted = s->voted_id >= 0;
-
     switch (s->role) {
     case RAFT_UNATTACHED:
-        return voted ? "unattached-voted" : "unattached";
+        return "unattached";
     case RAFT_PROSPECTIVE:
-        return voted ? "prospective-voted" : "prospective";
+        return "prospective";
     case RAFT_CANDIDATE:
         return "candidate";
     case RAFT_LEADER:
@@ -159,11 +238,11 @@ static const char *state_name(const struct quorum_state *s)
 
 static void gather_state(struct telemetry *t, const struct quorum_state *s)
 {
-    static const char name[] = "kafka_server_raftmetrics_current_state";
+    static const char name[] = "kafka_server_raft_metrics_current_state_info";
     static const char help[] = "The label tells this node's place in the metadata quorum.";
     char labels[64];
 
-    snprintf(labels, sizeof labels, "current_state=\"%s\"", state_name(s));
+    snprintf(labels, sizeof labels, "state=\"%s\"", state_name(s));
     telemetry_forget_named(t, name); /* the last one's label */
     telemetry_gauge(t, name, labels, help)->value = 1;
 }
@@ -174,26 +253,26 @@ static void gather_quorum(struct telemetry *t, const struct quorum *q)
 
     quorum_state(q, &s);
     gather_state(t, &s);
-    set(t, "kafka_server_raftmetrics_current_leader", s.leader_id,
+    set(t, "kafka_server_raft_metrics_current_leader", s.leader_id,
         "Node that leads the metadata quorum; -1: not known.");
-    set(t, "kafka_server_raftmetrics_current_vote", s.voted_id,
+    set(t, "kafka_server_raft_metrics_current_vote", s.voted_id,
         "Node that this one has voted for in its epoch; -1: none.");
-    set(t, "kafka_server_raftmetrics_current_epoch", s.epoch, "Epoch of the metadata quorum.");
-    set(t, "kafka_server_raftmetrics_high_watermark", s.high_watermark, "Of the metadata log; -1: not known.");
-    set(t, "kafka_server_raftmetrics_log_end_offset", s.end, "Of the metadata log here.");
-    set(t, "kafka_server_raftmetrics_log_end_epoch", s.end_epoch, "Epoch of its last batch.");
-    set(t, "kafka_server_raftmetrics_number_of_voters", quorum_voters(q)->count, "Voters of the metadata quorum.");
+    set(t, "kafka_server_raft_metrics_current_epoch", s.epoch, "Epoch of the metadata quorum.");
+    set(t, "kafka_server_raft_metrics_high_watermark", s.high_watermark, "Of the metadata log; -1: not known.");
+    set(t, "kafka_server_raft_metrics_log_end_offset", s.end, "Of the metadata log here.");
+    set(t, "kafka_server_raft_metrics_log_end_epoch", s.end_epoch, "Epoch of its last batch.");
+    set(t, "kafka_server_raft_metrics_number_of_voters", quorum_voters(q)->count, "Voters of the metadata quorum.");
 }
 
 /* ---- a broker's metadata --------------------------------------------------------------------- */
 
 static void gather_metadata(struct telemetry *t, const struct image *image, int64_t wall_ms)
 {
-    set(t, "kafka_server_brokermetadatametrics_last_applied_record_offset", image_offset(image),
+    set(t, "kafka_server_broker_metadata_metrics_last_applied_record_offset", image_offset(image),
         "Offset of the last record of the metadata log that this broker shows.");
-    set(t, "kafka_server_brokermetadatametrics_last_applied_record_timestamp", image_timestamp_ms(image),
+    set(t, "kafka_server_broker_metadata_metrics_last_applied_record_timestamp", image_timestamp_ms(image),
         "When it was written.");
-    set(t, "kafka_server_brokermetadatametrics_last_applied_record_lag_ms", wall_ms - image_timestamp_ms(image),
+    set(t, "kafka_server_broker_metadata_metrics_last_applied_record_lag_ms", wall_ms - image_timestamp_ms(image),
         "Milliseconds since then.");
 }
 
@@ -203,6 +282,7 @@ void metrics_gather_cluster(struct broker_shard *shard)
     int64_t wall_ms = io_wall_ms(shard->io);
 
     gather_leaders(shard);
+    gather_followers(shard);
     if (shard->index > 0 || b->node == NULL)
         return;
     if (node_controller(b->node) != NULL)

@@ -111,3 +111,10 @@ void controller_handle(struct controller *c, struct controller_call *call);
 bool controller_handles(int16_t api_key);
 
 const struct image *controller_latest(const struct controller *c);
+
+/* Elections of partitions' leaders by what this controller has decided since the start, of which unclean: who leads may
+ * lack records; of which from replicas that were not in the ISR, and eligible (KIP-966). */
+struct controller_elections {
+    uint64_t all, unclean, eligible;
+};
+struct controller_elections controller_elections(const struct controller *c);

@@ -48,6 +48,7 @@ struct controller {
     struct parking parking;
     struct list refused; /* calls that came while not active */
     struct list sessions;
+    struct controller_elections elections; /* since the start */
     struct arena scratch; /* of one decision */
     bool deciding;        /* `scratch` is in use */
 };

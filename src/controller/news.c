@@ -139,6 +139,34 @@ static void add_lists(struct text *t, const struct image_partition *p, const str
 
 /* ---- tell ---------------------------------------------------------------------------------------- */
 
+static bool has(const int32_t *ids, int32_t n, int32_t id)
+{
+    for (int32_t i = 0; i < n; i++) {
+        if (ids[i] == id)
+            return true;
+    }
+    return false;
+}
+
+static void count_election(struct controller *c, const struct image *before, const struct noted *n)
+{
+    const struct image_partition *p = image_partition_find(before, n->topic, n->partition);
+    const struct image_partition *q = image_partition_find(c->latest, n->topic, n->partition);
+
+    if (p == NULL || q == NULL || q->leader == NO_LEADER || q->leader == p->leader)
+        return;
+    c->elections.all++;
+    if (q->recovery_state != 0)
+        c->elections.unclean++;
+    else if (has(p->elr, p->elr_count, q->leader))
+        c->elections.eligible++;
+}
+
+struct controller_elections controller_elections(const struct controller *c)
+{
+    return c->elections;
+}
+
 static void tell_partition(const struct decision *d, const struct image *before, const struct noted *n,
                            bool loud)
 {
@@ -173,6 +201,8 @@ void news_tell(struct decision *d, const struct image *before)
     uint32_t count = d->noted_count;
 
     d->noted_count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        count_election(c, before, &d->noted[i]);
     if (c->settings.told == NULL)
         return;
     if (d->tell_why) {

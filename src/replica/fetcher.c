@@ -339,14 +339,19 @@ void fetcher_stable_moved(struct replica *r)
     fetcher_pump(p->fetcher);
 }
 
+int64_t replica_lag(const struct replica *r)
+{
+    return r->following == NULL ? 0 : r->following->lag;
+}
+
 int64_t replicas_max_lag(const struct replicas *rs)
 {
     int64_t most = 0;
 
     MAP_EACH (node, &rs->by_id) {
-        const struct following *p = container_of(node, const struct replica, node)->following;
-        if (p != NULL && p->lag > most)
-            most = p->lag;
+        int64_t lag = replica_lag(container_of(node, const struct replica, node));
+        if (lag > most)
+            most = lag;
     }
     return most;
 }

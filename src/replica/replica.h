@@ -104,6 +104,7 @@ uint32_t replicas_offline(const struct replicas *rs); /* how many have no log be
 uint32_t replicas_count(const struct replicas *rs);
 /* By how many records at most a replica that follows is behind its leader's high watermark, as it was told last. */
 int64_t replicas_max_lag(const struct replicas *rs);
+int64_t replica_lag(const struct replica *r); /* the same of one; 0 of one that does not follow */
 /* Proposals of leaders here that are in force, and those that the controller refused, since the start. */
 struct replicas_isr_counts {
     uint64_t shrinks, expands, failed;

@@ -147,6 +147,7 @@ TEST(controller_elect_leaders, unclean_leader_when_an_operator_wants_it)
     CHECK_EQ(elect_partition(&w, "lone", 0, PREFERRED), KERR_PREFERRED_LEADER_NOT_AVAILABLE);
     CHECK_EQ(elect_partition(&w, "lone", 0, UNCLEAN), KERR_NONE);
     CHECK_TEXT(world_show(&w, "lone"), "3@2.3 on 2 3 isr 3 recovering");
+    CHECK_EQ(controller_elections(w.c).unclean, 1);
     restart(&w, 3, false);
     CHECK_TEXT(world_show(&w, "lone"), "-1@3.4 on 2 3 last 3 recovering");
     CHECK_EQ(elect_partition(&w, "lone", 0, UNCLEAN), KERR_ELIGIBLE_LEADERS_NOT_AVAILABLE);

@@ -70,6 +70,10 @@ TEST(controller_news, partition_that_nobody_leads)
     CHECK_TEXT(world_news(&w), "broker 2 is unfenced: it asks to be, and knows the metadata; 1 partitions change\n"
                                "orders-0 is led by broker 2 in epoch 3, before by nobody; its ISR is [2], before []: "
                                "broker 2 is unfenced: it asks to be, and knows the metadata\n");
+    struct controller_elections elections = controller_elections(w.c);
+    CHECK_EQ(elections.all, 2);
+    CHECK_EQ(elections.eligible, 1);
+    CHECK_EQ(elections.unclean, 0);
     world_end(&w);
 }
 

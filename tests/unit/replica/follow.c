@@ -85,6 +85,8 @@ TEST(follow, lag_is_what_is_missing_up_to_the_leaders_mark)
     while (!rig_has_all(g)) {
         CHECK(sim_step(g->lab.sim));
         most = replicas_max_lag(g->lab.sets[0]) > most ? replicas_max_lag(g->lab.sets[0]) : most;
+        const struct replica *r = lab_find(&g->lab, 1, 0);
+        CHECK(r == NULL || replica_lag(r) == replicas_max_lag(g->lab.sets[0])); /* there is no other */
     }
     CHECK(most > 900);
     CHECK(most < 1000);
