@@ -8,7 +8,7 @@
 
 /* What is there so far; a stop takes it down in the opposite order. Lives as long as the broker. */
 struct life {
-    struct flow flow, stage, part; /* of the start, of dirs.c or listen.c, and of a piece of that */
+    struct flow flow, stage, part; /* of the start or the stop, of a stage of it, and of a piece of that */
     struct broker *broker;
     struct fail *fail;              /* of broker_start's caller, until it has completed */
     struct text text;               /* of a small file */

@@ -123,16 +123,16 @@ static void stop_peers(struct broker_shard *shard, void *ctx, struct op *op)
 
 /* ---- the flow -------------------------------------------------------------------------------- */
 
-static void note_trouble(struct life *l)
+static void note_trouble(struct life *l, int64_t result)
 {
-    if (l->flow.result < 0 && l->trouble == 0)
-        l->trouble = l->flow.result;
+    if (result < 0 && l->trouble == 0)
+        l->trouble = result;
 }
 
-static void note_offline(struct life *l)
+static void note_offline(struct life *l, int64_t result)
 {
-    if (l->flow.result < 0 && l->offline == 0)
-        l->offline = l->flow.result;
+    if (result < 0 && l->offline == 0)
+        l->offline = result;
 }
 
 static bool is_clean(const struct life *l)
@@ -178,14 +178,13 @@ static void broker_free(struct broker *b)
     free(b);
 }
 
-static void stop_run(struct flow *f)
+/* Clients, and the cluster: until here leaderships are still this broker's to give away. */
+static void leave_run(struct flow *f)
 {
-    struct life *l = container_of(f, struct life, flow);
+    struct life *l = container_of(f, struct life, stage);
     struct broker *b = l->broker;
 
     FLOW_BEGIN(f);
-    if (l->running)
-        say(b->shards[0].telemetry, LOG_INFO, "broker", "Kafka Server stopping: node %d", b->node_id);
     if (l->space != NULL)
         FLOW_WAIT(f, "stop looking at the space", space_watch_stop(l->space, &f->op));
     if (l->has_listeners)
@@ -198,6 +197,17 @@ static void stop_run(struct flow *f)
     }
     l->stopping = true;
     FLOW_WAIT(f, "close connections", everywhere(b, stop_clients, NULL, &f->op));
+    FLOW_END(f);
+    flow_done(f, 0);
+}
+
+/* What works on the logs, then the logs, with what their checkpoints will say. */
+static void close_logs_run(struct flow *f)
+{
+    struct life *l = container_of(f, struct life, stage);
+    struct broker *b = l->broker;
+
+    FLOW_BEGIN(f);
     FLOW_WAIT(f, "stop the coordinators", everywhere(b, stop_groups, NULL, &f->op));
     if (l->running)
         FLOW_WAIT(f, "stop the cleaners", cleaning_stop(b, &f->op));
@@ -210,45 +220,79 @@ static void stop_run(struct flow *f)
     ASSERT(l->lines != NULL);
     if (b->shards[0].replicas != NULL) {
         FLOW_WAIT(f, "gather checkpoints", checkpoint_gather_last(b, l->lines, &f->op));
-        note_trouble(l);
+        note_trouble(l, f->result);
         FLOW_WAIT(f, "withdraw what the controller was asked", everywhere(b, rest_peers, NULL, &f->op));
         FLOW_WAIT(f, "close the logs", everywhere(b, stop_replicas, NULL, &f->op));
-        note_trouble(l);
+        note_trouble(l, f->result);
         FLOW_WAIT(f, "close connections to brokers", everywhere(b, stop_peers, NULL, &f->op));
     }
+    FLOW_END(f);
+    flow_done(f, 0);
+}
+
+/* The quorum, and with it the last that other nodes may ask for. */
+static void close_quorum_run(struct flow *f)
+{
+    struct life *l = container_of(f, struct life, stage);
+    struct broker *b = l->broker;
+
+    FLOW_BEGIN(f);
     if (b->node != NULL) {
         FLOW_WAIT(f, "answer who asks the controller", forward_rest(b, &f->op));
         FLOW_WAIT(f, "close the quorum", node_close(b->node, &f->op));
         b->node = NULL;
-        note_trouble(l);
+        note_trouble(l, f->result);
     }
     if (l->has_listeners)
         FLOW_WAIT(f, "stop listening to nodes", everywhere(b, stop_listening_to_nodes, NULL, &f->op));
     FLOW_WAIT(f, "close their connections", everywhere(b, stop_nodes, NULL, &f->op));
+    FLOW_END(f);
+    flow_done(f, 0);
+}
+
+/* The directory l->dir. It is marked clean when nothing has failed, its checkpoints included. */
+static void close_dir_run(struct flow *f)
+{
+    struct life *l = container_of(f, struct life, stage);
+    struct log_dir *dir = l->broker->dirs[l->dir];
+    struct checkpoint_lines *lines = &l->lines[l->dir];
+
+    FLOW_BEGIN(f);
+    l->clean = is_clean(l);
+    if (!log_dir_is_online(dir))
+        note_offline(l, ERR_OFFLINE);
+    if (l->clean) {
+        FLOW_WAIT(f, "write checkpoints",
+                  log_dir_checkpoint(dir, &lines->recovery_point, &lines->log_start, &lines->high_watermark, &f->op));
+        note_offline(l, f->result);
+        l->clean = f->result >= 0;
+    }
+    if (l->clean) {
+        FLOW_WAIT(f, "write the cleaner's checkpoint", log_dir_checkpoint_cleaner(dir, &lines->cleaner, &f->op));
+        note_offline(l, f->result);
+        l->clean = f->result >= 0;
+    }
+    checkpoint_lines_free(lines);
+    FLOW_WAIT(f, "close the directory", log_dir_close(dir, l->clean, l->broker_epoch, &f->op));
+    note_offline(l, f->result);
+    FLOW_END(f);
+    flow_done(f, 0);
+}
+
+static void stop_run(struct flow *f)
+{
+    struct life *l = container_of(f, struct life, flow);
+    struct broker *b = l->broker;
+
+    FLOW_BEGIN(f);
+    if (l->running)
+        say(b->shards[0].telemetry, LOG_INFO, "broker", "Kafka Server stopping: node %d", b->node_id);
+    FLOW_WAIT(f, "leave", flow_start(&l->stage, leave_run, &f->op));
+    FLOW_WAIT(f, "logs", flow_start(&l->stage, close_logs_run, &f->op));
+    FLOW_WAIT(f, "quorum", flow_start(&l->stage, close_quorum_run, &f->op));
     for (l->dir = 0; l->dir < b->dir_count; l->dir++) {
-        if (b->dirs[l->dir] == NULL)
-            continue;
-        l->clean = is_clean(l);
-        if (!log_dir_is_online(b->dirs[l->dir]) && l->offline == 0)
-            l->offline = ERR_OFFLINE;
-        if (l->clean) {
-            FLOW_WAIT(f, "write checkpoints",
-                      log_dir_checkpoint(b->dirs[l->dir], &l->lines[l->dir].recovery_point,
-                                         &l->lines[l->dir].log_start,
-                                         &l->lines[l->dir].high_watermark, &f->op));
-            note_offline(l);
-            l->clean = f->result >= 0;
-        }
-        if (l->clean) {
-            FLOW_WAIT(f, "write the cleaner's checkpoint",
-                      log_dir_checkpoint_cleaner(b->dirs[l->dir], &l->lines[l->dir].cleaner, &f->op));
-            note_offline(l);
-            l->clean = f->result >= 0;
-        }
-        checkpoint_lines_free(&l->lines[l->dir]);
-        FLOW_WAIT(f, "close the directory",
-                  log_dir_close(b->dirs[l->dir], l->clean, l->broker_epoch, &f->op));
-        note_offline(l);
+        if (b->dirs[l->dir] != NULL)
+            FLOW_WAIT(f, "a directory", flow_start(&l->stage, close_dir_run, &f->op));
     }
     if (l->running)
         say(b->shards[0].telemetry, LOG_INFO, "broker", "Kafka Server stopped: node %d", b->node_id);
