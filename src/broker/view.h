@@ -32,6 +32,25 @@ struct view_leaders {
 void view_name_leader(struct request *r, struct view_leaders *named, struct uuid topic_id, int32_t partition,
                       int32_t *leader_id, int32_t *leader_epoch);
 
+/* They as the node_endpoints of the answer to Produce or Fetch (`name`): of one shape, under types of their own. */
+#define VIEW_ANSWER_ENDPOINTS(name, r, named)                                                                  \
+    do {                                                                                                       \
+        struct name##_response *a_ = (r)->response;                                                            \
+        if ((named)->count > 0) {                                                                              \
+            a_->node_endpoints_count = (int32_t)(named)->count;                                                \
+            a_->node_endpoints = arena_take_array(&(r)->arena, (named)->count, sizeof *a_->node_endpoints);    \
+        }                                                                                                      \
+        for (uint32_t i_ = 0; i_ < (named)->count; i_++) {                                                     \
+            const struct image_endpoint *at_ = view_endpoint(r, (named)->brokers[i_]);                         \
+            struct name##_response_node_endpoints *out_ = &a_->node_endpoints[i_];                             \
+            name##_response_node_endpoints_init(out_);                                                         \
+            out_->node_id = (named)->brokers[i_]->id;                                                          \
+            out_->host = arena_str(&(r)->arena, at_->host);                                                    \
+            out_->port = at_->port;                                                                            \
+            out_->rack = arena_str(&(r)->arena, (named)->brokers[i_]->rack);                                   \
+        }                                                                                                      \
+    } while (0)
+
 /* Whom clients may take for the controller: any broker passes on what it decides, this one if they can reach it; -1 none. */
 int32_t view_controller(const struct request *r);
 

@@ -42,22 +42,40 @@ struct quorum_send {
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
+/* All three have one shape, under types of their own: the cluster, its one topic and partition; */
+#define BEGIN_WHOLE(api, whole, q)                                      \
+    do {                                                                \
+        api##_request_init(&(whole)->m);                                \
+        api##_request_topics_init(&(whole)->topic);                     \
+        api##_request_topics_partitions_init(&(whole)->partition);      \
+        (whole)->m.cluster_id = str_of((q)->cluster_id);                \
+        (whole)->m.topics = &(whole)->topic;                            \
+        (whole)->m.topics_count = 1;                                    \
+        (whole)->topic.topic_name = STR(METADATA_TOPIC);                \
+        (whole)->topic.partitions = &(whole)->partition;                \
+        (whole)->topic.partitions_count = 1;                            \
+    } while (0)
+
+/* and two of them where their sender listens. */
+#define ADD_ENDPOINTS(api, whole, q)                                                            \
+    do {                                                                                        \
+        (whole)->m.leader_endpoints = (whole)->endpoints;                                       \
+        (whole)->m.leader_endpoints_count = (int32_t)(q)->self.endpoint_count;                  \
+        for (uint32_t i_ = 0; i_ < (q)->self.endpoint_count; i_++) {                            \
+            api##_request_leader_endpoints_init(&(whole)->endpoints[i_]);                       \
+            (whole)->endpoints[i_].name = str_of((q)->self.endpoints[i_].name);                 \
+            (whole)->endpoints[i_].host = str_of((q)->self.endpoints[i_].host);                 \
+            (whole)->endpoints[i_].port = (q)->self.endpoints[i_].port;                         \
+        }                                                                                       \
+    } while (0)
+
 static void build_vote(struct quorum_send *s)
 {
     struct vote_request *m = &s->request.vote.m;
-    struct vote_request_topics *t = &s->request.vote.topic;
     struct vote_request_topics_partitions *p = &s->request.vote.partition;
 
-    vote_request_init(m);
-    vote_request_topics_init(t);
-    vote_request_topics_partitions_init(p);
-    m->cluster_id = str_of(s->q->cluster_id);
+    BEGIN_WHOLE(vote, &s->request.vote, s->q);
     m->voter_id = s->send.to.id;
-    m->topics = t;
-    m->topics_count = 1;
-    t->topic_name = STR(METADATA_TOPIC);
-    t->partitions = p;
-    t->partitions_count = 1;
     p->replica_epoch = s->send.epoch;
     p->replica_id = s->q->node_id;
     p->replica_directory_id = s->q->directory_id;
@@ -73,27 +91,11 @@ static void build_vote(struct quorum_send *s)
 static void build_begin(struct quorum_send *s)
 {
     struct begin_quorum_epoch_request *m = &s->request.begin.m;
-    struct begin_quorum_epoch_request_topics *t = &s->request.begin.topic;
     struct begin_quorum_epoch_request_topics_partitions *p = &s->request.begin.partition;
 
-    begin_quorum_epoch_request_init(m);
-    begin_quorum_epoch_request_topics_init(t);
-    begin_quorum_epoch_request_topics_partitions_init(p);
-    m->cluster_id = str_of(s->q->cluster_id);
+    BEGIN_WHOLE(begin_quorum_epoch, &s->request.begin, s->q);
+    ADD_ENDPOINTS(begin_quorum_epoch, &s->request.begin, s->q);
     m->voter_id = s->send.to.id;
-    m->topics = t;
-    m->topics_count = 1;
-    m->leader_endpoints = s->request.begin.endpoints;
-    m->leader_endpoints_count = (int32_t)s->q->self.endpoint_count;
-    for (uint32_t i = 0; i < s->q->self.endpoint_count; i++) {
-        begin_quorum_epoch_request_leader_endpoints_init(&m->leader_endpoints[i]);
-        m->leader_endpoints[i].name = str_of(s->q->self.endpoints[i].name);
-        m->leader_endpoints[i].host = str_of(s->q->self.endpoints[i].host);
-        m->leader_endpoints[i].port = s->q->self.endpoints[i].port;
-    }
-    t->topic_name = STR(METADATA_TOPIC);
-    t->partitions = p;
-    t->partitions_count = 1;
     p->voter_directory_id = s->send.to.directory_id;
     p->leader_id = s->q->node_id;
     p->leader_epoch = s->send.epoch;
@@ -119,32 +121,15 @@ static void build_candidates(struct quorum_send *s)
 
 static void build_end(struct quorum_send *s)
 {
-    struct end_quorum_epoch_request *m = &s->request.end.m;
-    struct end_quorum_epoch_request_topics *t = &s->request.end.topic;
     struct end_quorum_epoch_request_topics_partitions *p = &s->request.end.partition;
 
-    end_quorum_epoch_request_init(m);
-    end_quorum_epoch_request_topics_init(t);
-    end_quorum_epoch_request_topics_partitions_init(p);
-    m->cluster_id = str_of(s->q->cluster_id);
-    m->topics = t;
-    m->topics_count = 1;
-    m->leader_endpoints = s->request.end.endpoints;
-    m->leader_endpoints_count = (int32_t)s->q->self.endpoint_count;
-    for (uint32_t i = 0; i < s->q->self.endpoint_count; i++) {
-        end_quorum_epoch_request_leader_endpoints_init(&m->leader_endpoints[i]);
-        m->leader_endpoints[i].name = str_of(s->q->self.endpoints[i].name);
-        m->leader_endpoints[i].host = str_of(s->q->self.endpoints[i].host);
-        m->leader_endpoints[i].port = s->q->self.endpoints[i].port;
-    }
-    t->topic_name = STR(METADATA_TOPIC);
-    t->partitions = p;
-    t->partitions_count = 1;
+    BEGIN_WHOLE(end_quorum_epoch, &s->request.end, s->q);
+    ADD_ENDPOINTS(end_quorum_epoch, &s->request.end, s->q);
     p->leader_id = s->q->node_id;
     p->leader_epoch = s->send.epoch;
     build_candidates(s);
     s->call.api_key = API_END_QUORUM_EPOCH;
-    s->call.request = m;
+    s->call.request = &s->request.end.m;
 }
 
 /* ---- answers ----------------------------------------------------------------------------- */

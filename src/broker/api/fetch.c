@@ -72,25 +72,6 @@ static void answer_records(struct fetch *f, const struct fetch_result *result,
         metrics_replicated(r->shard, n);
 }
 
-static void answer_endpoints(struct request *r, const struct view_leaders *named)
-{
-    struct fetch_response *a = r->response;
-
-    if (named->count == 0)
-        return;
-    a->node_endpoints_count = (int32_t)named->count;
-    a->node_endpoints = arena_take_array(&r->arena, named->count, sizeof *a->node_endpoints);
-    for (uint32_t i = 0; i < named->count; i++) {
-        const struct image_endpoint *at = view_endpoint(r, named->brokers[i]);
-        struct fetch_response_node_endpoints *out = &a->node_endpoints[i];
-        fetch_response_node_endpoints_init(out);
-        out->node_id = named->brokers[i]->id;
-        out->host = arena_str(&r->arena, at->host);
-        out->port = at->port;
-        out->rack = arena_str(&r->arena, named->brokers[i]->rack);
-    }
-}
-
 /* Who asks the wrong one, or in an older epoch, hears who leads, and where (KIP-951). */
 static void answer_leader(struct fetch *f, const struct fetch_item *item,
                           struct fetch_response_responses_partitions *a)
@@ -212,7 +193,7 @@ static void answer(struct fetch *f)
     io_timer_clear(&f->timer);
     f->phase = FETCH_RELEASING;
     answer_items(f, items, collect(f, items));
-    answer_endpoints(r, &f->named);
+    VIEW_ANSWER_ENDPOINTS(fetch, r, &f->named);
     a->session_id = fetch_session_answered(f->pass.set);
     f->pass.set->pass = NULL;
     r->records = f->records;

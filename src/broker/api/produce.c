@@ -199,25 +199,6 @@ static bool any_failed(const struct produce_response *answer)
     return false;
 }
 
-static void answer_endpoints(struct request *r, const struct view_leaders *named)
-{
-    struct produce_response *a = r->response;
-
-    if (named->count == 0)
-        return;
-    a->node_endpoints_count = (int32_t)named->count;
-    a->node_endpoints = arena_take_array(&r->arena, named->count, sizeof *a->node_endpoints);
-    for (uint32_t i = 0; i < named->count; i++) {
-        const struct image_endpoint *at = view_endpoint(r, named->brokers[i]);
-        struct produce_response_node_endpoints *out = &a->node_endpoints[i];
-        produce_response_node_endpoints_init(out);
-        out->node_id = named->brokers[i]->id;
-        out->host = arena_str(&r->arena, at->host);
-        out->port = at->port;
-        out->rack = arena_str(&r->arena, named->brokers[i]->rack);
-    }
-}
-
 /* Who was told that the leader is not here hears who it is, and where, and need not ask for metadata (KIP-951). */
 static void tell_leaders(struct scatter *s)
 {
@@ -233,7 +214,7 @@ static void tell_leaders(struct scatter *s)
                                  &item->answer->current_leader.leader_id, &item->answer->current_leader.leader_epoch);
         }
     }
-    answer_endpoints(s->request, &named);
+    VIEW_ANSWER_ENDPOINTS(produce, s->request, &named);
 }
 
 static void joined(struct scatter *s)
