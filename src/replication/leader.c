@@ -17,6 +17,15 @@ static bool counts(const struct replication *r, const struct replication_replica
     return one->in_isr || one->proposed || one->joining;
 }
 
+bool replication_counts(const struct replication *r, int32_t id)
+{
+    for (uint32_t i = 0; i < r->count; i++) {
+        if (r->replicas[i].id == id)
+            return counts(r, &r->replicas[i]);
+    }
+    return false;
+}
+
 bool leader_advance(struct replication *r)
 {
     int64_t lowest = INT64_MAX;

@@ -18,7 +18,7 @@
  *       reached the high watermark and the start of our epoch (KIP-903, KIP-966).
  *   W5  One proposal at a time; what it takes away counts until it is committed.
  *
- * Rules: KIP-101, 279, 320, 497, 595, 903, 966.
+ * Rules: KIP-73, 101, 279, 320, 497, 595, 903, 966.
  */
 #pragma once
 
@@ -163,6 +163,8 @@ void replication_broker_changed(struct replication *r, int32_t id, const struct 
                                 struct replication_outcome *out);
 
 bool replication_in_isr(const struct replication *r, int32_t id); /* in force */
+/* Of a leader: the mark waits for replica `id`, or would when it gets what it asks for (W1). */
+bool replication_counts(const struct replication *r, int32_t id);
 uint32_t replication_isr_size(const struct replication *r);
 
 /* ---- follower ------------------------------------------------------------------------------ */
@@ -184,3 +186,35 @@ struct replication_end {
 };
 int64_t replication_truncation(const struct replication *r, struct replication_end leader, struct replication_end own,
                                int64_t log_end, bool *again);
+
+/* ---- throttles ----------------------------------------------------------------------------- */
+
+/* How fast some replicas are copied, and whether that is too fast (KIP-73): bytes per second since the oldest sample of
+ * a window that moves. What is sent in one go is counted afterwards, so a rate is kept on average: after too much
+ * comes a wait, of one window at most. */
+#define THROTTLE_SAMPLES_MAX 64
+#define THROTTLE_WAIT_MAX_MS 60000
+
+struct throttle_rule {
+    int64_t rate;           /* bytes per second; INT64_MAX = no limit */
+    int64_t samples;        /* *.quota.window.num, > 0; more than THROTTLE_SAMPLES_MAX are that many longer ones */
+    int64_t sample_seconds; /* *.quota.window.size.seconds, > 0 */
+};
+
+/* A broker's shards count bytes together and measure each for itself. Zeroed = nothing was measured yet. */
+struct throttle {
+    uint32_t first, count;
+    struct {
+        int64_t at_ms;
+        uint64_t total; /* bytes before it */
+    } samples[THROTTLE_SAMPLES_MAX];
+};
+
+/* `total` is how many bytes were copied so far, since ever; it never falls, nor does the time. Bytes count that were
+ * added after the first call of a window. Returns in how many milliseconds to ask again, THROTTLE_WAIT_MAX_MS at
+ * most, before which nothing more is to be copied; 0: go on. */
+int64_t throttle_wait_ms(struct throttle *t, const struct throttle_rule *rule, uint64_t total, int64_t now_ms);
+/* Bytes per second of the window. */
+int64_t throttle_rate(struct throttle *t, const struct throttle_rule *rule, uint64_t total, int64_t now_ms);
+/* Is `partition` of broker `id` in the list of *.replication.throttled.replicas? "*", or PARTITION:BROKER,... */
+bool throttle_lists(struct str list, int32_t partition, int32_t id);
