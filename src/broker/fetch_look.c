@@ -1,6 +1,7 @@
 /* A pass of a Fetch over what is due on one shard.
  *
  *   due ──► looked at ──┬─ an error, something to read or to tell ──► due, until the client has moved on
+ *    ▲                  ├─ a follower's throttle is exceeded ────────► due, looked at when the window has moved
  *    ▲                  └─ nothing ──────────────────────────────────► quiet, watches its replica ─┐
  *    └──────────────────────────────────── its mark has moved ◄────────────────────────────────────┘
  */
@@ -203,6 +204,7 @@ static void item_read(struct scatter_part *part, struct fetch_item *item, struct
     result->item = item;
     result->part = part;
     result->replica = replica;
+    result->throttled = pass->set->reader >= 0 && replica_is_throttled(replica);
     result->aborted_count = pass->isolation == READ_COMMITTED ? 0 : -1;
     result->read = (struct log_read){
         .offset = item->offset,
@@ -232,6 +234,19 @@ static uint32_t budget(const struct fetch_pass *pass, const struct fetch_part *p
     uint64_t left = pass->max_bytes > taken ? pass->max_bytes - taken : 0;
 
     return partition_max < 0 ? 0 : (uint64_t)partition_max < left ? (uint32_t)partition_max : (uint32_t)left;
+}
+
+/* A follower outside of the ISR that is throttled gets nothing for now; the other partitions go on. It is not watched:
+ * what is appended changes nothing. */
+static bool item_is_held(struct scatter_part *part, struct fetch_item *item, struct replica *replica)
+{
+    struct fetch_part *p = part->state;
+    int32_t reader = item->set->reader;
+    int64_t held_ms = reader < 0 ? 0 : replica_held_ms(replica, reader);
+
+    if (held_ms > 0 && (p->held_ms == 0 || held_ms < p->held_ms))
+        p->held_ms = held_ms;
+    return held_ms > 0;
 }
 
 /* There is something to say about it. */
@@ -288,6 +303,10 @@ static void item_look(struct scatter_part *part, struct fetch_item *item, struct
             p->failed = true; /* the follower's consumers wait for it */
         if (item->told_high_watermark != item->high_watermark || item->told_log_start != item->log_start)
             item_stays_due(part, item, seen);
+        return;
+    }
+    if (item_is_held(part, item, replica)) {
+        item_stays_due(part, item, seen);
         return;
     }
     uint32_t bytes_max = budget(pass, p, item->bytes_max);

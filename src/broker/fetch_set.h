@@ -130,6 +130,7 @@ struct fetch_result {
     struct fetch_item *item;    /* valid while its Fetch is not answered */
     struct scatter_part *part;
     struct replica *replica;    /* held */
+    bool throttled;             /* a follower's: what is sent counts for the leader's throttle */
     struct log_read read;
     struct log_spans spans;
     struct log_aborted *aborted;
@@ -145,6 +146,7 @@ struct fetch_part {
     bool failed;                /* one item has an error, or diverges: answer at once */
     bool full;                  /* something was left unread for want of room */
     bool again;                 /* something has moved meanwhile, and nobody was told */
+    int64_t held_ms;            /* in which something is looked at again that the throttle holds back; 0 nothing */
 };
 
 /* What a pass needs to know of its Fetch; the scatter's state. Home's. */

@@ -21,6 +21,7 @@ struct metrics {
     struct counter *requests[API_KEYS_MAX];
     struct histogram *times[API_KEYS_MAX];
     struct gauge *connections, *broker_state, *partitions, *leaders, *offline, *max_lag;
+    struct gauge *copy_rates[THROTTLES];
     struct gauge *memory[LEDGER_USES], *memory_limit, *memory_waiting;
     struct gauge *fetch_sessions, *fetch_partitions;
     struct counter *replicated_out;
@@ -32,6 +33,12 @@ static const char *const memory_labels[LEDGER_USES] = {
     [LEDGER_REQUESTS] = "use=\"requests\"",
     [LEDGER_WORK] = "use=\"work\"",
     [LEDGER_ANSWERS] = "use=\"answers\"",
+};
+
+static const char *const copy_rate_names[THROTTLES] = {
+    [THROTTLE_LEADER] = "kafka_server_leaderreplication_byte_rate",
+    [THROTTLE_FOLLOWER] = "kafka_server_followerreplication_byte_rate",
+    [THROTTLE_MOVES] = "kafka_server_alterlogdirsreplication_byte_rate",
 };
 
 static bool topic_equal(const struct map_node *node, const void *key)
@@ -57,6 +64,9 @@ struct metrics *metrics_new(struct telemetry *t)
                                  "Partitions that lie in a log directory that has failed.");
     m->max_lag = telemetry_peak(t, "kafka_server_replicafetchermanager_maxlag", "clientId=\"Replica\"",
                                 "Records that the replica furthest behind its leader lacks.");
+    for (int i = 0; i < THROTTLES; i++)
+        m->copy_rates[i] = telemetry_peak(t, copy_rate_names[i], "",
+                                          "Bytes per second that were copied lately of throttled replicas.");
     for (int i = 0; i < LEDGER_USES; i++)
         m->memory[i] = telemetry_gauge(t, "millrace_memory_used_bytes", memory_labels[i],
                                        "Memory that is counted, by what it is for.");
@@ -291,6 +301,8 @@ void metrics_gather(struct broker_shard *shard)
     m->partitions->value = replicas_count(shard->replicas);
     m->leaders->value = 0;
     m->max_lag->value = replicas_max_lag(shard->replicas);
+    for (int i = 0; i < THROTTLES; i++)
+        m->copy_rates[i]->value = replicas_copy_rate(shard->replicas, (enum replica_throttle)i);
     for (int i = 0; i < LEDGER_USES; i++)
         m->memory[i]->value = (int64_t)shard->ledger.uses[i];
     m->memory_limit->value = (int64_t)shard->ledger.limit_bytes;

@@ -88,6 +88,7 @@ struct broker {
     struct listener *advertised;
     uint32_t advertised_count;
     struct checkpoints *checkpoints; /* home shard only */
+    struct replica_copied copied;   /* by all shards */
     bool failed;                    /* home shard: `fatal` was called */
     struct map connections;         /* home shard: how many each address has; see connections.c */
     struct life *life;              /* private to start.c and stop.c */

@@ -118,7 +118,7 @@ static void replica_committed(void *ctx, struct replica *r)
 
 static void make_replicas(struct broker_shard *s, void *ctx, struct op *op)
 {
-    const struct broker *b = s->broker;
+    struct broker *b = s->broker;
 
     peers_start(s);
     struct replicas_options o = {
@@ -128,6 +128,7 @@ static void make_replicas(struct broker_shard *s, void *ctx, struct op *op)
         .dir_count = b->dir_count,
         .dirs_missing = b->missing_count > 0,
         .memory = &s->log_memory,
+        .copied = &b->copied,
         .broker = s->settings,
         .node_id = b->node_id,
         .brokers = s->brokers,

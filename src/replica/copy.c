@@ -62,9 +62,18 @@ static bool there_is_room(const struct move *m)
     return log_dir_take_room(m->to, (int64_t)m->bytes.n);
 }
 
+/* 0: go on. The end is not held up: nothing is appended meanwhile. */
+static int64_t held_ms(const struct move *m)
+{
+    int64_t wait_ms = m->replica->paused ? 0 : replicas_throttle_ms(m->replica->set, THROTTLE_MOVES);
+
+    return wait_ms < MOVE_TURN_MS ? wait_ms : MOVE_TURN_MS; /* the rate may change */
+}
+
 static int append_piece(struct move *m)
 {
     m->unflushed_bytes += m->bytes.n;
+    replicas_copied(m->replica->set, THROTTLE_MOVES, m->bytes.n);
     return log_append_stamped(m->log, bytes_of_str(text_str(&m->bytes)), io_wall_ms(move_io(m)));
 }
 
@@ -104,6 +113,10 @@ static void copy_run(struct flow *f)
     FLOW_WAIT(f, "turn", io_yield(move_io(m), &f->op));
     while (move_goes_on(m)) {
         if (has_more(m)) {
+            if (held_ms(m) > 0) {
+                FLOW_WAIT(f, "wait for the throttle", move_pause(m, held_ms(m), &f->op));
+                continue;
+            }
             FLOW_WAIT(f, "read", read_piece(m, &f->op));
             if (f->result == -ERANGE || !move_goes_on(m)) /* its start has moved */
                 continue;

@@ -176,6 +176,7 @@ static struct fetcher *fetcher_get(struct replicas *rs, int32_t leader)
     map_init(&f->by_id, same_partition);
     list_init(&f->all);
     list_init(&f->changed);
+    list_init(&f->throttled);
     list_init(&f->lost);
     list_init(&f->asking);
     arena_init(&f->arena, 0);
@@ -191,7 +192,7 @@ static void timer_fired(struct io_timer *t)
     fetcher_pump(container_of(t, struct fetcher, timer));
 }
 
-static void wake_at(struct fetcher *f, int64_t at_ns)
+void fetcher_wake_at(struct fetcher *f, int64_t at_ns)
 {
     io_timer_set(fetcher_io(f), &f->timer, at_ns, timer_fired);
 }
@@ -202,7 +203,7 @@ static bool is_settled(struct fetcher *f, int64_t now_ns)
     if (f->unstable == 0)
         return true;
     if (f->stable_by_ns > now_ns) {
-        wake_at(f, f->stable_by_ns);
+        fetcher_wake_at(f, f->stable_by_ns);
         return false;
     }
 #ifdef MUTANT_FETCHER_WAITS_FOR_ALL
@@ -227,11 +228,12 @@ void fetcher_pump(struct fetcher *f)
     if (f->busy || !f->known || f->set->fetchers_closed || !may_begin(f))
         return;
     if (f->retry_ns > now_ns) {
-        wake_at(f, f->retry_ns);
+        fetcher_wake_at(f, f->retry_ns);
         return;
     }
     if (!is_settled(f, now_ns))
         return;
+    fetcher_hold_back(f);
     f->rests = f->ready == 0;
     if (f->rests)
         return;
@@ -295,6 +297,7 @@ void fetcher_leave(struct replica *r)
     if (p == NULL)
         return;
     following_set_state(p, FOLLOWING_WAITS); /* without a timer: its session forgets it */
+    following_drop_throttle(p);
     p->replica = NULL;
     r->following = NULL;
     if (!p->told)
@@ -310,7 +313,8 @@ static void follow(struct replica *r)
     r->following = p;
     p->leader_epoch = r->replication.leader_epoch;
     p->attempts = 0;
-    p->lag = 0;
+    p->lag = -1;
+    following_take_throttle(p);
     following_begin(p);
     fetcher_pump(f);
 }
@@ -322,8 +326,10 @@ void fetcher_take_role(struct replica *r)
     bool follows = r->log != NULL && x->role == REPLICATION_FOLLOWER && x->leader >= 0 &&
                    r->set->options.brokers != NULL;
 
-    if (p != NULL && follows && p->fetcher->leader == x->leader && p->leader_epoch == x->leader_epoch)
+    if (p != NULL && follows && p->fetcher->leader == x->leader && p->leader_epoch == x->leader_epoch) {
+        following_take_throttle(p);
         return;
+    }
     fetcher_leave(r);
     if (follows)
         follow(r);

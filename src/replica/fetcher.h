@@ -2,7 +2,7 @@
  * for what is new (internal).
  *
  *   role ─► fetcher_take_role ─► READY ─ Fetch ─ answer ─► appended: UNSTABLE ─ stable ─► READY ─ the next Fetch
- *                                  ▲                  ├─── diverges ─► CUT ───────────────┤
+ *              HELD ◄─ throttle ─► ▲                  ├─── diverges ─► CUT ───────────────┤
  *                                  │                  ├─── out of range ─► LOST ─ ListOffsets ─► CUT or READY
  *                                  └─ its timer ─ WAITS ◄─ error
  *
@@ -12,9 +12,10 @@
  *       one commit. What is not stable in time (a disk that is full) does not hold up the others: they go on.
  *   F3  Only what is READY is in the leader's session: about anything else it would answer at once, always.
  *   F4  An answer counts for a partition while nothing of it has changed since it was asked for.
- *   F5  A Fetch costs what has changed. Nothing here goes through all partitions, but where a session begins.
+ *   F5  A Fetch costs what has changed. Nothing here goes through all partitions, but where a session begins; before
+ *       each, through those that are throttled.
  *
- * Rules: KIP-101, 227, 279, 595, 903; interop of the replica fetcher.
+ * Rules: KIP-73, 101, 227, 279, 595, 903; interop of the replica fetcher.
  */
 #pragma once
 
@@ -29,6 +30,7 @@
 enum following_state {
     FOLLOWING_READY,
     FOLLOWING_UNSTABLE, /* what it has must become stable before more is asked for */
+    FOLLOWING_HELD,     /* too much was fetched lately of what is throttled (fetcher_throttle.c) */
     FOLLOWING_WAITS,    /* after an error */
     FOLLOWING_LOST,     /* its end is outside of the leader's log: the leader is asked where that begins and ends */
     FOLLOWING_CUT,      /* its log is being cut */
@@ -41,6 +43,7 @@ struct following {
     struct list all;       /* in fetcher.all */
     struct list changed;   /* in fetcher.changed: the next Fetch tells of it */
     struct list lost;      /* in fetcher.lost or fetcher.asking */
+    struct list throttled; /* in fetcher.throttled */
     struct fetcher *fetcher;
     struct replica *replica; /* NULL: it is not followed any more */
     struct uuid topic_id;
@@ -54,7 +57,7 @@ struct following {
     bool begins;           /* LOST: the leader's start is asked for, not its end */
     bool in_offsets;       /* by the call that is under way */
     uint32_t attempts;     /* that have failed since one did not */
-    int64_t lag;           /* records behind the leader's high watermark */
+    int64_t lag;           /* records behind the leader's high watermark; -1 it has not said yet */
     struct io_timer timer; /* while it WAITS */
 };
 
@@ -67,6 +70,7 @@ struct fetcher {
     struct map by_id;      /* struct following */
     struct list all;       /* the same, those that had records last at the end */
     struct list changed;
+    struct list throttled; /* the topic's settings name this broker's replica */
     uint32_t ready;        /* how many are READY */
     bool rests;            /* nothing was, when it looked last */
 
@@ -83,7 +87,7 @@ struct fetcher {
     int64_t stable_by_ns;  /* how long it waits */
     int64_t retry_ns;      /* before which nothing is asked */
     uint32_t attempts;
-    int64_t wake_ns;       /* when the next partition that WAITS is READY again, or some time before that */
+    int64_t wake_ns;       /* when the next partition that WAITS or is HELD is READY again, or some time before that */
     struct io_timer timer;
 
     struct list lost;      /* partitions to ask ListOffsets for; `asking` those that `offsets` asks for */
@@ -113,6 +117,15 @@ void fetcher_pump(struct fetcher *f);
 struct io *fetcher_io(const struct fetcher *f);
 /* Of the image's metadata.version; NULL before there is one. */
 const struct metadata_version *fetcher_version(const struct fetcher *f);
+
+/* ---- fetcher_throttle.c ---------------------------------------------------------------------- */
+
+/* The settings, or whom it follows, have changed. */
+void following_take_throttle(struct following *p);
+void following_drop_throttle(struct following *p);
+/* Before a Fetch is made: what is throttled and not in sync is held, or goes on. */
+void fetcher_hold_back(struct fetcher *f);
+void fetcher_wake_at(struct fetcher *f, int64_t at_ns);
 
 /* ---- fetcher_session.c ----------------------------------------------------------------------- */
 

@@ -79,6 +79,8 @@ void following_append(struct following *p, struct bytes records)
         return;
     }
     p->fetcher->bytes_in->value += (uint64_t)records.n;
+    if (r->throttled[THROTTLE_FOLLOWER])
+        replicas_copied(r->set, THROTTLE_FOLLOWER, (uint64_t)records.n);
     p->attempts = 0;
     following_begin(p);
 }

@@ -22,6 +22,7 @@ struct replica {
     bool uncleanable;            /* the cleaner leaves it alone */
     bool internal;               /* coordinators are told of its leadership and commits */
     bool led;                    /* what they were told last */
+    bool throttled[THROTTLE_FOLLOWER + 1]; /* as leader, as follower: the topic's settings name it */
     struct list committed_waits; /* by offset, smallest first */
     struct list stable_waits;
     struct list watches;
@@ -68,6 +69,7 @@ struct replicas {
     uint32_t moves;              /* that copy */
     struct list fetchers;        /* struct fetcher: one for each broker that is, or was, followed */
     bool fetchers_closed;
+    struct throttle throttles[THROTTLES];
     struct list preferred;       /* struct preferred (place.c), oldest first */
     uint32_t preferred_count;
     struct replicas_isr_counts isr_counts;
@@ -177,6 +179,13 @@ void aside_ended(struct replicas *rs);
 /* offline.c: from now on there is no log. One that is open is closed aside; whoever waits is told
  * KAFKA_STORAGE_ERROR. */
 void replica_go_offline(struct replica *r);
+
+/* ---- throttle.c ------------------------------------------------------------------------------- */
+
+/* New settings: is it throttled? */
+void replica_take_throttles(struct replica *r);
+/* In how many milliseconds to ask again, before which nothing more is to be copied; 0: go on. */
+int64_t replicas_throttle_ms(struct replicas *rs, enum replica_throttle which);
 
 /* ---- leader.c --------------------------------------------------------------------------------- */
 

@@ -25,6 +25,12 @@ struct replica;
 /* All replicas of a shard. */
 struct replicas;
 
+/* Bytes that throttles count (KIP-73), of all shards of the broker together: zeroed before the first set is made. */
+enum replica_throttle { THROTTLE_LEADER, THROTTLE_FOLLOWER, THROTTLE_MOVES, THROTTLES };
+struct replica_copied {
+    uint64_t bytes[THROTTLES]; /* atomic */
+};
+
 struct replicas_options {
     struct io *io;
     struct telemetry *telemetry;
@@ -32,6 +38,7 @@ struct replicas_options {
     uint32_t dir_count;
     bool dirs_missing;          /* besides these there are some that could not be opened */
     struct log_memory *memory;  /* the shard's */
+    struct replica_copied *copied; /* shared by the shards; outlives the set */
     const struct config *broker;/* static broker settings (immutable) */
     int32_t node_id;
     /* Connections to other brokers, the shard's: a told one (client.h); which brokers there are, and where, is told it
@@ -231,3 +238,15 @@ enum kerr replica_check_follower(const struct replica *r, const struct replica_f
 void replica_fetched(struct replica *r, const struct replica_follower *f, int64_t log_end);
 /* Every half of replica.lag.time.max.ms: who has fallen behind leaves the ISR. */
 void replicas_check_isr(struct replicas *rs);
+
+/* ---- throttles ------------------------------------------------------------------------------- */
+
+/* The partition's leader is in leader.replication.throttled.replicas: what followers get of it counts. */
+bool replica_is_throttled(const struct replica *r);
+/* In how many milliseconds to look again, before which the follower gets nothing of it; 0: it may have some. Never for
+ * one that the high watermark waits for. */
+int64_t replica_held_ms(struct replica *r, int32_t follower);
+/* So much has been copied for a throttled replica. */
+void replicas_copied(struct replicas *rs, enum replica_throttle which, uint64_t bytes);
+/* Bytes per second lately, as this shard has measured it. */
+int64_t replicas_copy_rate(struct replicas *rs, enum replica_throttle which);

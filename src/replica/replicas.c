@@ -212,4 +212,5 @@ void replicas_set_broker(struct replicas *rs, const struct config *broker)
     rs->broker = broker;
     if (rs->image != NULL)
         replicas_each(rs, settings_changed, rs);
+    fetchers_go_on(rs); /* their throttle may be another one */
 }

@@ -11,6 +11,7 @@ static void set_settings(struct replica *r, struct config *settings)
     config_free(r->settings);
     r->settings = settings;
     validate_rules_of(settings, &r->rules);
+    replica_take_throttles(r);
     if (r->log == NULL)
         return;
     struct log_settings s = log_settings_of(settings, r->set->broker);

@@ -28,6 +28,7 @@ CLUSTER = "tests/sim_node --cluster"
 FETCH = "tests/unit_broker broker_fetch*"
 FOLLOWERS = "tests/unit_broker broker_followers*"
 FOLLOW = "tests/unit_replica follow*"
+THROTTLE = "tests/unit_replica throttle*"
 CONSUMER = "tests/unit_consumer"
 CONTROLLER = "tests/unit_controller"
 JOURNAL = "tests/unit_log journal*"  # the tests of that name
@@ -124,6 +125,9 @@ MUTANTS = {
     "FETCHER_WAITS_FOR_ALL": ("a partition whose disk is full holds up all that its leader leads", FOLLOW),
     "FETCHER_ROLE_BESIDE_CUT": ("a replica takes another role while its log is being cut", FOLLOW),
     "FETCHER_ANY_EPOCH": ("batches of an epoch that the follower has not heard of are appended", FOLLOW),
+    "THROTTLE_HOLDS_THE_ISR": ("a follower in the ISR is held by its own throttle", THROTTLE),
+    "THROTTLE_LEADER_HOLDS_ISR": ("a leader holds back what the high watermark waits for", "tests/unit_broker broker_throttle*"),
+    "THROTTLE_FOR_EVER": ("what a throttle holds back is not begun again", THROTTLE),
     "NETWORK_UNORDERED": ("answers leave as they come", SIM),
     "COORDINATOR_FORGETS_THE_LAST": ("a coordinator loads all but the last batch", SIM),
     "ANSWER_BEFORE_COMMIT": ("a commit is answered before it is durable", SIM),

@@ -2,7 +2,7 @@
  *
  *   LOOKING ── joined ──► enough, or an error, or time is up? ──► answer, spans sent, then released
  *      ▲                     no │
- *      └── a mark moved ──── WAITING   every partition is watched; one timer
+ *      └── a mark moved ──── WAITING   every partition is watched, but those that a throttle holds back; one timer
  *
  * What is followed, and who remembers it from one Fetch to the next, is in broker/fetch_set.h.
  */
@@ -66,6 +66,8 @@ static void answer_records(struct fetch *f, const struct fetch_result *result,
     f->bytes += n;
     a->records = (struct bytes){NULL, (int32_t)n};
     f->records[f->records_count++] = &result->spans;
+    if (result->throttled)
+        replicas_copied(r->shard->replicas, THROTTLE_LEADER, n);
     if (f->pass.set->reader < 0)
         metrics_fetched(r->shard, result->item->name, n);
     else
@@ -228,11 +230,11 @@ void fetch_woken(struct fetch_side *side)
         look_again(f);
 }
 
-static void time_is_up(struct io_timer *t)
+static void timer_fired(struct io_timer *t)
 {
     struct fetch *f = container_of(t, struct fetch, timer);
 
-    f->time_is_up = true;
+    f->time_is_up = io_now_ns(f->scatter->home->io) >= f->deadline_ns;
     if (f->phase == FETCH_WAITING)
         look_again(f);
 }
@@ -259,11 +261,24 @@ void fetch_cancel(struct request *r)
         abandon(f);
 }
 
+/* Until its time is up, or until what a throttle holds back is to be looked at again. */
+static void wait_for_more(struct fetch *f, int64_t held_ms)
+{
+    struct io *io = f->scatter->home->io;
+    int64_t until_ns = f->deadline_ns;
+
+    if (held_ms > 0 && io_now_ns(io) + held_ms * 1000000 < until_ns)
+        until_ns = io_now_ns(io) + held_ms * 1000000;
+    f->phase = FETCH_WAITING;
+    io_timer_set(io, &f->timer, until_ns, timer_fired);
+}
+
 static void looked(struct scatter *s)
 {
     struct fetch *f = container_of(s->state, struct fetch, pass);
     bool enough = f->pass.last || f->pass.set->refused > 0;
     uint64_t bytes = 0;
+    int64_t held_ms = 0;
 
     fetch_set_left(f->pass.set);
     for (uint32_t i = 0; i < s->home->broker->shard_count; i++) {
@@ -273,6 +288,8 @@ static void looked(struct scatter *s)
         bytes += p->bytes;
         enough = enough || p->failed || p->full;
         f->woken = f->woken || p->again;
+        if (p->held_ms > 0 && (held_ms == 0 || p->held_ms < held_ms))
+            held_ms = p->held_ms;
     }
     if (s->request->cancelled) {
         abandon(f);
@@ -286,9 +303,7 @@ static void looked(struct scatter *s)
         look_again(f);
         return;
     }
-    f->phase = FETCH_WAITING;
-    if (!io_timer_is_set(&f->timer))
-        io_timer_set(s->home->io, &f->timer, f->deadline_ns, time_is_up);
+    wait_for_more(f, held_ms);
 }
 
 /* ---- begin ------------------------------------------------------------------------------------ */

@@ -273,6 +273,7 @@ int64_t lab_open(struct lab *lab)
             .dir_count = lab->dir_count,
             .dirs_missing = lab->dirs_missing,
             .memory = &lab->memory[i],
+            .copied = &lab->copied,
             .broker = lab->broker,
             .node_id = ME,
             .propose = propose,

@@ -33,6 +33,7 @@ struct lab {
     struct log_dir *dirs[DIRS_MAX];
     struct log_memory memory[SIM_SHARDS_MAX];
     struct replicas *sets[SIM_SHARDS_MAX];
+    struct replica_copied copied;
     bool has_peers;                    /* before the start: it may follow other brokers */
     struct client *peers[SIM_SHARDS_MAX];
     struct image *image;               /* the newest metadata: what records were applied to */
