@@ -27,6 +27,9 @@ static const struct arg_option options[CL_OPTIONS] = {
     [CL_STATUS] = {"status"},
     [CL_BALANCE] = {"balance"},
     [CL_DECOMMISSION] = {"decommission"},
+    [CL_THROTTLE] = {"throttle", .has_value = true, .value = "BYTES/S",
+                     .help = "balance, decommission: how fast partitions move, for each broker, until they have moved. "
+                             "Throttles of replication that are left from before are removed then, too."},
 };
 
 #define KAFKAS_ACTIONS 3 /* the first ones of `actions` */
@@ -53,6 +56,12 @@ static int cluster_check(struct tool *t)
         return wrong_words(t, "%s asks a broker, not a controller", options[x->action].name);
     if (x->action != CL_BALANCE && x->action != CL_DECOMMISSION && given(t, CL_DRY_RUN))
         return wrong_words(t, "--dry-run is for balance and decommission");
+    x->throttle = -1;
+    if (given(t, CL_THROTTLE)) {
+        if (x->action != CL_BALANCE && x->action != CL_DECOMMISSION)
+            return wrong_words(t, "--throttle is for balance and decommission");
+        TRY(number_of(t, CL_THROTTLE, 1, INT64_MAX, &x->throttle));
+    }
     if (x->action == CL_UNREGISTER || x->action == CL_DECOMMISSION) {
         TRY(needs(t, CL_ID));
         TRY(number_of(t, CL_ID, 0, INT32_MAX, &id));
@@ -206,7 +215,8 @@ const struct tool_info millrace_cluster = {
     .usage = "ACTION [ID] [OPTION]...",
     .purpose = "The cluster as a whole. Without -b the broker on 127.0.0.1:9092 is asked. What "
                "balance and decommission "
-               "have begun goes on when they are interrupted; called again, they wait for it and go on.",
+               "have begun goes on when they are interrupted, and so does its throttle; called again, they wait for "
+               "it and go on.",
     .actions = cluster_actions,
     .action_count = array_count(cluster_actions),
     .names = CL_ID,

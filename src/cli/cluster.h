@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "cli/placements.h"
+#include "cli/throttles.h"
 
 enum {
     CL_CONTROLLER,
@@ -24,6 +24,7 @@ enum {
     CL_STATUS, /* ours, from here on */
     CL_BALANCE,
     CL_DECOMMISSION,
+    CL_THROTTLE,
     CL_OPTIONS,
 };
 
@@ -48,6 +49,11 @@ struct cluster {
     struct alter_partition_reassignments_request alter;
     struct list_partition_reassignments_request ask_moving;
     struct elect_leaders_request elect;
+    struct throttles throttles;
+    int64_t throttle; /* bytes/s; -1 none */
+    bool settled;     /* throttles of before are gone */
+    struct flow paced;
+    int error; /* of the moves, while throttles are removed */
     uint32_t left, polls; /* moves that are not done; looks since all were */
     uint32_t in_flight;   /* partitions that moved already at the last look */
     bool told;            /* the broker that leaves is to be stopped now */

@@ -130,10 +130,25 @@ static void make_requests(struct cluster *x)
     x->polls = 0;
 }
 
-/* Of x->part: make x->moves, and have the first replicas lead. */
+static struct throttles *throttles_of(struct cluster *x)
+{
+    x->throttles = (struct throttles){
+        .tool = &x->tool,
+        .quiet = true,
+        .rate = x->throttle,
+        .dirs_rate = -1,
+        .moving = admin_list_partition_reassignments_answer(&x->moving, 0),
+        .nodes = admin_describe_cluster_answer(&x->nodes, 0),
+        .asked = &x->moves,
+        .current = &x->now,
+    };
+    return &x->throttles;
+}
+
+/* Of x->paced: make x->moves, and have the first replicas lead. */
 static void moves_run(struct flow *f)
 {
-    struct cluster *x = container_of(f, struct cluster, part);
+    struct cluster *x = container_of(f, struct cluster, paced);
     struct tool *t = &x->tool;
 
     FLOW_BEGIN(f);
@@ -167,8 +182,28 @@ failed:
     flow_done(f, f->result);
 }
 
+/* Of x->part: the same, no faster than --throttle. What went wrong with the moves matters more than what is left of the
+ * throttles. */
+static void paced_run(struct flow *f)
+{
+    struct cluster *x = container_of(f, struct cluster, part);
+
+    FLOW_BEGIN(f);
+    if (x->throttle > 0)
+        FLOW_TRY(f, "throttles", flow_start(&throttles_of(x)->flow, throttles_set_run, &f->op));
+    FLOW_WAIT(f, "moves", flow_start(&x->paced, moves_run, &f->op));
+    x->error = (int)f->result;
+    if (x->throttle > 0)
+        FLOW_WAIT(f, "no more throttles", flow_start(&throttles_of(x)->flow, throttles_clear_run, &f->op));
+    if (x->error < 0)
+        f->result = x->error;
+    FLOW_END(f);
+failed:
+    flow_done(f, f->result);
+}
+
 /* Of x->part: look, once nothing moves any more that others have begun; or that was begun by one that was interrupted.
- */
+ * The throttles that that one has left go the first time. */
 static void settle_run(struct flow *f)
 {
     struct cluster *x = container_of(f, struct cluster, part);
@@ -184,6 +219,9 @@ static void settle_run(struct flow *f)
         FLOW_TRY(f, "look again", flow_start(&x->look, cluster_look_run, &f->op));
     }
     show_end(x);
+    if (x->throttle > 0 && !x->settled && !given(t, CL_DRY_RUN))
+        FLOW_TRY(f, "old throttles", flow_start(&throttles_of(x)->flow, throttles_clear_run, &f->op));
+    x->settled = true;
     FLOW_END(f);
 failed:
     flow_done(f, f->result);
@@ -208,7 +246,7 @@ void cluster_balance_run(struct flow *f)
     FLOW_TRY(f, "look", flow_start(&x->part, settle_run, &f->op));
     plan_balance(x);
     if (x->moves.count > 0 && !given(t, CL_DRY_RUN)) {
-        FLOW_TRY(f, "moves", flow_start(&x->part, moves_run, &f->op));
+        FLOW_TRY(f, "moves", flow_start(&x->part, paced_run, &f->op));
         if (!given(t, CL_JSON))
             text_printf(&t->cli->out, "All of them have moved.\n");
     }
@@ -276,7 +314,7 @@ void cluster_decommission_run(struct flow *f)
         if ((f->result = plan_leave(x)) < 0)
             goto failed;
         if (x->moves.count > 0 && !given(t, CL_DRY_RUN)) {
-            FLOW_TRY(f, "moves", flow_start(&x->part, moves_run, &f->op));
+            FLOW_TRY(f, "moves", flow_start(&x->part, paced_run, &f->op));
         } else if (given(t, CL_DRY_RUN) || is_stopped(x)) {
             break;
         } else {

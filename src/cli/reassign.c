@@ -126,6 +126,22 @@ uint32_t reassign_moving_count(const struct reassign *x)
     return count;
 }
 
+struct throttles *reassign_throttles(struct reassign *x)
+{
+    x->throttles = (struct throttles){
+        .tool = &x->tool,
+        .rate = x->throttle,
+        .dirs_rate = x->dirs_throttle,
+        .moving = admin_list_partition_reassignments_answer(&x->moving, 0),
+        .nodes = admin_describe_cluster_answer(&x->nodes, 0),
+        .asked = &x->asked,
+        .current = &x->current,
+        .targets = x->targets,
+        .target_count = x->target_count,
+    };
+    return &x->throttles;
+}
+
 /* ---- the flow ---------------------------------------------------------------------------------
  */
 

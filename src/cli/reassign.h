@@ -1,12 +1,11 @@
 /* cli/reassign.h - kafka-reassign-partitions.sh: what its files share.
  *
  *   reassign.c ── file, what moves now, brokers, topics ──► reassign_show.c      --generate,
- * --list, --verify └─► reassign_execute.c   --execute, --cancel reassign_dirs.c,
- * reassign_throttle.c  what both do besides
+ * --list, --verify └─► reassign_execute.c   --execute, --cancel reassign_dirs.c, throttles.c  what both do besides
  */
 #pragma once
 
-#include "cli/placements.h"
+#include "cli/throttles.h"
 
 enum {
     RP_ADDITIONAL,
@@ -30,15 +29,6 @@ enum {
     RP_OPTIONS,
 };
 
-/* A replica that is to lie in one log directory of its broker, and where it lies. */
-struct dir_target {
-    struct str topic;
-    int32_t partition, broker;
-    struct str dir;
-    struct str current, future; /* null = in none */
-    bool chosen;                /* it is asked of its broker, and not begun yet */
-};
-
 struct reassign {
     struct tool tool;
     int action;
@@ -55,9 +45,9 @@ struct reassign {
     struct metadata_request ask_topics;
     struct admin_call moving, nodes, topics; /* their answers are there until the end */
 
-    struct flow part; /* of reassign_dirs.c and reassign_throttle.c */
+    struct throttles throttles;
+    struct flow part; /* of reassign_dirs.c */
     struct alter_partition_reassignments_request alter;
-    struct incremental_alter_configs_request configs;
     struct dir_target *targets; /* by broker, topic, partition */
     uint32_t target_count, target_at;
     struct describe_log_dirs_request ask_dirs;
@@ -101,10 +91,5 @@ void dirs_name(struct reassign *x, struct placements *of);
 void dirs_look_run(struct flow *f);
 void dirs_move_run(struct flow *f);
 
-/* ---- reassign_throttle.c ----------------------------------------------------------------------
- */
-
-/* Flows of x->part. Set what --throttle and --replica-alter-log-dirs-throttle say; remove all
- * throttles. */
-void throttle_set_run(struct flow *f);
-void throttle_clear_run(struct flow *f);
+/* What --throttle and --replica-alter-log-dirs-throttle say, of the file's partitions. */
+struct throttles *reassign_throttles(struct reassign *x);

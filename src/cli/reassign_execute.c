@@ -145,7 +145,7 @@ void reassign_execute_run(struct flow *f)
     FLOW_TRY(f, "where they are", flow_start(&x->part, dirs_look_run, &f->op));
     print_now(x);
     dirs_take_targets(x, &x->asked, false);
-    FLOW_TRY(f, "throttles", flow_start(&x->part, throttle_set_run, &f->op));
+    FLOW_TRY(f, "throttles", flow_start(&reassign_throttles(x)->flow, throttles_set_run, &f->op));
     make_alter(x, &x->asked);
     FLOW_WAIT(f, "begin", admin_alter_partition_reassignments(t->admin, &t->call, &x->alter, &f->op));
     f->result = f->result < 0 ? call_trouble(t, &t->call)
@@ -217,7 +217,7 @@ void reassign_cancel_run(struct flow *f)
     cancel_moves(x);
     FLOW_TRY(f, "go back", flow_start(&x->part, dirs_move_run, &f->op));
     if (!given(t, RP_PRESERVE))
-        FLOW_TRY(f, "throttles", flow_start(&x->part, throttle_clear_run, &f->op));
+        FLOW_TRY(f, "throttles", flow_start(&reassign_throttles(x)->flow, throttles_clear_run, &f->op));
     FLOW_END(f);
 failed:
     flow_done(f, f->result);

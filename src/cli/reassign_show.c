@@ -239,7 +239,7 @@ void reassign_verify_run(struct flow *f)
     for (uint32_t i = 0; i < x->target_count; i++)
         moves |= print_target(x, &x->targets[i]);
     if (reassign_moving_count(x) == 0 && !moves && !given(&x->tool, RP_PRESERVE))
-        FLOW_TRY(f, "throttles", flow_start(&x->part, throttle_clear_run, &f->op));
+        FLOW_TRY(f, "throttles", flow_start(&reassign_throttles(x)->flow, throttles_clear_run, &f->op));
     FLOW_END(f);
 failed:
     flow_done(f, f->result);

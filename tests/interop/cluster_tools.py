@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 from checks import check, equal, loop_is_in_the_log, wait_equal, wait_for
 from cli import CLASSES, Pair, essence, ours
@@ -104,6 +105,39 @@ def reassignments(ctx):
     run("--execute", "--disallow-replication-factor-change", "--reassignment-json-file", plan(ctx, "more.json", "t", [[1, 2, 3]]))
     for words in ["", "--list --execute", "--execute", "--generate", "--list --throttle 5", f"--verify --additional --reassignment-json-file {back}"]:
         run(*words.split(), words=False)
+
+
+@scenario
+def a_throttled_reassignment(ctx):
+    """--throttle: what moves comes in drops while the partition serves on; another throttle acts at once; --verify takes it away."""
+    cluster = ctx.cluster(COMBINED, PROPERTIES)
+    boot = ["--bootstrap-server", cluster.bootstrap]
+    ours("kafka-topics.sh", *boot, "--create", "--topic", "t", "--replica-assignment", "1:2")
+    wait_moved(cluster, "t", [[1, 2]])
+    status, out, err = ours("kafka-producer-perf-test.sh", *boot, "--topic", "t", "--num-records", 8000, "--record-size", 1000,
+                            "--throughput", -1, "--producer-props", "acks=all")
+    equal("8 MB", (status, err), (0, ""))
+    move = ["reassign-partitions", *boot, "--reassignment-json-file", plan(ctx, "forth.json", "t", [[2, 3]])]
+
+    def size():
+        _, out, _ = our_tool("log-dirs", *boot, "--describe", "--topic-list", "t", "--broker-list", "3")
+        return sum(p["size"] for b in json.loads(out.splitlines()[2])["brokers"] for d in b["logDirs"] for p in d["partitions"])
+    status, out, _ = theirs(*move, "--execute", "--throttle", 1000)
+    check("execute", status == 0 and "The inter-broker throttle limit was set to 1000 B/s" in out, out)
+    wait_for("the first megabyte", lambda: size() > 0)
+    time.sleep(3)
+    held = size()
+    check("no more for eleven seconds", held < 4_000_000, held)
+    check("it moves", "t-0: replicas: 2,3,1. adding: 3. removing: 1." in our_tool("reassign-partitions", *boot, "--list")[1])
+    ctx.java.producer(cluster)
+    ctx.java.send("t", [{"partition": 0, "value": "meanwhile"}])  # acks=all: of those in sync
+    status, out, _ = theirs(*move, "--execute", "--additional", "--throttle", 100_000_000)
+    equal("another throttle", status, 0)
+    wait_moved(cluster, "t", [[2, 3]])
+    status, out, _ = theirs(*move, "--verify")
+    check("verify", status == 0 and "Clearing broker-level throttles on brokers 1,2,3" in out, out)
+    equal("no throttle is left", [settings(cluster, *whose) for whose in (["--topic", "t"], *(["--broker", i] for i in (1, 2, 3)))], [[]] * 4)
+    equal("records", len(ctx.java.read(cluster, "t")), 8001)
 
 
 @scenario
@@ -223,9 +257,10 @@ def balance_and_decommission(ctx):
     code, out, err = ours("millrace", "cluster", "balance", *boot, "--dry-run")
     check("what would move", code == 0 and "6 partitions to move, 4 replicas to copy." in out, out + err)
     equal("nothing moved", status()[3][1], 0)
-    code, out, err = ours("millrace", "cluster", "balance", *boot)
+    code, out, err = ours("millrace", "cluster", "balance", *boot, "--throttle", 50_000_000)
     check("balance", code == 0 and out.endswith("All of them have moved.\n"), out + err)
     wait_equal("balanced", status, {i: (2, 4, 0, "alive") for i in (1, 2, 3)})
+    equal("no throttle is left", [settings(cluster, *whose) for whose in (["--topic", "t"], *(["--broker", i] for i in (1, 2, 3)))], [[]] * 4)
     check("no more", "0 partitions to move" in ours("millrace", "cluster", "balance", *boot)[1])
 
     leaver = subprocess.Popen([str(MillraceServer.binary), "cluster", "decommission", "3", *boot], stdout=subprocess.PIPE, text=True)

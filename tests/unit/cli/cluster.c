@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "protocol/alter_partition_reassignments.h"
 #include "protocol/elect_leaders.h"
+#include "protocol/incremental_alter_configs.h"
 #include "protocol/list_partition_reassignments.h"
 #include "protocol/remove_raft_voter.h"
 #include "protocol/unregister_broker.h"
@@ -16,6 +17,7 @@ struct run {
     int64_t status;
     uint32_t lists;        /* answers of ListPartitionReassignments that still say that orders-0 moves */
     struct text moves;     /* that were asked for: "0:2 1:3 " */
+    struct text configs;   /* that were altered: "1 leader...rate=5; "; without = one that was removed */
     bool cluster_is_named; /* by RemoveRaftVoter */
 };
 
@@ -48,6 +50,7 @@ static void run_end(struct run *r)
     text_deinit(&r->cli.out);
     text_deinit(&r->cli.err);
     text_deinit(&r->moves);
+    text_deinit(&r->configs);
     script_free(r->script);
 }
 
@@ -108,6 +111,9 @@ TEST(cli_cluster, mistakes_of_words_reach_no_broker)
         "cluster decommission 1 2 -b b1:9092",
         "cluster balance 1 -b b1:9092",
         "cluster status --dry-run -b b1:9092",
+        "cluster status --throttle 5 -b b1:9092",
+        "cluster balance --throttle 0 -b b1:9092",
+        "cluster balance --throttle fast -b b1:9092",
         "kafka-cluster.sh balance -b b1:9092",
     };
     struct run r;
@@ -220,6 +226,61 @@ TEST(cli_cluster, balance_says_what_moves_and_waits_until_it_has)
     CHECK_EQ(script_count(r.script, 0, API_ELECT_LEADERS), 1);
     run(&r, "cluster balance -b b1:9092");
     CHECK_TEXT(text_str(&r.cli.out), "0 partitions to move, 0 replicas to copy.\n");
+    run_end(&r);
+}
+
+static void answer_configs(struct script_request *r, void *ctx)
+{
+    const struct incremental_alter_configs_request *q = r->message;
+    struct text *out = &((struct run *)ctx)->configs;
+
+    for (int32_t i = 0; i < q->resources_count; i++) {
+        const struct incremental_alter_configs_request_resources *one = &q->resources[i];
+        CHECK_EQ(one->resource_type, str_equal(one->resource_name, STR("orders")) ? 2 : 4);
+        for (int32_t k = 0; k < one->configs_count; k++) {
+            text_printf(out, "%.*s %.*s", STR_ARG(one->resource_name), STR_ARG(one->configs[k].name));
+            if (one->configs[k].config_operation == 0)
+                text_printf(out, "=%.*s", STR_ARG(one->configs[k].value));
+            text_printf(out, "; ");
+        }
+    }
+}
+
+#define COUNT(r, what) count_of(text_str(&(r)->configs), what)
+
+static uint32_t count_of(struct str text, const char *what)
+{
+    uint32_t n = 0;
+
+    for (const char *p = text.n == 0 ? NULL : strstr(text.p, what); p != NULL; p = strstr(p + 1, what))
+        n++;
+    return n;
+}
+
+/* Brokers that have a part are throttled until all has moved; of an earlier run nothing is left. */
+TEST(cli_cluster, a_throttled_balance_removes_its_throttles)
+{
+    struct run r;
+
+    moves_begin(&r);
+    script_on(r.script, 0, API_INCREMENTAL_ALTER_CONFIGS, answer_configs, &r);
+    run(&r, "cluster balance -b b1:9092 --throttle 5000 --dry-run");
+    CHECK_EQ(script_count(r.script, 0, API_INCREMENTAL_ALTER_CONFIGS), 0);
+    run(&r, "cluster balance -b b1:9092 --throttle 5000");
+    CHECK_EQ(r.status, 0);
+    CHECK_TEXT(text_str(&r.moves), "0:2 1:3 ");
+    CHECK_EQ(COUNT(&r, "orders leader.replication.throttled.replicas=0:1,1:1; "
+                       "orders follower.replication.throttled.replicas=0:2,1:3; "), 1);
+    CHECK_EQ(COUNT(&r, ".replication.throttled.rate=5000; "), 2 * 3);
+    CHECK_EQ(COUNT(&r, ".replication.throttled.rate; "), 2 * 2 * 3);
+    CHECK_EQ(COUNT(&r, "orders leader.replication.throttled.replicas; "
+                       "orders follower.replication.throttled.replicas; "), 1);
+    CHECK_EQ(COUNT(&r, "replica.alter.log.dirs"), 0);
+    CHECK(strstr(r.cli.out.p, "2 partitions to move, 2 replicas to copy.\nAll of them have moved.\n") != NULL);
+    text_clear(&r.configs);
+    run(&r, "cluster balance -b b1:9092 --throttle 5000"); /* nothing moves any more */
+    CHECK_EQ(COUNT(&r, ".replication.throttled.rate; "), 2 * 3);
+    CHECK_EQ(COUNT(&r, "="), 0);
     run_end(&r);
 }
 

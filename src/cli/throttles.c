@@ -1,5 +1,5 @@
 /* How fast moves may be: settings of topics and brokers while they last. */
-#include "cli/reassign.h"
+#include "cli/throttles.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,14 +19,14 @@ static const char *const of_topics[] = {"leader.replication.throttled.replicas",
 /* ---- the request ------------------------------------------------------------------------------
  */
 
-static void configs_begin(struct reassign *x, uint32_t resources)
+static void configs_begin(struct throttles *x, uint32_t resources)
 {
     incremental_alter_configs_request_init(&x->configs);
-    x->configs.resources = arena_take_array(&x->tool.arena, resources + 1, sizeof(*x->configs.resources));
+    x->configs.resources = arena_take_array(&x->tool->arena, resources + 1, sizeof(*x->configs.resources));
     ASSERT(x->configs.resources != NULL);
 }
 
-static struct incremental_alter_configs_request_resources *add_resource(struct reassign *x, int8_t type,
+static struct incremental_alter_configs_request_resources *add_resource(struct throttles *x, int8_t type,
                                                                         struct str name)
 {
     struct incremental_alter_configs_request_resources *r = &x->configs.resources[x->configs.resources_count++];
@@ -34,7 +34,7 @@ static struct incremental_alter_configs_request_resources *add_resource(struct r
     incremental_alter_configs_request_resources_init(r);
     r->resource_type = type;
     r->resource_name = name;
-    r->configs = arena_take_array(&x->tool.arena, CONFIGS_MAX, sizeof(*r->configs));
+    r->configs = arena_take_array(&x->tool->arena, CONFIGS_MAX, sizeof(*r->configs));
     ASSERT(r->configs != NULL);
     return r;
 }
@@ -50,13 +50,13 @@ static void add_config(struct incremental_alter_configs_request_resources *r, co
     c->value = value;
 }
 
-static int configs_answer(struct reassign *x)
+static int configs_answer(struct throttles *x)
 {
-    for (uint32_t i = 0; i < x->tool.call.part_count; i++) {
-        const struct incremental_alter_configs_response *r = admin_incremental_alter_configs_answer(&x->tool.call, i);
+    for (uint32_t i = 0; i < x->tool->call.part_count; i++) {
+        const struct incremental_alter_configs_response *r = admin_incremental_alter_configs_answer(&x->tool->call, i);
         for (int32_t k = 0; r != NULL && k < r->responses_count; k++) {
             if (r->responses[k].error_code != KERR_NONE)
-                return answer_fails(&x->tool, r->responses[k].error_code, r->responses[k].error_message);
+                return answer_fails(x->tool, r->responses[k].error_code, r->responses[k].error_message);
         }
     }
     return 0;
@@ -99,19 +99,28 @@ static int compare_ways(const void *a, const void *b)
     return order != 0 ? order : (x->partition > y->partition) - (x->partition < y->partition);
 }
 
+static uint32_t moving_count(const struct list_partition_reassignments_response *r)
+{
+    uint32_t count = 0;
+
+    for (int32_t t = 0; t < r->topics_count; t++)
+        count += (uint32_t)r->topics[t].partitions_count;
+    return count;
+}
+
 /* Those that move already, and those of the file, sorted; where one is both, it moves from where it
  * was before. */
-static struct way *take_ways(struct reassign *x, uint32_t *count)
+static struct way *take_ways(struct throttles *x, uint32_t *count)
 {
-    const struct list_partition_reassignments_response *r = admin_list_partition_reassignments_answer(&x->moving, 0);
-    struct arena *a = &x->tool.arena;
-    struct way *ways = arena_take_array(a, reassign_moving_count(x) + x->asked.count + 1, sizeof(*ways));
+    const struct list_partition_reassignments_response *r = x->moving;
+    struct arena *a = &x->tool->arena;
+    struct way *ways = arena_take_array(a, moving_count(r) + x->asked->count + 1, sizeof(*ways));
     uint32_t n = 0;
 
     ASSERT(ways != NULL);
-    for (uint32_t i = 0; i < x->asked.count; i++) {
-        const struct placement *p = &x->asked.all[i], *now = placements_find(&x->current, p->topic, p->partition);
-        moving_ptr m = reassign_moving(x, p->topic, p->partition);
+    for (uint32_t i = 0; i < x->asked->count; i++) {
+        const struct placement *p = &x->asked->all[i], *now = placements_find(x->current, p->topic, p->partition);
+        moving_ptr m = moving_find(r, p->topic, p->partition);
         ways[n] = (struct way){.topic = p->topic, .partition = p->partition};
         if (m != NULL)
             take_way(a, &ways[n], m->replicas, (uint32_t)m->replicas_count, m->adding_replicas,
@@ -123,7 +132,7 @@ static struct way *take_ways(struct reassign *x, uint32_t *count)
     for (int32_t t = 0; t < r->topics_count; t++) {
         for (int32_t i = 0; i < r->topics[t].partitions_count; i++) {
             moving_ptr m = &r->topics[t].partitions[i];
-            if (placements_find(&x->asked, r->topics[t].name, m->partition_index) != NULL)
+            if (placements_find(x->asked, r->topics[t].name, m->partition_index) != NULL)
                 continue;
             ways[n] = (struct way){.topic = r->topics[t].name, .partition = m->partition_index};
             take_way(a, &ways[n++], m->replicas, (uint32_t)m->replicas_count, m->adding_replicas,
@@ -165,7 +174,7 @@ static struct str replicas_text(struct arena *a, const struct way *ways, uint32_
 /* ---- set --------------------------------------------------------------------------------------
  */
 
-static void make_topics(struct reassign *x)
+static void make_topics(struct throttles *x)
 {
     uint32_t count, next;
     struct way *ways = take_ways(x, &count);
@@ -175,18 +184,29 @@ static void make_topics(struct reassign *x)
         for (next = i + 1; next < count && str_equal(ways[next].topic, ways[i].topic); next++)
             ;
         struct incremental_alter_configs_request_resources *r = add_resource(x, RESOURCE_TOPIC, ways[i].topic);
-        add_config(r, of_topics[0], SET, replicas_text(&x->tool.arena, &ways[i], next - i, true));
-        add_config(r, of_topics[1], SET, replicas_text(&x->tool.arena, &ways[i], next - i, false));
+        add_config(r, of_topics[0], SET, replicas_text(&x->tool->arena, &ways[i], next - i, true));
+        add_config(r, of_topics[1], SET, replicas_text(&x->tool->arena, &ways[i], next - i, false));
     }
 }
 
-static void make_brokers(struct reassign *x, int32_t *ids, uint32_t count, uint32_t first, uint32_t end, int64_t rate)
+static bool is_away(const struct throttles *x, int32_t id)
 {
-    struct arena *a = &x->tool.arena;
+    for (int32_t i = 0; i < x->nodes->brokers_count; i++) {
+        if (x->nodes->brokers[i].broker_id == id)
+            return x->nodes->brokers[i].is_fenced;
+    }
+    return true;
+}
+
+static void make_brokers(struct throttles *x, int32_t *ids, uint32_t count, uint32_t first, uint32_t end, int64_t rate)
+{
+    struct arena *a = &x->tool->arena;
 
     count = ids_unique(ids, count);
     configs_begin(x, count);
     for (uint32_t i = 0; i < count; i++) {
+        if (x->quiet && is_away(x, ids[i]))
+            continue;
         struct incremental_alter_configs_request_resources *r =
             add_resource(x, RESOURCE_BROKER, arena_printf(a, "%d", ids[i]));
         for (uint32_t k = first; k < end; k++)
@@ -195,14 +215,14 @@ static void make_brokers(struct reassign *x, int32_t *ids, uint32_t count, uint3
     }
 }
 
-static void make_ways_brokers(struct reassign *x)
+static void make_ways_brokers(struct throttles *x)
 {
     uint32_t count, n = 0, capacity = 0;
     struct way *ways = take_ways(x, &count);
 
     for (uint32_t i = 0; i < count; i++)
         capacity += ways[i].from_count + ways[i].to_count;
-    int32_t *ids = arena_take_array(&x->tool.arena, capacity + 1, sizeof(*ids));
+    int32_t *ids = arena_take_array(&x->tool->arena, capacity + 1, sizeof(*ids));
     ASSERT(ids != NULL);
     for (uint32_t i = 0; i < count; i++) {
         for (uint32_t k = 0; k < ways[i].from_count; k++)
@@ -210,42 +230,42 @@ static void make_ways_brokers(struct reassign *x)
         for (uint32_t k = 0; k < ways[i].to_count; k++)
             ids[n++] = ways[i].to[k];
     }
-    make_brokers(x, ids, n, 0, DIRS_RATE, x->throttle);
+    make_brokers(x, ids, n, 0, DIRS_RATE, x->rate);
 }
 
-static void make_dirs_brokers(struct reassign *x)
+static void make_dirs_brokers(struct throttles *x)
 {
-    int32_t *ids = arena_take_array(&x->tool.arena, x->target_count + 1, sizeof(*ids));
+    int32_t *ids = arena_take_array(&x->tool->arena, x->target_count + 1, sizeof(*ids));
 
     ASSERT(ids != NULL);
     for (uint32_t i = 0; i < x->target_count; i++)
         ids[i] = x->targets[i].broker;
-    make_brokers(x, ids, x->target_count, DIRS_RATE, DIRS_RATE + 1, x->dirs_throttle);
+    make_brokers(x, ids, x->target_count, DIRS_RATE, DIRS_RATE + 1, x->dirs_rate);
 }
 
 /* Send x->configs. */
-static void alter(struct reassign *x, struct op *op)
+static void alter(struct throttles *x, struct op *op)
 {
-    admin_call_release(&x->tool.call);
-    admin_incremental_alter_configs(x->tool.admin, &x->tool.call, &x->configs, op);
+    admin_call_release(&x->tool->call);
+    admin_incremental_alter_configs(x->tool->admin, &x->tool->call, &x->configs, op);
 }
 
-static int altered(struct reassign *x, int64_t result)
+static int altered(struct throttles *x, int64_t result)
 {
-    int error = result < 0 ? call_trouble(&x->tool, &x->tool.call) : configs_answer(x);
+    int error = result < 0 ? call_trouble(x->tool, &x->tool->call) : configs_answer(x);
 
-    admin_call_release(&x->tool.call);
+    admin_call_release(&x->tool->call);
     return error;
 }
 
-void throttle_set_run(struct flow *f)
+void throttles_set_run(struct flow *f)
 {
-    struct reassign *x = container_of(f, struct reassign, part);
-    struct text *out = &x->tool.cli->out;
+    struct throttles *x = container_of(f, struct throttles, flow);
+    struct text *out = &x->tool->cli->out;
 
     FLOW_BEGIN(f);
-    FLOW_WAIT(f, "begin", io_yield(x->tool.io, &f->op));
-    if (x->throttle >= 0) {
+    FLOW_WAIT(f, "begin", io_yield(x->tool->io, &f->op));
+    if (x->rate >= 0) {
         make_topics(x);
         FLOW_WAIT(f, "topics", alter(x, &f->op));
         if ((f->result = altered(x, f->result)) < 0)
@@ -254,16 +274,17 @@ void throttle_set_run(struct flow *f)
         FLOW_WAIT(f, "brokers", alter(x, &f->op));
         if ((f->result = altered(x, f->result)) < 0)
             goto failed;
-        text_printf(out, "The inter-broker throttle limit was set to %lld B/s\n", (long long)x->throttle);
+        if (!x->quiet)
+            text_printf(out, "The inter-broker throttle limit was set to %lld B/s\n", (long long)x->rate);
     }
-    if (x->dirs_throttle >= 0) {
+    if (x->dirs_rate >= 0) {
         make_dirs_brokers(x);
         if (x->configs.resources_count > 0) {
             FLOW_WAIT(f, "directories", alter(x, &f->op));
             if ((f->result = altered(x, f->result)) < 0)
                 goto failed;
         }
-        text_printf(out, "The replica-alter-dir throttle limit was set to %lld B/s\n", (long long)x->dirs_throttle);
+        text_printf(out, "The replica-alter-dir throttle limit was set to %lld B/s\n", (long long)x->dirs_rate);
     }
     FLOW_END(f);
 failed:
@@ -275,54 +296,60 @@ failed:
 
 /* All brokers that are there, and those of the file: which of them had a part in earlier moves
  * nobody knows. */
-static void make_clear_brokers(struct reassign *x)
+static void make_clear_brokers(struct throttles *x)
 {
-    const struct describe_cluster_response *r = admin_describe_cluster_answer(&x->nodes, 0);
+    const struct describe_cluster_response *r = x->nodes;
     uint32_t n = 0, capacity = (uint32_t)r->brokers_count;
 
-    for (uint32_t i = 0; i < x->asked.count; i++)
-        capacity += x->asked.all[i].replica_count;
-    int32_t *ids = arena_take_array(&x->tool.arena, capacity + 1, sizeof(*ids));
+    for (uint32_t i = 0; i < x->asked->count; i++)
+        capacity += x->asked->all[i].replica_count;
+    int32_t *ids = arena_take_array(&x->tool->arena, capacity + 1, sizeof(*ids));
     ASSERT(ids != NULL);
     for (int32_t i = 0; i < r->brokers_count; i++)
         ids[n++] = r->brokers[i].broker_id;
-    for (uint32_t i = 0; i < x->asked.count; i++) {
-        for (uint32_t k = 0; k < x->asked.all[i].replica_count; k++)
-            ids[n++] = x->asked.all[i].replicas[k];
+    for (uint32_t i = 0; i < x->asked->count; i++) {
+        for (uint32_t k = 0; k < x->asked->all[i].replica_count; k++)
+            ids[n++] = x->asked->all[i].replicas[k];
     }
     n = ids_unique(ids, n);
-    make_brokers(x, ids, n, 0, array_count(of_brokers), -1);
-    text_printf(&x->tool.cli->out, "Clearing broker-level throttles on broker%s %.*s\n", n == 1 ? "" : "s",
-                STR_ARG(ids_join(&x->tool.arena, ids, n)));
+    make_brokers(x, ids, n, 0, x->quiet ? DIRS_RATE : array_count(of_brokers), -1);
+    if (!x->quiet)
+        text_printf(&x->tool->cli->out, "Clearing broker-level throttles on broker%s %.*s\n", n == 1 ? "" : "s",
+                    STR_ARG(ids_join(&x->tool->arena, ids, n)));
 }
 
-static void make_clear_topics(struct reassign *x)
+static void make_clear_topics(struct throttles *x)
 {
     struct str names = STR("");
 
-    configs_begin(x, x->asked.count);
-    for (uint32_t i = 0; i < x->asked.count; i++) {
-        if (i > 0 && str_equal(x->asked.all[i].topic, x->asked.all[i - 1].topic))
+    configs_begin(x, x->asked->count);
+    for (uint32_t i = 0; i < x->asked->count; i++) {
+        if (i > 0 && str_equal(x->asked->all[i].topic, x->asked->all[i - 1].topic))
             continue;
-        names = arena_printf(&x->tool.arena, "%.*s%s%.*s", STR_ARG(names), i == 0 ? "" : ",",
-                             STR_ARG(x->asked.all[i].topic));
-        struct incremental_alter_configs_request_resources *r = add_resource(x, RESOURCE_TOPIC, x->asked.all[i].topic);
+        if (x->quiet && placements_find(x->current, x->asked->all[i].topic, 0) == NULL)
+            continue;
+        names = arena_printf(&x->tool->arena, "%.*s%s%.*s", STR_ARG(names), i == 0 ? "" : ",",
+                             STR_ARG(x->asked->all[i].topic));
+        struct incremental_alter_configs_request_resources *r = add_resource(x, RESOURCE_TOPIC, x->asked->all[i].topic);
         for (uint32_t k = 0; k < array_count(of_topics); k++)
             add_config(r, of_topics[k], DELETE, STR_NULL);
     }
-    text_printf(&x->tool.cli->out, "Clearing topic-level throttles on topic%s %.*s\n",
-                x->configs.resources_count == 1 ? "" : "s", STR_ARG(names));
+    if (!x->quiet)
+        text_printf(&x->tool->cli->out, "Clearing topic-level throttles on topic%s %.*s\n",
+                    x->configs.resources_count == 1 ? "" : "s", STR_ARG(names));
 }
 
-void throttle_clear_run(struct flow *f)
+void throttles_clear_run(struct flow *f)
 {
-    struct reassign *x = container_of(f, struct reassign, part);
+    struct throttles *x = container_of(f, struct throttles, flow);
 
     FLOW_BEGIN(f);
     make_clear_brokers(x);
-    FLOW_WAIT(f, "brokers", alter(x, &f->op));
-    if ((f->result = altered(x, f->result)) < 0)
-        goto failed;
+    if (x->configs.resources_count > 0) {
+        FLOW_WAIT(f, "brokers", alter(x, &f->op));
+        if ((f->result = altered(x, f->result)) < 0)
+            goto failed;
+    }
     make_clear_topics(x);
     if (x->configs.resources_count > 0) {
         FLOW_WAIT(f, "topics", alter(x, &f->op));
