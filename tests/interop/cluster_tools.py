@@ -115,7 +115,7 @@ def a_throttled_reassignment(ctx):
     ours("kafka-topics.sh", *boot, "--create", "--topic", "t", "--replica-assignment", "1:2")
     wait_moved(cluster, "t", [[1, 2]])
     status, out, err = ours("kafka-producer-perf-test.sh", *boot, "--topic", "t", "--num-records", 8000, "--record-size", 1000,
-                            "--throughput", -1, "--producer-props", "acks=all")
+                            "--throughput", -1, "--command-property", "acks=all")
     equal("8 MB", (status, err), (0, ""))
     move = ["reassign-partitions", *boot, "--reassignment-json-file", plan(ctx, "forth.json", "t", [[2, 3]])]
 
