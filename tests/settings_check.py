@@ -6,7 +6,7 @@ Usage: settings_check.py SOURCE_DIR
 A row of src/config/*.tsv that is marked `acts` is read somewhere: its id stands in a source file outside of
 src/config, or in one there that answers other rooms' questions (not in those that only compare settings with each
 other), or it gives the default of a topic's or group's setting that acts. What producers, consumers and admins have in
-common, src/client/settings.c reads by name.
+common, src/client/settings.c reads by name. Those of clients all have a line of help: also why one does nothing.
 """
 
 import pathlib
@@ -43,14 +43,15 @@ def check(src):
     ids = read_ids(src)
     common = read_common_names(src)
     given = set()  # broker settings behind one of a topic or group that acts
-    acting = []
+    acting, problems = [], []
     for path in sorted((src / "config").glob("*.tsv")):
         for row in read_table(path):
+            if path.stem in CLIENTS and not row["help"] and not row["name"].startswith("#"):
+                problems.append(f"{path.name}: {row['name']} says neither what it does nor why it does nothing")
             if row["acts"] != "acts":
                 continue
             acting.append((path, row))
             given |= {key.split("*")[0] for key in row.get("broker_keys", "").split(",")}
-    problems = []
     for path, row in acting:
         identifier = path.stem.upper() + "_" + re.sub("[^A-Z0-9]", "_", row["name"].upper())
         known = identifier in ids or (path.stem == "broker" and row["name"] in given) \

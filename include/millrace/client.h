@@ -115,9 +115,11 @@ MR_API struct mr_settings *mr_settings_new(void);     /* NULL without memory */
 MR_API void mr_settings_free(struct mr_settings *s);  /* accepts NULL */
 
 /* One of Kafka's producer, consumer or admin settings, by name. Handles take from it what they know. 1: it is taken, and
- * has no effect here (yet). MR_INVALID: a name that none of them has (`text` gives the nearest), or a value that it
- * cannot have. */
+ * has no effect here: mr_setting_help says why. MR_INVALID: a name that none of them has (`text` gives the nearest), or
+ * a value that it cannot have. */
 MR_API int mr_set(struct mr_settings *s, const char *name, const char *value, struct mr_error *e);
+/* What a setting does, or why it does nothing here, in one line; NULL: there is none of that name. */
+MR_API const char *mr_setting_help(const char *name);
 /* All of a file of Java properties, as --command-config and --producer.config take them. -> how many have no effect. */
 MR_API int mr_settings_read(struct mr_settings *s, const char *path, struct mr_error *e);
 
@@ -248,8 +250,9 @@ MR_API int mr_unsubscribe(struct mr_consumer *c, struct mr_error *e);
 /* These partitions, without a group. */
 MR_API int mr_assign(struct mr_consumer *c, const struct mr_partition *partitions, uint32_t count, struct mr_error *e);
 
-/* Wait up to timeout_ms for records, and call `hooks.event` for what else happens. 1: `*out` is a chunk; 0: nothing
- * came. At least every max.poll.interval.ms, or the group takes the consumer for dead. */
+/* Wait up to timeout_ms for records, and call `hooks.event` for what else happens. 1: `*out` is a chunk, of one
+ * batch or of several with at most max.poll.records together; 0: nothing came. At least every max.poll.interval.ms, or
+ * the group takes the consumer for dead. */
 MR_API int mr_poll(struct mr_consumer *c, int64_t timeout_ms, struct mr_chunk **out, struct mr_error *e);
 
 /* A record in place: its bytes live until the chunk is released. */

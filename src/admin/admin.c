@@ -18,6 +18,7 @@ int admin_options_read(const struct config *c, struct admin_options *out, struct
 
     TRY(client_settings_read(c, &o.client, f));
     o.api_timeout_ms = config_i64(c, ADMIN_DEFAULT_API_TIMEOUT_MS);
+    o.retries = (uint32_t)config_i64(c, ADMIN_RETRIES);
     o.unreachable_ms = o.api_timeout_ms;
     *out = o;
     return 0;
@@ -303,7 +304,7 @@ static void call_run(struct flow *f)
     for (;;) {
         FLOW_WAIT(f, "answers", ask_all(call));
         wait_ms = client_backoff_ms(call->admin->client, ++call->attempt);
-        if (!any_again(call) || wait_ms >= remaining_ms(call))
+        if (!any_again(call) || call->attempt > call->admin->options.retries || wait_ms >= remaining_ms(call))
             break;
         FLOW_WAIT(
             f, "back-off",

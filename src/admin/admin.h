@@ -79,6 +79,7 @@ struct admin;
 struct admin_options {
     struct client_settings client;
     int64_t api_timeout_ms;     /* default.api.timeout.ms: of a call, repetitions included */
+    uint32_t retries;           /* a call asks no more often than once and so many times again */
     int64_t unreachable_ms;     /* a call ends sooner, after this, while no broker at all can be reached */
 };
 

@@ -54,7 +54,8 @@ static int take_properties(struct tool *t, int option)
         if (rc == -ENOENT)
             text_printf(&t->cli->err, "%s: %s\n", t->info->program, f.text);
         else if (rc == 1)
-            text_printf(&t->cli->err, "%s: %.*s has no effect here\n", t->info->program, STR_ARG(name));
+            text_printf(&t->cli->err, "%s: %.*s has no effect here: %s\n", t->info->program, STR_ARG(name),
+                        t->info->settings->settings[setting_find(t->info->settings, name)].help);
         else if (rc < 0)
             return fail_set(&t->fail, rc, "%s", f.text);
     }

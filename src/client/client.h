@@ -28,6 +28,8 @@ struct client_settings {
     struct str bootstrap_servers;       /* HOST:PORT,...; every address of a name is tried. Null: the nodes are told
                                            by client_tell_node, and nobody is asked for metadata */
     bool bootstrap_controllers;         /* they are controllers: bootstrap.controllers (KIP-919) */
+    bool bootstrap_canonical;           /* they are connected to by the canonical names of their addresses */
+    struct io_connect_options connect;  /* `canonical` false */
     struct str client_id;
     struct str client_rack;             /* null or empty: none */
     bool check_cluster;                 /* metadata.cluster.check.enable: say whom a connection is meant for */

@@ -233,6 +233,7 @@ struct client_link *link_get(struct client *c, enum link_role role, int32_t id, 
     list_init(&l->again);
     struct peer_settings settings = {
         .address = *address,
+        .connect = s->connect,
         .client_id = s->client_id,
         .backoff_ms = s->reconnect_backoff_ms,
         .backoff_max_ms = s->reconnect_backoff_max_ms,
@@ -244,6 +245,7 @@ struct client_link *link_get(struct client *c, enum link_role role, int32_t id, 
         .hooks = &hooks,
         .ctx = l,
     };
+    settings.connect.canonical = role == LINK_BOOTSTRAP && s->bootstrap_canonical;
     l->peer = peer_new(c->io, c->telemetry, &settings);
     ASSERT(l->peer != NULL);
     list_add_tail(&c->links, &l->node);

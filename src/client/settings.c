@@ -45,6 +45,16 @@ static struct str word(const struct config *c, const char *name)
     return id < 0 ? STR("") : config_str(c, (uint32_t)id);
 }
 
+/* What Kafka's defaults say of sockets is small for fast networks, and the system knows better: what is not set is left
+ * to it. */
+static int32_t size_when_set(const struct config *c, const char *name)
+{
+    int id = id_of(c, name);
+    int64_t n = id < 0 || config_source(c, (uint32_t)id) == CONFIG_DEFAULT ? 0 : config_i64(c, (uint32_t)id);
+
+    return n < 0 ? 0 : (int32_t)n;
+}
+
 static int read_bootstrap(const struct config *c, struct client_settings *s, struct fail *f)
 {
     struct str controllers = word(c, "bootstrap.controllers");
@@ -63,6 +73,10 @@ static int read_bootstrap(const struct config *c, struct client_settings *s, str
 int client_settings_read(const struct config *c, struct client_settings *out, struct fail *f)
 {
     struct client_settings s = {
+        .bootstrap_canonical =
+            str_equal(word(c, "client.dns.lookup"), STR("resolve_canonical_bootstrap_servers_only")),
+        .connect = {.send_buffer_bytes = size_when_set(c, "send.buffer.bytes"),
+                    .receive_buffer_bytes = size_when_set(c, "receive.buffer.bytes")},
         .client_id = word(c, "client.id"),
         .client_rack = word(c, "client.rack"),
         .check_cluster = is_on(c, "metadata.cluster.check.enable", true),
@@ -82,14 +96,11 @@ int client_settings_read(const struct config *c, struct client_settings *out, st
         .frame_bytes_max = FRAME_BYTES_MAX,
         .in_flight_max = (uint32_t)number(c, "max.in.flight.requests.per.connection", IN_FLIGHT_MAX),
     };
-    struct str protocol = word(c, "security.protocol"), lookup = word(c, "client.dns.lookup");
+    struct str protocol = word(c, "security.protocol");
 
     if (!str_equal_nocase(protocol, STR("PLAINTEXT")))
         return fail_set(f, -EINVAL, "security.protocol=%.*s: TLS and SASL are not built yet for clients; PLAINTEXT is",
                         STR_ARG(protocol));
-    if (!str_equal(lookup, STR("use_all_dns_ips")))
-        return fail_set(f, -EINVAL, "client.dns.lookup=%.*s: it is for Kerberos, which is not built; use_all_dns_ips is",
-                        STR_ARG(lookup));
     TRY(read_bootstrap(c, &s, f));
     *out = s;
     return 0;

@@ -76,6 +76,7 @@ static void extend(struct chunk *k, struct part *p, const struct batch *b)
 {
     move_to(p, b);
     k->run.n += b->bytes.n;
+    k->records_in_run += b->count;
     k->public.next = k->counts = k->covers = p->position;
     k->public.leader_epoch = k->covers_epoch = b->leader_epoch;
     k->public.bytes = (uint32_t)k->run.n;
@@ -87,7 +88,7 @@ static bool is_plain(const struct batch *b)
 }
 
 /* The batch behind the run belongs to it: it is looked at without being taken. */
-static bool goes_on(struct part *p, struct piece *piece, struct batch *b)
+static bool goes_on(const struct chunk *k, struct part *p, struct piece *piece, struct batch *b)
 {
     uint32_t need;
 
@@ -95,6 +96,7 @@ static bool goes_on(struct part *p, struct piece *piece, struct batch *b)
         return false;
     return is_plain(b) && !batch_is_control(b) && !batch_is_transactional(b) && b->base_offset >= p->position &&
            b->last_offset >= b->base_offset && b->last_offset != INT64_MAX &&
+           k->records_in_run + b->count <= p->consumer->settings.max_poll_records &&
            (!p->consumer->settings.check_crcs || batch_crc_ok(b));
 }
 
@@ -113,7 +115,7 @@ static struct chunk *cut_piece(struct part *p, struct piece *piece)
         }
         k = chunk_new(p, piece, &b);
         extend(k, p, &b);
-        while (is_plain(&b) && !batch_is_transactional(&b) && goes_on(p, piece, &b)) {
+        while (is_plain(&b) && !batch_is_transactional(&b) && goes_on(k, p, piece, &b)) {
             piece->rest.p += b.bytes.n;
             piece->rest.n -= b.bytes.n;
             p->piece_bytes -= b.bytes.n;

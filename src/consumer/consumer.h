@@ -72,6 +72,7 @@ struct consumer_settings {
     int64_t buffer_bytes;               /* frames of answers in flight and held, chunks that the caller keeps included.
                                            Nothing is asked for that would not fit; what a broker may send beyond
                                            what it was asked for is one batch per fetch that is larger than asked */
+    int32_t max_poll_records;           /* of a chunk, unless one batch alone has more: a batch is never split */
     int64_t plain_bytes_max;            /* of one batch, decompressed: beyond it the batch counts as damaged */
     bool rebalance_wait;                /* REVOKED and ASSIGNED wait for consumer_consent */
 };
@@ -189,7 +190,7 @@ struct consumer_chunk {
 };
 
 /* The next chunk: of the partitions that have something, each in turn. NULL: nothing there. A chunk has one compressed
- * batch, or some uncompressed ones. The caller owes one consumer_chunk_release, in any order, also after the partition is
+ * batch, or some uncompressed ones of at most max_poll_records together. The caller owes one consumer_chunk_release, in any order, also after the partition is
  * gone or the consumer is closed. */
 struct consumer_chunk *consumer_take(struct consumer *c);
 

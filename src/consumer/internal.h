@@ -186,6 +186,7 @@ struct chunk {
     bool released;
 
     struct bytes run;          /* its batches */
+    int64_t records_in_run;
     struct bytes rest;         /* of those not begun */
     struct batch batch;
     struct records records;    /* of `batch` */

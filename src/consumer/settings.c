@@ -145,6 +145,7 @@ int consumer_settings_read(const struct config *c, struct consumer_settings *out
         .fetch_max_bytes = (int32_t)config_i64(c, CONSUMER_FETCH_MAX_BYTES),
         .fetch_max_wait_ms = (int32_t)config_i64(c, CONSUMER_FETCH_MAX_WAIT_MS),
         .max_partition_fetch_bytes = (int32_t)config_i64(c, CONSUMER_MAX_PARTITION_FETCH_BYTES),
+        .max_poll_records = (int32_t)config_i64(c, CONSUMER_MAX_POLL_RECORDS),
         .default_api_timeout_ms = config_i64(c, CONSUMER_DEFAULT_API_TIMEOUT_MS),
         .read_committed = str_equal(config_str(c, CONSUMER_ISOLATION_LEVEL), STR("read_committed")),
         .check_crcs = config_bool(c, CONSUMER_CHECK_CRCS),

@@ -243,11 +243,13 @@ void io_listener_close(struct io_listener *l, struct op *op)
     l->io->backend->listener_close(l, op);
 }
 
-void io_connect(struct io *io, const struct io_address *address, struct io_socket **out,
-                struct op *op)
+void io_connect(struct io *io, const struct io_address *address, const struct io_connect_options *options,
+                struct io_socket **out, struct op *op)
 {
+    static const struct io_connect_options zeroed;
+
     check_address(address);
-    io->backend->connect(io, address, out, op);
+    io->backend->connect(io, address, options == NULL ? &zeroed : options, out, op);
 }
 
 void io_recv_lend(struct io_socket *s, struct bytes *out, struct op *op)

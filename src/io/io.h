@@ -225,11 +225,18 @@ void io_accept(struct io_listener *l, struct io_socket **out, struct io_address 
                struct op *op);
 void io_listener_close(struct io_listener *l, struct op *op); /* an accept in flight: -ECANCELED */
 
+/* How to connect; zeroed = as the system would have it. Sizes as in io_listen_options. */
+struct io_connect_options {
+    bool canonical;               /* to the names that the host's addresses are given back as, not to its own */
+    int32_t send_buffer_bytes;    /* 0 = the system's choice */
+    int32_t receive_buffer_bytes;
+};
+
 /* Resolve (all addresses, in turn, from `first` on) and connect. One that does not answer holds up the others: who
- * cancels the attempt by a timer begins the next one with another. Completes with 0. -ECONNREFUSED, -EHOSTUNREACH
- * (also: nobody knows the name), ... No time limit of its own: cancel it by a timer. */
-void io_connect(struct io *io, const struct io_address *address, struct io_socket **out,
-                struct op *op);
+ * cancels the attempt by a timer begins the next one with another. `options` are copied; NULL = zeroed. Completes with
+ * 0. -ECONNREFUSED, -EHOSTUNREACH (also: nobody knows the name), ... No time limit of its own: cancel it by a timer. */
+void io_connect(struct io *io, const struct io_address *address, const struct io_connect_options *options,
+                struct io_socket **out, struct op *op);
 
 /* Receive what is there, at least one byte, into memory of the backend: an idle connection holds no
  * buffer. `out` is valid only until `done` returns: take out what must stay. Completes with the
@@ -298,8 +305,8 @@ struct io_backend {
     void (*accept)(struct io_listener *l, struct io_socket **out, struct io_address *peer,
                    struct op *op);
     void (*listener_close)(struct io_listener *l, struct op *op);
-    void (*connect)(struct io *io, const struct io_address *address, struct io_socket **out,
-                    struct op *op);
+    void (*connect)(struct io *io, const struct io_address *address, const struct io_connect_options *options,
+                    struct io_socket **out, struct op *op);
     void (*recv_lend)(struct io_socket *s, struct bytes *out, struct op *op);
     void (*recv)(struct io_socket *s, void *into, uint32_t n, struct op *op);
     void (*send)(struct io_socket *s, const struct io_span *spans, uint32_t count, struct op *op);

@@ -30,6 +30,25 @@ int address_resolve(const struct io_address *address, bool numeric_only, bool pa
     return error == 0 ? 0 : resolve_error(error);
 }
 
+int address_resolve_canonical(const struct io_address *address, struct addrinfo **out)
+{
+    struct io_address named = *address;
+    struct addrinfo *list, *at;
+    uint32_t count = 0, skipped;
+
+    TRY(address_resolve(address, false, false, &list));
+    for (at = list; at != NULL; at = at->ai_next)
+        count++;
+    at = list;
+    for (skipped = address->first % count; skipped > 0; skipped--)
+        at = at->ai_next;
+    int error = getnameinfo(at->ai_addr, at->ai_addrlen, named.host, sizeof(named.host), NULL, 0, 0);
+    if (error != 0) /* no name server answers: then it is the address itself, as where it has no name */
+        error = getnameinfo(at->ai_addr, at->ai_addrlen, named.host, sizeof(named.host), NULL, 0, NI_NUMERICHOST);
+    freeaddrinfo(list);
+    return error != 0 ? resolve_error(error) : address_resolve(&named, false, false, out);
+}
+
 /* IPv4 inside IPv6 is given as IPv4, which is how operators write it in rules. */
 static socklen_t unmap(const struct sockaddr_storage *from, socklen_t length,
                        struct sockaddr_storage *out)

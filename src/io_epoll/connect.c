@@ -19,6 +19,7 @@ struct connecting {
     struct epoll_socket *socket;
     struct op *op; /* the caller's; NULL when it was cancelled while the name is resolved */
     struct io_address address;
+    struct io_connect_options options;
     struct addrinfo *list, *next;
     uint32_t left;     /* addresses that were not tried yet, from `next` on, around the list */
     int error;         /* of the last address */
@@ -79,6 +80,7 @@ static int connect_start(struct connecting *c, const struct addrinfo *to)
     if (w->fd < 0)
         return -errno;
     socket_set_options(w->fd);
+    TRY(socket_set_buffers(w->fd, c->options.send_buffer_bytes, c->options.receive_buffer_bytes));
     do {
         result = connect(w->fd, to->ai_addr, to->ai_addrlen);
     } while (result < 0 && errno == EINTR);
@@ -146,7 +148,8 @@ static void resolve_run(struct op *op)
     struct task *t = task_of(op);
     struct connecting *c = t->object;
 
-    t->result = address_resolve(&c->address, false, false, &c->list);
+    t->result = c->options.canonical ? address_resolve_canonical(&c->address, &c->list)
+                                     : address_resolve(&c->address, false, false, &c->list);
 }
 
 static void resolve_done(struct op *op, int64_t result)
@@ -186,8 +189,8 @@ static void connect_cancel(struct op *op)
     task_cancel(&c->resolve);
 }
 
-void epoll_connect(struct io *io, const struct io_address *address, struct io_socket **out,
-                   struct op *op)
+void epoll_connect(struct io *io, const struct io_address *address, const struct io_connect_options *options,
+                   struct io_socket **out, struct op *op)
 {
     struct shard *s = shard_of(io);
     struct task *t = task_begin(s, op);
@@ -202,7 +205,7 @@ void epoll_connect(struct io *io, const struct io_address *address, struct io_so
         return;
     }
     *c = (struct connecting){
-        .shard = s, .socket = socket, .op = op, .address = *address, .error = -EHOSTUNREACH};
+        .shard = s, .socket = socket, .op = op, .address = *address, .options = *options, .error = -EHOSTUNREACH};
     socket->connecting = c;
     t->state = TASK_PARKED;
     t->finish = connect_finish;
@@ -210,7 +213,7 @@ void epoll_connect(struct io *io, const struct io_address *address, struct io_so
     t->object = c;
     t->memory = out;
 
-    int error = address_resolve(address, true, false, &c->list);
+    int error = options->canonical ? -EHOSTUNREACH : address_resolve(address, true, false, &c->list);
     if (error == 0) {
         connect_first(c);
     } else if (error == -EHOSTUNREACH) {

@@ -304,12 +304,15 @@ struct addrinfo;
  * -EHOSTUNREACH. The caller owes freeaddrinfo(*out). */
 MUST int address_resolve(const struct io_address *address, bool numeric_only, bool passive,
                          struct addrinfo **out);
+/* Those of a canonical name: the one that the host's address number `first` is given back as. */
+MUST int address_resolve_canonical(const struct io_address *address, struct addrinfo **out);
 void address_of(const struct sockaddr_storage *from, socklen_t length, struct io_address *out);
 
 /* A handle for the connected (or connecting) `fd`; -1 = none yet. NULL when there is no memory. */
 struct epoll_socket *socket_new(struct shard *s, int fd);
 void socket_free(struct epoll_socket *s); /* closes; no operation may be in flight */
 void socket_set_options(int fd);
+MUST int socket_set_buffers(int fd, int send_bytes, int receive_bytes); /* 0 = as they are */
 
 /* Epoll tells about a socket that is being connected. */
 void connect_ready(struct connecting *c, uint32_t events);
@@ -323,8 +326,8 @@ void epoll_listen(struct io *io, const struct io_address *address,
 void epoll_accept(struct io_listener *l, struct io_socket **out, struct io_address *peer,
                   struct op *op);
 void epoll_listener_close(struct io_listener *l, struct op *op);
-void epoll_connect(struct io *io, const struct io_address *address, struct io_socket **out,
-                   struct op *op);
+void epoll_connect(struct io *io, const struct io_address *address, const struct io_connect_options *options,
+                   struct io_socket **out, struct op *op);
 void epoll_recv_lend(struct io_socket *s, struct bytes *out, struct op *op);
 void epoll_recv(struct io_socket *s, void *into, uint32_t n, struct op *op);
 void epoll_send(struct io_socket *s, const struct io_span *spans, uint32_t count, struct op *op);

@@ -36,14 +36,11 @@ static void listener_ready(struct watch *w, uint32_t events)
  * inherit the sizes of the buffers, which must be known before the first of them asks for a window. */
 static int listen_options(int fd, int family, const struct io_listen_options *o)
 {
-    int on = 1, off = 0, send = o->send_buffer_bytes, receive = o->receive_buffer_bytes;
+    int on = 1, off = 0;
 
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
         return -errno;
-    if (send > 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send, sizeof(send)) < 0)
-        return -errno;
-    if (receive > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof(receive)) < 0)
-        return -errno;
+    TRY(socket_set_buffers(fd, o->send_buffer_bytes, o->receive_buffer_bytes));
     if (o->shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
         return -errno;
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0)

@@ -87,6 +87,15 @@ void socket_set_options(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
+int socket_set_buffers(int fd, int send_bytes, int receive_bytes)
+{
+    if (send_bytes > 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)) < 0)
+        return -errno;
+    if (receive_bytes > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes)) < 0)
+        return -errno;
+    return 0;
+}
+
 /* The socket would have blocked: epoll will tell. */
 static int socket_wait(struct epoll_socket *s, struct op *op, bool *ready)
 {

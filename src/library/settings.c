@@ -85,6 +85,20 @@ int mr_set(struct mr_settings *s, const char *name, const char *value, struct mr
     return add(s, str_of(name), str_of(value), e);
 }
 
+const char *mr_setting_help(const char *name)
+{
+    const char *help = NULL;
+
+    for (size_t i = 0; i < TABLES; i++) {
+        int id = setting_find(tables[i], str_of(name));
+        if (id >= 0 && tables[i]->settings[id].acts)
+            return tables[i]->settings[id].help;
+        if (id >= 0)
+            help = tables[i]->settings[id].help;
+    }
+    return help;
+}
+
 static int read_file(const char *path, struct text *out, struct mr_error *e)
 {
     char piece[4096];

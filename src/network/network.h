@@ -106,6 +106,7 @@ struct peer_hooks {
 
 struct peer_settings {
     struct io_address address;
+    struct io_connect_options connect;
     struct str client_id;          /* copied */
     int64_t backoff_ms, backoff_max_ms;
     int64_t request_timeout_ms;    /* from sending to the answer's last byte: then the connection

@@ -124,7 +124,7 @@ void peer_open(struct peer *p)
     p->wanted = false;
     io_timer_set(p->io, &p->timer, peer_after_ns(p, limit_ms), connect_timed_out);
     op_init(&p->connect, connect_done);
-    io_connect(p->io, &p->settings.address, &p->socket, &p->connect);
+    io_connect(p->io, &p->settings.address, &p->settings.connect, &p->socket, &p->connect);
 }
 
 /* ---- receiving -------------------------------------------------------------------------------- */

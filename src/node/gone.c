@@ -51,7 +51,7 @@ static void try_connect(struct watch *w)
 
     w->connecting = true;
     io_timer_set(io, &w->timer, io_now_ns(io) + CONNECT_MS * INT64_C(1000000), connecting_too_long);
-    io_connect(io, &w->address, &w->socket, &w->flow.op);
+    io_connect(io, &w->address, NULL, &w->socket, &w->flow.op);
 }
 
 static void connect_ended(struct watch *w)

@@ -45,23 +45,18 @@ static struct flush_group *group_new(void)
 }
 
 /* The settings' text is the caller's. */
-static int keep_patterns(struct accumulator *a)
+static void keep_texts(struct accumulator *a)
 {
-    for (uint32_t i = 0; i < a->settings.compression_count; i++) {
-        struct str *topic = &a->settings.compressions[i].topic;
-        topic->p = str_dup(*topic);
-        if (topic->p == NULL) {
-            a->settings.compression_count = i;
-            return -ENOMEM;
-        }
-    }
-    return 0;
+    a->settings.rack.p = str_dup(a->settings.rack);
+    for (uint32_t i = 0; i < a->settings.compression_count; i++)
+        a->settings.compressions[i].topic.p = str_dup(a->settings.compressions[i].topic);
 }
 
-static void forget_patterns(struct accumulator *a)
+static void forget_texts(struct accumulator *a)
 {
     for (uint32_t i = 0; i < a->settings.compression_count; i++)
         free((char *)a->settings.compressions[i].topic.p);
+    free((char *)a->settings.rack.p);
 }
 
 int accumulator_init(struct accumulator *a, const struct producer_settings *s, uint64_t seed)
@@ -71,11 +66,7 @@ int accumulator_init(struct accumulator *a, const struct producer_settings *s, u
     if (group == NULL)
         return -ENOMEM;
     *a = (struct accumulator){.settings = *s, .timer_ms = INT64_MAX};
-    if (keep_patterns(a) < 0) {
-        forget_patterns(a);
-        free(group);
-        return -ENOMEM;
-    }
+    keep_texts(a);
     a->settings.batch_size = batch_size_of(s);
     block_init(&a->memory, s->buffer_memory, (uint32_t)block_bytes(a->settings.batch_size, false));
     prng_init(&a->prng, seed);
@@ -108,7 +99,7 @@ void accumulator_deinit(struct accumulator *a)
         free(container_of(it, struct flush_group, node));
     map_deinit(&a->topics_by_name);
     block_deinit(&a->memory);
-    forget_patterns(a);
+    forget_texts(a);
 }
 
 struct producer_topic *accumulator_topic(struct accumulator *a, struct str name)

@@ -134,6 +134,7 @@ void batch_seal(struct producer_batch *b, int level, struct text *scratch);
 /* A broker that leads partitions. */
 struct producer_node {
     int32_t id;
+    bool near;                 /* in the rack that is preferred */
     bool stalled;              /* nothing could be sent to it for partitioner.availability.timeout.ms */
     int64_t ready_since_ms;    /* something waits for it since then; 0 = nothing */
     uint32_t calls;            /* on their way */

@@ -40,17 +40,28 @@ static uint64_t load_of(const struct producer_partition *part)
     return part->queued + (part->open != NULL);
 }
 
+/* Some available partition is led in the rack that is preferred: then only such ones count (KIP-1123). */
+static bool any_is_near(const struct producer_topic *t)
+{
+    for (int32_t i = 0; i < t->partition_count && t->accumulator->settings.rack.n > 0; i++) {
+        if (is_available(t->parts[i]) && t->parts[i]->node->near)
+            return true;
+    }
+    return false;
+}
+
 /* Give each available partition a share of the numbers below the last of `loads`: the shorter its queue, the larger.
  * When all are available and alike, there is no table. */
 static void count_loads(struct producer_topic *t, int64_t now_ms)
 {
     uint64_t most = 0, least = UINT64_MAX, sum = 0;
+    bool near = any_is_near(t);
 
     t->loads_ms = now_ms;
     t->load_count = 0;
     for (int32_t i = 0; i < t->partition_count; i++) {
         uint64_t load = load_of(t->parts[i]);
-        if (!is_available(t->parts[i]))
+        if (!is_available(t->parts[i]) || (near && !t->parts[i]->node->near))
             continue;
         t->load_index[t->load_count++] = i;
         most = load > most ? load : most;
@@ -81,18 +92,24 @@ static int32_t find_load(const struct producer_topic *t, uint64_t n)
     return t->load_index[low];
 }
 
+static bool may_have(const struct producer_partition *part, bool near)
+{
+    return part->node != NULL && (!near || part->node->near);
+}
+
 /* Without regard to loads: one that is available, any where none is. */
 static int32_t choose_uniform(struct producer_topic *t, struct prng *g)
 {
     uint64_t available = 0, n;
+    bool near = any_is_near(t);
 
     for (int32_t i = 0; i < t->partition_count; i++)
-        available += t->parts[i]->node != NULL;
+        available += may_have(t->parts[i], near);
     if (available == 0 || available == (uint64_t)t->partition_count)
         return (int32_t)prng_below(g, (uint64_t)t->partition_count);
     n = prng_below(g, available);
     for (int32_t i = 0; i < t->partition_count; i++) {
-        if (t->parts[i]->node != NULL && n-- == 0)
+        if (may_have(t->parts[i], near) && n-- == 0)
             return i;
     }
     UNREACHABLE("fewer partitions have a leader than were counted");

@@ -57,12 +57,15 @@ struct producer_settings {
     bool adaptive_partitioning;          /* partitioner.adaptive.partitioning.enable (KIP-794) */
     int64_t availability_timeout_ms;     /* partitioner.availability.timeout.ms; 0 = off */
     bool ignore_keys;                    /* partitioner.ignore.keys */
+    struct str rack;                     /* records without a key go rather to leaders in it: client.rack with
+                                            partitioner.rack.aware (KIP-1123); empty or null: wherever they are */
 };
 
 /* What Kafka's producer has when nothing is set. */
 void producer_settings_init(struct producer_settings *s);
-/* Read them from a config over config's producer_settings; text is borrowed from `c`, and copied by producer_new. What was not set gives way to what was, as in Kafka: acks=1
- * alone turns idempotence off, a long linger.ms raises delivery.timeout.ms. -EINVAL, and `f` says what is wrong. */
+/* Read them from a config over config's producer_settings; text is borrowed from `c`, and copied by producer_new. What
+ * was not set gives way to what was, as in Kafka: acks=1 alone turns idempotence off, a long linger.ms raises
+ * delivery.timeout.ms. -EINVAL, and `f` says what is wrong. */
 MUST int producer_settings_read(const struct config *c, struct producer_settings *out, struct fail *f);
 
 /* ---- what comes back ------------------------------------------------------------------------- */

@@ -130,6 +130,7 @@ int producer_settings_read(const struct config *c, struct producer_settings *out
         .adaptive_partitioning = config_bool(c, PRODUCER_PARTITIONER_ADAPTIVE_PARTITIONING_ENABLE),
         .availability_timeout_ms = config_i64(c, PRODUCER_PARTITIONER_AVAILABILITY_TIMEOUT_MS),
         .ignore_keys = config_bool(c, PRODUCER_PARTITIONER_IGNORE_KEYS),
+        .rack = config_bool(c, PRODUCER_PARTITIONER_RACK_AWARE) ? config_str(c, PRODUCER_CLIENT_RACK) : STR(""),
     };
 
     if (config_str(c, PRODUCER_TRANSACTIONAL_ID).n > 0)

@@ -19,6 +19,14 @@ void sender_want_topics(struct producer *p)
     }
 }
 
+static void read_rack(struct producer *p, struct producer_node *node)
+{
+    const struct client_broker *b = client_broker(p->client, node->id);
+    struct str rack = p->accumulator.settings.rack;
+
+    node->near = b != NULL && rack.n > 0 && str_equal(b->rack, rack);
+}
+
 static struct producer_node *node_of(struct producer *p, int32_t id)
 {
     struct producer_node **more, *node;
@@ -37,6 +45,7 @@ static struct producer_node *node_of(struct producer *p, int32_t id)
     if (node == NULL)
         return NULL;
     node->id = id;
+    read_rack(p, node);
     p->nodes[p->node_count++] = node;
     return node;
 }
@@ -101,6 +110,8 @@ void sender_read_topics(struct producer *p)
     if (!p->metadata_changed)
         return;
     p->metadata_changed = false;
+    for (uint32_t i = 0; i < p->node_count; i++)
+        read_rack(p, p->nodes[i]);
     LIST_EACH(it, &p->accumulator.topics) {
         struct producer_topic *t = container_of(it, struct producer_topic, node);
         const struct client_topic *known = t->wanted ? client_topic(p->client, t->name) : NULL;

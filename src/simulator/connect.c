@@ -362,8 +362,9 @@ void sim_connect_abandon(struct request *r)
     free(s);
 }
 
-void sim_io_connect(struct io *io, const struct io_address *address, struct io_socket **out,
-                    struct op *op)
+/* Names are canonical here, and buffers have no size. */
+void sim_io_connect(struct io *io, const struct io_address *address, const struct io_connect_options *options,
+                    struct io_socket **out, struct op *op)
 {
     struct request *r = sim_net_request(io, SIM_CONNECT, op, connect_run);
 

@@ -342,8 +342,8 @@ void sim_io_listen(struct io *io, const struct io_address *address,
 void sim_io_accept(struct io_listener *l, struct io_socket **out, struct io_address *peer,
                    struct op *op);
 void sim_io_listener_close(struct io_listener *l, struct op *op);
-void sim_io_connect(struct io *io, const struct io_address *address, struct io_socket **out,
-                    struct op *op);
+void sim_io_connect(struct io *io, const struct io_address *address, const struct io_connect_options *options,
+                    struct io_socket **out, struct op *op);
 void sim_io_recv_lend(struct io_socket *s, struct bytes *out, struct op *op);
 void sim_io_recv(struct io_socket *s, void *into, uint32_t n, struct op *op);
 void sim_io_send(struct io_socket *s, const struct io_span *spans, uint32_t count,

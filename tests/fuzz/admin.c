@@ -25,6 +25,7 @@ static struct admin *admin_open(struct foreign *f)
                    .frame_bytes_max = 1 << 20, .in_flight_max = 5},
         .api_timeout_ms = LIMIT_MS,
         .unreachable_ms = LIMIT_MS,
+        .retries = UINT32_MAX,
     };
 
     return admin_new(f->far_io, f->telemetry, &options, NULL);

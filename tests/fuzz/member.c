@@ -173,6 +173,7 @@ static struct consumer *consumer_open(struct foreign *f, uint8_t choice)
         .default_api_timeout_ms = LIMIT_MS,
         .check_crcs = true,
         .buffer_bytes = 1 << 20,
+        .max_poll_records = 500,
         .plain_bytes_max = 1 << 16,
     };
 

@@ -84,7 +84,7 @@ static void world_open(struct world *w, uint64_t seed, bool connected)
         return;
     io_accept(w->listener, &w->accepted, NULL, wait_begin(&accept));
     strcpy(address.host, "near");
-    io_connect(w->far_io, &address, &w->connected, wait_begin(&connect));
+    io_connect(w->far_io, &address, NULL, &w->connected, wait_begin(&connect));
     run(w, &accept.done);
     run(w, &connect.done);
     ASSERT(accept.done && connect.done);

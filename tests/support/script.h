@@ -126,6 +126,7 @@ void script_stop(struct script *s, int32_t broker);
 void script_start(struct script *s, int32_t broker);
 /* Metadata does not tell of it any more. */
 void script_hide(struct script *s, int32_t broker, bool hidden);
+void script_rack(struct script *s, int32_t broker, const char *rack); /* at first it has none; not copied */
 
 enum script_fault {
     SCRIPT_NONE,

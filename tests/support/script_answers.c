@@ -73,6 +73,11 @@ void script_hide(struct script *s, int32_t broker, bool hidden)
     s->brokers[broker].hidden = hidden;
 }
 
+void script_rack(struct script *s, int32_t broker, const char *rack)
+{
+    s->brokers[broker].rack = rack;
+}
+
 static struct str host_of(struct script_request *r, int32_t broker)
 {
     return broker <= 0 ? STR("") : arena_printf(&r->arena, "b%d", broker);
@@ -114,6 +119,7 @@ static void answer_brokers(struct script_request *r, struct metadata_response *a
         struct metadata_response_brokers *b = &a->brokers[a->brokers_count++];
         metadata_response_brokers_init(b);
         b->node_id = id;
+        b->rack = str_of(s->brokers[id].rack);
         b->host = host_of(r, id);
         b->port = SCRIPT_PORT;
     }

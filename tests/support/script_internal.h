@@ -17,6 +17,7 @@ struct script_broker {
     struct op accept, close;
     struct io_socket *accepted;
     bool up, hidden, accepting;
+    const char *rack; /* NULL none */
     struct list connections;
     uint32_t connection_count;
     uint32_t counts[API_KEY_COUNT];

@@ -186,6 +186,25 @@ TEST(admin, call_that_is_never_answered_in_earnest_ends_by_its_limit)
     bench_end(&b);
 }
 
+/* What nobody could answer in earnest within so many tries is answered as it is. */
+TEST(admin, retries_bound_how_often_a_call_is_asked_again)
+{
+    struct str names[] = {STR("late")};
+    struct describe_groups_request m;
+    int loading = INT32_MAX;
+    struct bench b;
+
+    bench_open_set(&b, 1, 60000, "retries", "2");
+    script_on(b.script, 0, API_DESCRIBE_GROUPS, answer_groups, &loading);
+    describe_groups_request_init(&m);
+    m.groups = names;
+    m.groups_count = 1;
+    CHECK_EQ(bench_ask(&b, API_DESCRIBE_GROUPS, &m), 0);
+    CHECK_EQ(admin_describe_groups_answer(&b.call, 0)->groups[0].error_code, KERR_COORDINATOR_LOAD_IN_PROGRESS);
+    CHECK_EQ(script_count(b.script, 1, API_DESCRIBE_GROUPS), 3);
+    bench_end(&b);
+}
+
 static void answer_nothing(struct script_request *r, void *ctx) {}
 
 TEST(admin, every_broker_is_asked_for_its_groups)

@@ -2,6 +2,11 @@
 
 void bench_open(struct bench *b, uint32_t brokers, int64_t unreachable_ms)
 {
+    bench_open_set(b, brokers, unreachable_ms, "client.id", "admin");
+}
+
+void bench_open_set(struct bench *b, uint32_t brokers, int64_t unreachable_ms, const char *name, const char *value)
+{
     struct config *c = config_new(&admin_settings);
     struct admin_options options;
     struct fail f = {0};
@@ -9,6 +14,7 @@ void bench_open(struct bench *b, uint32_t brokers, int64_t unreachable_ms)
     *b = (struct bench){.script = script_new(1, brokers)};
     arena_init(&b->arena, 0);
     CHECK_EQ(config_set(c, CONFIG_STATIC_BROKER, STR("bootstrap.servers"), script_bootstrap(b->script), &f), 0);
+    CHECK_EQ(config_set(c, CONFIG_STATIC_BROKER, str_of(name), str_of(value), &f), 0);
     CHECK_EQ(admin_options_read(c, &options, &f), 0);
     CHECK_EQ(options.api_timeout_ms, 60000);
     options.unreachable_ms = unreachable_ms;

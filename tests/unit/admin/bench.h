@@ -16,6 +16,7 @@ struct bench {
 };
 
 void bench_open(struct bench *b, uint32_t brokers, int64_t unreachable_ms);
+void bench_open_set(struct bench *b, uint32_t brokers, int64_t unreachable_ms, const char *name, const char *value);
 void bench_end(struct bench *b);
 /* Begin a call, or make it to its end: its result. */
 void bench_begin(struct bench *b, int16_t api_key, const void *request);

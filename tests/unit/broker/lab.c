@@ -237,7 +237,7 @@ void client_open(struct lab *lab, struct client *c, uint16_t port)
     *c = (struct client){.lab = lab, .open = true};
     arena_init(&c->arena, 0);
     snprintf(at.host, sizeof at.host, "%s", sim_node_host(lab->node));
-    io_connect(sim_node_io(lab->clients, 0), &at, &c->socket, wait_begin(&w));
+    io_connect(sim_node_io(lab->clients, 0), &at, NULL, &c->socket, wait_begin(&w));
     CHECK_EQ(wait_end(lab, &w), 0);
     receive_more(c);
 }

@@ -40,6 +40,24 @@ TEST(client_settings, defaults_are_those_of_the_tables)
     }
 }
 
+/* Sizes of Kafka's defaults are not asked for: only what somebody has set. */
+TEST(client_settings, connections_are_made_as_it_is_set)
+{
+    struct config *c = config_new(&producer_settings);
+    struct client_settings s;
+    struct fail f = {0};
+
+    CHECK_EQ(client_setting_set(c, STR("bootstrap.servers"), STR("b1:9092"), &f), 0);
+    CHECK_EQ(client_settings_read(c, &s, &f), 0);
+    CHECK(!s.bootstrap_canonical && s.connect.send_buffer_bytes == 0 && s.connect.receive_buffer_bytes == 0);
+    CHECK_EQ(client_setting_set(c, STR("send.buffer.bytes"), STR("131072"), &f), 0); /* the default, but set */
+    CHECK_EQ(client_setting_set(c, STR("receive.buffer.bytes"), STR("-1"), &f), 0);
+    CHECK_EQ(client_setting_set(c, STR("client.dns.lookup"), STR("resolve_canonical_bootstrap_servers_only"), &f), 0);
+    CHECK_EQ(client_settings_read(c, &s, &f), 0);
+    CHECK(s.bootstrap_canonical && s.connect.send_buffer_bytes == 131072 && s.connect.receive_buffer_bytes == 0);
+    config_free(c);
+}
+
 TEST(client_settings, what_is_not_built_is_refused)
 {
     check(&producer_settings, NULL, NULL, "");

@@ -344,6 +344,7 @@ void cluster_open_in(struct cluster *c, struct script *script)
         .default_api_timeout_ms = 10000,
         .check_crcs = true,
         .buffer_bytes = 1 << 20,
+        .max_poll_records = 500,
         .plain_bytes_max = 1 << 20,
     };
 }

@@ -322,6 +322,7 @@ struct consumer_settings reader_settings(struct lab *lab)
         .check_crcs = true,
         .exclude_internal_topics = true,
         .buffer_bytes = 1 << 20,
+        .max_poll_records = 500,
         .plain_bytes_max = 1 << 20,
     };
 }

@@ -51,6 +51,30 @@ TEST(consumer_read, partition_is_read_from_its_start_in_order)
     bed_end(&b);
 }
 
+/* max.poll.records: a run of batches ends before it; a batch that has more comes whole. */
+TEST(consumer_read, a_chunk_has_no_more_records_than_a_poll_may_give)
+{
+    static const int64_t ends[] = {4, 6, 11, 13};
+    struct consumer_chunk *k;
+    struct bed b;
+
+    bed_open(&b);
+    b.s.max_poll_records = 4;
+    lab_produce(&b.lab, "orders", 0, 0, 2, CODEC_NONE);
+    lab_produce(&b.lab, "orders", 0, 2, 2, CODEC_NONE);
+    lab_produce(&b.lab, "orders", 0, 4, 2, CODEC_NONE);
+    lab_produce(&b.lab, "orders", 0, 6, 5, CODEC_NONE);
+    lab_produce(&b.lab, "orders", 0, 11, 2, CODEC_NONE);
+    bed_read(&b);
+    for (size_t i = 0; i < array_count(ends); i++) {
+        UNTIL(&b.lab, (k = consumer_take(b.r.consumer)) != NULL);
+        CHECK_EQ(k->first, i == 0 ? 0 : ends[i - 1]);
+        CHECK_EQ(k->next, ends[i]);
+        consumer_chunk_release(k, k->next);
+    }
+    bed_end(&b);
+}
+
 TEST(consumer_read, uncompressed_batches_are_one_chunk_and_a_compressed_one_its_own)
 {
     struct consumer_chunk *k;

@@ -183,7 +183,7 @@ void pair_open(struct trial *w, struct pair *pair)
     *pair = (struct pair){.listener = NULL};
     pair->listener = listener_new(w, &pair->address);
     START(w, &accept, io_accept(pair->listener, &pair->server, &pair->peer, &accept.op));
-    START(w, &connect, io_connect(w->io, &pair->address, &pair->client, &connect.op));
+    START(w, &connect, io_connect(w->io, &pair->address, NULL, &pair->client, &connect.op));
     CHECK_EQ(probe_wait(&connect), 0);
     CHECK_EQ(probe_wait(&accept), 0);
     CHECK(pair->client != NULL);

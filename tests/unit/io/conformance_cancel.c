@@ -79,7 +79,7 @@ TEST(io_cancel, of_an_accept_leaves_the_listener_good)
         CHECK(server == UNTOUCHED);
     }
     START(&w, &accept, io_accept(l, &server, NULL, &accept.op));
-    CHECK_EQ(RUN(&w, io_connect(w.io, &address, &client, op)), 0);
+    CHECK_EQ(RUN(&w, io_connect(w.io, &address, NULL, &client, op)), 0);
     CHECK_EQ(probe_wait(&accept), 0);
     socket_close(&w, client);
     socket_close(&w, server);
@@ -192,7 +192,7 @@ TEST(io_cancel, of_a_connect)
     snprintf(named.host, sizeof(named.host), "%s", w.world->host_name);
     for (uint32_t i = 0; i < 20; i++) {
         struct io_socket *client = UNTOUCHED;
-        START(&w, &connect, io_connect(w.io, i % 2 == 0 ? &numeric : &named, &client, &connect.op));
+        START(&w, &connect, io_connect(w.io, i % 2 == 0 ? &numeric : &named, NULL, &client, &connect.op));
         trial_turns(&w, i / 4);
         probe_cancel(&connect);
         CHECK(canceled_or(&connect, 0));
@@ -356,7 +356,7 @@ TEST(io_cancel, does_not_keep_a_file_or_a_socket_from_closing)
     CHECK(canceled_or(&p, 0));
     pair.listener = NULL;
     struct io_socket *s;
-    CHECK_EQ(RUN(&w, io_connect(w.io, &pair.address, &s, op)), -ECONNREFUSED);
+    CHECK_EQ(RUN(&w, io_connect(w.io, &pair.address, NULL, &s, op)), -ECONNREFUSED);
     pair_close(&w, &pair);
     trial_close(&w);
 }

@@ -272,7 +272,7 @@ static void visit_run(struct flow *f)
     op_init(&v->accept, visit_accepted);
     v->accepted = 1;
     io_accept(v->listener, &v->server, NULL, &v->accept);
-    FLOW_TRY(f, "connect", io_connect(v->io, &v->bound, &v->client, &f->op));
+    FLOW_TRY(f, "connect", io_connect(v->io, &v->bound, NULL, &v->client, &f->op));
     while (v->accepted == 1)
         FLOW_TRY(f, "accept", io_yield(v->io, &f->op));
     v->spans[0] = (struct io_span){.p = (const uint8_t *)"a", .n = 1};
@@ -412,7 +412,7 @@ TEST(io_shard, shards_connect_to_each_other)
 
     a.errand.work = answerer_start;
     errand_start(&w, &a.errand, 1);
-    CHECK_EQ(RUN(&w, io_connect(w.io, &a.bound, &s, op)), 0);
+    CHECK_EQ(RUN(&w, io_connect(w.io, &a.bound, NULL, &s, op)), 0);
     send_text(&w, s, "?");
     expect_text(&w, s, "answer");
     errand_wait(&w, &a.errand);

@@ -70,7 +70,7 @@ TEST(io_listen, an_empty_host_means_all_interfaces)
     CHECK(bound.port != 0);
     snprintf(bound.host, sizeof(bound.host), "%s", w.world->host);
     START(&w, &accept, io_accept(l, &server, NULL, &accept.op));
-    CHECK_EQ(RUN(&w, io_connect(w.io, &bound, &client, op)), 0);
+    CHECK_EQ(RUN(&w, io_connect(w.io, &bound, NULL, &client, op)), 0);
     CHECK_EQ(probe_wait(&accept), 0);
     send_text(&w, client, "hello");
     expect_text(&w, server, "hello");
@@ -102,7 +102,7 @@ TEST(io_connect, is_refused_where_nobody_listens)
 
     trial_open(&w, 1);
     listener_close(&w, listener_new(&w, &address));
-    CHECK_EQ(RUN(&w, io_connect(w.io, &address, &s, op)), -ECONNREFUSED);
+    CHECK_EQ(RUN(&w, io_connect(w.io, &address, NULL, &s, op)), -ECONNREFUSED);
     CHECK(s == UNTOUCHED);
     trial_close(&w);
 }
@@ -120,7 +120,7 @@ TEST(io_connect, a_name_is_resolved)
     for (address.first = 0; address.first < 3; address.first++) {
         struct probe accept = {.times = 0};
         START(&w, &accept, io_accept(l, &server, NULL, &accept.op));
-        CHECK_EQ(RUN(&w, io_connect(w.io, &address, &client, op)), 0);
+        CHECK_EQ(RUN(&w, io_connect(w.io, &address, NULL, &client, op)), 0);
         CHECK_EQ(probe_wait(&accept), 0);
         send_text(&w, server, "hello");
         expect_text(&w, client, "hello");
@@ -158,7 +158,7 @@ TEST(io_accept, may_come_after_the_connections)
     struct io_listener *l = listener_new(&w, &address);
     for (uint32_t i = 0; i < N; i++) {
         char text[2] = {(char)('a' + i), '\0'};
-        CHECK_EQ(RUN(&w, io_connect(w.io, &address, &clients[i], op)), 0);
+        CHECK_EQ(RUN(&w, io_connect(w.io, &address, NULL, &clients[i], op)), 0);
         send_text(&w, clients[i], text);
     }
     for (uint32_t i = 0; i < N; i++) {
@@ -777,7 +777,7 @@ TEST(io_connect, hundreds_at_once)
     struct io_listener *l = listener_new(&w, &address);
     for (uint32_t i = 0; i < N; i++) {
         connects[i] = (struct probe){.times = 0};
-        START(&w, &connects[i], io_connect(w.io, &address, &clients[i], &connects[i].op));
+        START(&w, &connects[i], io_connect(w.io, &address, NULL, &clients[i], &connects[i].op));
     }
     for (uint32_t i = 0; i < N; i++)
         CHECK_EQ(RUN(&w, io_accept(l, &servers[i], NULL, op)), 0);

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -111,7 +112,7 @@ TEST(io_epoll_free, closes_what_is_open)
     trial_turns(&w, 3);
     named = pair.address;
     strcpy(named.host, "localhost");
-    START(&w, &connect, io_connect(w.io, &named, &s, &connect.op));
+    START(&w, &connect, io_connect(w.io, &named, NULL, &s, &connect.op));
     io_timer_set(w.io, &timer, io_now_ns(w.io) + 1000000000, stop_fire);
     world_close(w.world);
     CHECK_EQ(accept.times + recv.times + server_recv.times + connect.times, 0);
@@ -191,7 +192,7 @@ TEST(io_epoll_pool, lanes_do_not_wait_for_each_other)
     file_close(&w, file);
     struct io_listener *l = listener_new(&w, &address);
     strcpy(address.host, "localhost");
-    CHECK_EQ(RUN(&w, io_connect(w.io, &address, &s, op)), 0);
+    CHECK_EQ(RUN(&w, io_connect(w.io, &address, NULL, &s, op)), 0);
     socket_close(&w, s);
     listener_close(&w, l);
     for (uint32_t i = 0; i < N; i++)
@@ -678,6 +679,62 @@ TEST(io_epoll_socket, buffers_have_the_size_that_was_asked_for)
     trial_close(&w);
 }
 
+TEST(io_epoll_socket, who_connects_has_buffers_of_the_size_that_was_asked_for)
+{
+    static const struct io_connect_options options = {.send_buffer_bytes = 30000, .receive_buffer_bytes = 20000};
+    struct trial w;
+    struct io_address address;
+    struct io_socket *s;
+    int size;
+    socklen_t n = sizeof(size);
+
+    trial_open(&w, 1);
+    struct io_listener *l = listener_new(&w, &address);
+    CHECK_EQ(RUN(&w, io_connect(w.io, &address, &options, &s, op)), 0);
+    int fd = container_of(s, struct epoll_socket, base)->watch.fd;
+    CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &n), 0);
+    CHECK_EQ(size, 60000);
+    CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &n), 0);
+    CHECK_EQ(size, 40000);
+    socket_close(&w, s);
+    listener_close(&w, l);
+    trial_close(&w);
+}
+
+/* ::1, where nobody listens, is called localhost on most machines, and that is 127.0.0.1, too. What this machine calls
+ * it is asked first. */
+TEST(io_epoll_socket, a_canonical_name_is_resolved_instead_of_the_address)
+{
+    static const struct io_connect_options options = {.canonical = true};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct addrinfo *list, hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    struct trial w;
+    struct io_address address, by_number = {.host = "::1"};
+    struct io_socket *s;
+    char name[256];
+
+    trial_open(&w, 1);
+    struct io_listener *l = listener_new(&w, &address);
+    bool leads_here = false;
+    if (getnameinfo((struct sockaddr *)&six, sizeof(six), name, sizeof(name), NULL, 0, 0) == 0 &&
+        getaddrinfo(name, NULL, &hints, &list) == 0) {
+        leads_here = ((struct sockaddr_in *)(void *)list->ai_addr)->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+        freeaddrinfo(list);
+    }
+    by_number.port = address.port;
+    CHECK(RUN(&w, io_connect(w.io, &by_number, NULL, &s, op)) < 0);
+    if (leads_here) {
+        CHECK_EQ(RUN(&w, io_connect(w.io, &by_number, &options, &s, op)), 0);
+        socket_close(&w, s);
+    } else {
+        CHECK(RUN(&w, io_connect(w.io, &by_number, &options, &s, op)) < 0);
+    }
+    CHECK_EQ(RUN(&w, io_connect(w.io, &address, &options, &s, op)), 0);
+    socket_close(&w, s);
+    listener_close(&w, l);
+    trial_close(&w);
+}
+
 /* A label of 64 letters is refused by every resolver without asking a server. */
 TEST(io_epoll_socket, a_name_that_nobody_knows_is_unreachable)
 {
@@ -688,7 +745,7 @@ TEST(io_epoll_socket, a_name_that_nobody_knows_is_unreachable)
 
     trial_open(&w, 1);
     memset(address.host, 'x', 64);
-    CHECK_EQ(RUN(&w, io_connect(w.io, &address, &s, op)), -EHOSTUNREACH);
+    CHECK_EQ(RUN(&w, io_connect(w.io, &address, NULL, &s, op)), -EHOSTUNREACH);
     CHECK_EQ(RUN(&w, io_listen(w.io, &address, NULL, &l, NULL, op)), -EHOSTUNREACH);
     CHECK(s == NULL);
     CHECK(l == NULL);
@@ -705,10 +762,10 @@ TEST(io_epoll_socket, every_address_of_a_name_is_tried)
     trial_open(&w, 1);
     struct io_listener *l = listener_new(&w, &address);
     address.host[0] = '\0';
-    CHECK_EQ(RUN(&w, io_connect(w.io, &address, &s, op)), 0);
+    CHECK_EQ(RUN(&w, io_connect(w.io, &address, NULL, &s, op)), 0);
     socket_close(&w, s);
     listener_close(&w, l);
-    CHECK_EQ(RUN(&w, io_connect(w.io, &address, &s, op)), -ECONNREFUSED);
+    CHECK_EQ(RUN(&w, io_connect(w.io, &address, NULL, &s, op)), -ECONNREFUSED);
     trial_close(&w);
 }
 

@@ -371,14 +371,14 @@ static void connect_done(struct op *op, int64_t result)
         return;
     }
     op_init(&g->connect, connect_done);
-    io_connect(g->io, &g->lab->address, &g->socket, &g->connect);
+    io_connect(g->io, &g->lab->address, NULL, &g->socket, &g->connect);
 }
 
 void guest_connect(struct guest *g, struct lab *lab)
 {
     *g = (struct guest){.lab = lab, .io = lab->far_io};
     op_init(&g->connect, connect_done);
-    io_connect(g->io, &lab->address, &g->socket, &g->connect);
+    io_connect(g->io, &lab->address, NULL, &g->socket, &g->connect);
     UNTIL(lab, g->connected);
 }
 

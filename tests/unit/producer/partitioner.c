@@ -97,3 +97,39 @@ TEST(partitioner, long_queues_and_partitions_without_a_leader_get_less)
     CHECK(partitioner_choose(topic, -1, BYTES_NULL, 0) != NULL);
     lab_close(&l);
 }
+
+/* KIP-1123: leaders in the preferred rack, as long as one of them takes records; loads count among those. */
+TEST(partitioner, leaders_in_the_rack_of_the_client_go_first)
+{
+    struct producer_settings s;
+    struct producer_node here = {.id = 1, .near = true}, there = {.id = 2};
+    struct lab l;
+
+    lab_settings(&s);
+    s.rack = STR("north");
+    for (int adaptive = 0; adaptive < 2; adaptive++) {
+        uint32_t got[4] = {0};
+        s.adaptive_partitioning = adaptive == 1;
+        lab_open(&l, &s);
+        struct producer_topic *topic = lab_topic(&l, "t", 4);
+        lab_lead(topic, &there);
+        topic->parts[1]->node = topic->parts[3]->node = &here;
+        topic->parts[1]->queued = 9;
+        for (int i = 0; i < 1100; i++) {
+            topic->sticky = NULL;
+            got[partitioner_choose(topic, -1, BYTES_NULL, i)->index]++;
+        }
+        CHECK_EQ(got[1] + got[3], 1100);
+        CHECK(adaptive == 1 ? got[1] < 200 : got[1] > 400);
+        here.stalled = adaptive == 1; /* nobody near takes anything: then all others */
+        topic->parts[1]->node = topic->parts[3]->node = adaptive == 1 ? &here : NULL;
+        topic->parts[1]->queued = 0;
+        for (int i = 0; i < 100; i++) {
+            topic->sticky = NULL;
+            int32_t index = partitioner_choose(topic, -1, BYTES_NULL, 2000 + i)->index;
+            CHECK(index == 0 || index == 2);
+        }
+        here.stalled = false;
+        lab_close(&l);
+    }
+}

@@ -50,6 +50,27 @@ TEST(sender, a_request_has_batches_of_many_partitions)
     shop_end(&s);
 }
 
+/* partitioner.rack.aware: racks are those that metadata tells of. */
+TEST(sender, records_without_a_key_stay_in_the_rack)
+{
+    struct shop s;
+
+    shop_open(&s, 3);
+    s.settings.rack = STR("north");
+    script_rack(s.script, 1, "south");
+    script_rack(s.script, 2, "north");
+    script_topic(s.script, "orders", 6);
+    shop_start(&s);
+    for (uint32_t i = 0; i < 50; i++) {
+        shop_add(&s, "orders", -1, "r");
+        wait_told(&s, i + 1);
+    }
+    CHECK(script_count(s.script, 2, API_PRODUCE) > 0);
+    CHECK_EQ(script_count(s.script, 1, API_PRODUCE) + script_count(s.script, 3, API_PRODUCE), 0);
+    CHECK_EQ(shop_close(&s, 1000), 0);
+    shop_end(&s);
+}
+
 /* max.request.size: what does not fit goes into the next one. */
 TEST(sender, a_request_is_no_larger_than_it_may_be)
 {

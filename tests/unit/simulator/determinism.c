@@ -65,7 +65,7 @@ static void client_run(struct flow *f)
         c->piece = (struct bytes){(const uint8_t *)c->path, 20};
         FLOW_TRY(f, "write", io_write(c->file, c->rounds * 1000, &c->piece, 1, &f->op));
         FLOW_TRY(f, "sync", io_sync(c->file, &f->op));
-        FLOW_TRY(f, "connect", io_connect(c->io, &server, &c->socket, &f->op));
+        FLOW_TRY(f, "connect", io_connect(c->io, &server, NULL, &c->socket, &f->op));
         c->spans[0] = (struct io_span){.p = (const uint8_t *)"head", .n = 4};
         c->spans[1] = (struct io_span){.file = c->file, .position = c->rounds * 1000, .n = 20};
         FLOW_TRY(f, "send", io_send(c->socket, c->spans, 2, &f->op));

@@ -17,7 +17,7 @@ static void wire_connect(struct wire *w)
     struct call accept, connect;
 
     io_accept(w->listener, &w->far, NULL, call_begin(&accept));
-    io_connect(sim_node_io(w->a, 0), &w->address, &w->near, call_begin(&connect));
+    io_connect(sim_node_io(w->a, 0), &w->address, NULL, &w->near, call_begin(&connect));
     CHECK_EQ(call_wait(w->sim, &connect), 0);
     CHECK_EQ(call_wait(w->sim, &accept), 0);
 }
@@ -62,13 +62,13 @@ TEST(net, nodes_reach_each_other_by_name_and_number)
     wire_open(&w, 1, NULL);
     strcpy(by_number.host, sim_node_host(w.b));
     io_accept(w.listener, &s, &peer, call_begin(&accept));
-    CHECK_EQ(DO(w.sim, io_connect(sim_node_io(w.a, 0), &by_number, &client, op)), 0);
+    CHECK_EQ(DO(w.sim, io_connect(sim_node_io(w.a, 0), &by_number, NULL, &client, op)), 0);
     CHECK_EQ(call_wait(w.sim, &accept), 0);
     CHECK_TEXT(peer.host, sim_node_host(w.a));
     strcpy(by_number.host, "nobody");
-    CHECK_EQ(DO(w.sim, io_connect(sim_node_io(w.a, 0), &by_number, &client, op)), -EHOSTUNREACH);
+    CHECK_EQ(DO(w.sim, io_connect(sim_node_io(w.a, 0), &by_number, NULL, &client, op)), -EHOSTUNREACH);
     strcpy(by_number.host, "localhost"); /* a itself: nobody listens there */
-    CHECK_EQ(DO(w.sim, io_connect(sim_node_io(w.a, 0), &by_number, &client, op)), -ECONNREFUSED);
+    CHECK_EQ(DO(w.sim, io_connect(sim_node_io(w.a, 0), &by_number, NULL, &client, op)), -ECONNREFUSED);
     sim_free(w.sim);
 }
 
@@ -181,9 +181,9 @@ TEST(net, connecting_through_a_cut_waits_or_times_out)
 
     wire_open(&w, 6, NULL);
     sim_net_cut(w.b, w.a); /* the answer's way is enough */
-    CHECK_EQ(DO(w.sim, io_connect(sim_node_io(w.a, 0), &w.address, &s, op)), -ETIMEDOUT);
+    CHECK_EQ(DO(w.sim, io_connect(sim_node_io(w.a, 0), &w.address, NULL, &s, op)), -ETIMEDOUT);
     CHECK(s == NULL); /* written only on success */
-    io_connect(sim_node_io(w.a, 0), &w.address, &s, call_begin(&connect));
+    io_connect(sim_node_io(w.a, 0), &w.address, NULL, &s, call_begin(&connect));
     run_for(&w, 2 * SEC);
     CHECK(!connect.over);
     sim_net_heal_all(w.sim);
@@ -221,7 +221,7 @@ TEST(net, a_kill_ends_connections)
         CHECK(result == 0 || result == -ECONNRESET);
         ends += result == 0;
         resets += result < 0;
-        CHECK_EQ(DO(w.sim, io_connect(sim_node_io(w.a, 0), &w.address, &s, op)), -ECONNREFUSED);
+        CHECK_EQ(DO(w.sim, io_connect(sim_node_io(w.a, 0), &w.address, NULL, &s, op)), -ECONNREFUSED);
         sim_free(w.sim);
     }
     CHECK(ends > 0);
