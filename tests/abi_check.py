@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADERS = [ROOT / "include" / "millrace" / name for name in ("client.h", "admin.h")]
+HEADERS = [ROOT / "include" / "millrace" / name for name in
+           ("client.h", "admin.h", "admin_access.h", "admin_groups.h")]
 TRUTH = ROOT / "lib" / "abi.txt"
 
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LIBRARIES = ["-lz", "-llz4", "-lzstd", "-lsnappy", "-lpthread", "-lm"]
+LIBRARIES = ["-lz", "-llz4", "-lzstd", "-lsnappy", "-lcrypto", "-lpthread", "-lm"]
 WAIT_S = 60
 
 

@@ -21,7 +21,8 @@
  *   A5  Rows are in the order in which brokers answered. They, and all that they name, live until mr_answer_free, also
  *       when the admin is closed. Before the end, and for another kind of rows than the call gives, there are none.
  *
- * Numbers of enums are Kafka's: what a newer broker says that has no name here is still told.
+ * Numbers of enums are Kafka's: what a newer broker says that has no name here is still told. Groups and transactions
+ * are in admin_groups.h, access is in admin_access.h; this header includes both.
  */
 #ifndef MILLRACE_ADMIN_H
 #define MILLRACE_ADMIN_H
@@ -164,6 +165,11 @@ MR_API struct mr_answer *mr_describe_configs(struct mr_admin *a, const struct mr
                                              const struct mr_how *how);
 MR_API const struct mr_config *mr_configs(const struct mr_answer *r, uint32_t *count);
 
+/* Which resources have settings of their own, of these kinds (enum mr_resource; NULL: of all that the broker knows).
+ * -> outcomes: `name` and `kind` */
+MR_API struct mr_answer *mr_list_config_resources(struct mr_admin *a, const int32_t *kinds, uint32_t count,
+                                                  const struct mr_how *how);
+
 /* ---- the cluster ------------------------------------------------------------------------------- */
 
 struct mr_node {
@@ -201,6 +207,39 @@ struct mr_quorum {
 MR_API struct mr_answer *mr_describe_quorum(struct mr_admin *a, const struct mr_how *how);
 MR_API const struct mr_quorum *mr_quorums(const struct mr_answer *r, uint32_t *count);
 
+struct mr_endpoint {
+    const char *listener, *host; /* "CONTROLLER", "c4.example.org" */
+    int32_t port;
+    int32_t unused;
+};
+/* The controller `id`, whose metadata log is in the directory `directory_id`, has caught up and votes from now on
+ * (KIP-853). -> outcomes: one, `number`: its id */
+MR_API struct mr_answer *mr_add_voter(struct mr_admin *a, int32_t id, const uint8_t directory_id[16],
+                                      const struct mr_endpoint *endpoints, uint32_t count, const struct mr_how *how);
+/* -> outcomes: one */
+MR_API struct mr_answer *mr_remove_voter(struct mr_admin *a, int32_t id, const uint8_t directory_id[16],
+                                         const struct mr_how *how);
+/* A node that is gone for good is forgotten: a broker that is down, a controller that is no voter (Kafka 4.4).
+ * -> outcomes: one, `number`: its id */
+MR_API struct mr_answer *mr_unregister_broker(struct mr_admin *a, int32_t id, const struct mr_how *how);
+MR_API struct mr_answer *mr_unregister_controller(struct mr_admin *a, int32_t id, const struct mr_how *how);
+
+enum mr_feature_change { MR_FEATURE_UPGRADE = 1, MR_FEATURE_DOWNGRADE = 2, MR_FEATURE_UNSAFE_DOWNGRADE = 3 };
+struct mr_feature {
+    const char *name;             /* "metadata.version" ... */
+    int32_t level;                /* of the cluster; 0 = it is off */
+    int32_t change;               /* to update: enum mr_feature_change; else 0 */
+    int32_t min_level, max_level; /* that the broker can have who has answered */
+    int64_t epoch;                /* of all levels of the cluster; -1 = not known */
+};
+/* -> features */
+MR_API struct mr_answer *mr_describe_features(struct mr_admin *a, const struct mr_how *how);
+/* Set the `level` of each `name`, level 0 to turn it off: all of them, or none. -> outcomes; `number`: the level. A
+ * refusal of the whole is each row's error */
+MR_API struct mr_answer *mr_update_features(struct mr_admin *a, const struct mr_feature *wanted, uint32_t count,
+                                            const struct mr_how *how);
+MR_API const struct mr_feature *mr_features(const struct mr_answer *r, uint32_t *count);
+
 struct mr_log_dir_replica {
     const char *topic;
     int32_t partition;
@@ -218,6 +257,18 @@ struct mr_log_dir {
 /* Every broker's. -> log dirs */
 MR_API struct mr_answer *mr_describe_log_dirs(struct mr_admin *a, const struct mr_how *how);
 MR_API const struct mr_log_dir *mr_log_dirs(const struct mr_answer *r, uint32_t *count);
+
+struct mr_replica_dir {
+    const char *topic;
+    int32_t partition;
+    int32_t unused;
+    const char *path;             /* one of the broker's log.dirs */
+};
+/* The broker `node` moves its replicas of these partitions into these directories, in its own time (KIP-113).
+ * -> outcomes */
+MR_API struct mr_answer *mr_alter_replica_log_dirs(struct mr_admin *a, int32_t node,
+                                                   const struct mr_replica_dir *wanted, uint32_t count,
+                                                   const struct mr_how *how);
 
 /* ---- partitions -------------------------------------------------------------------------------- */
 
@@ -249,129 +300,11 @@ MR_API struct mr_answer *mr_delete_records(struct mr_admin *a, const struct mr_o
 
 MR_API const struct mr_offset *mr_offsets(const struct mr_answer *r, uint32_t *count);
 
-/* ---- groups ------------------------------------------------------------------------------------ */
-
-struct mr_group_member {
-    const char *id, *instance_id, *client_id, *client_host; /* instance_id NULL: a dynamic member */
-    uint32_t partition_count;
-    const struct mr_partition *partitions; /* that it has now */
-};
-struct mr_group {
-    const char *id;
-    const char *type;            /* "Classic", "Consumer", "Share", "Streams"; "" when an old broker does not say */
-    const char *state;           /* "Stable", "Empty" ... */
-    const char *protocol_type;   /* of a classic group: "consumer" ... */
-    const char *assignor;
-    int32_t node;                /* that has answered: its coordinator */
-    uint32_t member_count;
-    const struct mr_group_member *members;
-    struct mr_error error;
-};
-/* Of all brokers; without assignors and members. -> groups */
-MR_API struct mr_answer *mr_list_groups(struct mr_admin *a, const struct mr_how *how);
-/* Groups of consumers, of the classic protocol and the new one. -> groups */
-MR_API struct mr_answer *mr_describe_groups(struct mr_admin *a, const char *const *ids, uint32_t count,
-                                            const struct mr_how *how);
-MR_API const struct mr_group *mr_groups(const struct mr_answer *r, uint32_t *count);
-/* -> outcomes */
-MR_API struct mr_answer *mr_delete_groups(struct mr_admin *a, const char *const *ids, uint32_t count,
-                                          const struct mr_how *how);
-
-/* What the group has committed, of these partitions (NULL: of all that it has). -> offsets */
-MR_API struct mr_answer *mr_list_group_offsets(struct mr_admin *a, const char *group,
-                                               const struct mr_partition *partitions, uint32_t count,
-                                               const struct mr_how *how);
-/* Of a group without members. -> offsets */
-MR_API struct mr_answer *mr_alter_group_offsets(struct mr_admin *a, const char *group, const struct mr_offset *offsets,
-                                                uint32_t count, const struct mr_how *how);
-/* -> outcomes; its error, if the group as a whole is refused, is each row's */
-MR_API struct mr_answer *mr_delete_group_offsets(struct mr_admin *a, const char *group,
-                                                 const struct mr_partition *partitions, uint32_t count,
-                                                 const struct mr_how *how);
-
-/* ---- access ------------------------------------------------------------------------------------ */
-
-enum mr_acl_resource {
-    MR_ACL_ANY = 1, /* in filters, of each enum */
-    MR_ACL_TOPIC = 2,
-    MR_ACL_GROUP = 3,
-    MR_ACL_CLUSTER = 4,
-    MR_ACL_TRANSACTIONAL_ID = 5,
-    MR_ACL_DELEGATION_TOKEN = 6,
-    MR_ACL_USER = 7,
-};
-enum mr_acl_pattern { MR_ACL_MATCH = 2, MR_ACL_LITERAL = 3, MR_ACL_PREFIXED = 4 };
-enum mr_acl_permission { MR_ACL_DENY = 2, MR_ACL_ALLOW = 3 };
-enum mr_acl_operation {
-    MR_ACL_ALL = 2,
-    MR_ACL_READ = 3,
-    MR_ACL_WRITE = 4,
-    MR_ACL_CREATE = 5,
-    MR_ACL_DELETE = 6,
-    MR_ACL_ALTER = 7,
-    MR_ACL_DESCRIBE = 8,
-    MR_ACL_CLUSTER_ACTION = 9,
-    MR_ACL_DESCRIBE_CONFIGS = 10,
-    MR_ACL_ALTER_CONFIGS = 11,
-    MR_ACL_IDEMPOTENT_WRITE = 12,
-    MR_ACL_CREATE_TOKENS = 13,
-    MR_ACL_DESCRIBE_TOKENS = 14,
-    MR_ACL_TWO_PHASE_COMMIT = 15,
-};
-/* One binding; or a filter, in which 0 and NULL fit anything. */
-struct mr_acl {
-    int32_t resource, pattern, operation, permission;
-    const char *resource_name;
-    const char *principal;       /* "User:alice" */
-    const char *host;            /* "*" = from anywhere */
-    struct mr_error error;
-};
-/* -> outcomes, in the order given; `number`: which one */
-MR_API struct mr_answer *mr_create_acls(struct mr_admin *a, const struct mr_acl *acls, uint32_t count,
-                                        const struct mr_how *how);
-/* -> acls */
-MR_API struct mr_answer *mr_describe_acls(struct mr_admin *a, const struct mr_acl *filter, const struct mr_how *how);
-/* -> acls: those that are gone, or could not go */
-MR_API struct mr_answer *mr_delete_acls(struct mr_admin *a, const struct mr_acl *filters, uint32_t count,
-                                        const struct mr_how *how);
-MR_API const struct mr_acl *mr_acls(const struct mr_answer *r, uint32_t *count);
-
-struct mr_quota_entity {
-    const char *type;            /* "user", "client-id", "ip" */
-    const char *name;            /* NULL: the default */
-};
-struct mr_quota_limit {
-    const char *key;             /* "producer_byte_rate" ... */
-    double value;
-    int32_t remove;              /* 1: to be removed */
-    int32_t unused;
-};
-struct mr_quota {
-    uint32_t entity_count, limit_count;
-    const struct mr_quota_entity *entities;
-    const struct mr_quota_limit *limits;
-    struct mr_error error;
-};
-/* `entities` that the quotas are of, exactly (NULL: all quotas). -> quotas */
-MR_API struct mr_answer *mr_describe_quotas(struct mr_admin *a, const struct mr_quota_entity *entities, uint32_t count,
-                                            const struct mr_how *how);
-/* -> quotas, with their errors */
-MR_API struct mr_answer *mr_alter_quotas(struct mr_admin *a, const struct mr_quota *quotas, uint32_t count,
-                                         const struct mr_how *how);
-MR_API const struct mr_quota *mr_quotas(const struct mr_answer *r, uint32_t *count);
-
-struct mr_scram_user {
-    const char *name;
-    int32_t mechanism;           /* 1 SCRAM-SHA-256, 2 SCRAM-SHA-512 */
-    int32_t iterations;
-    struct mr_error error;
-};
-/* Who has which credentials (`names` NULL: everybody). -> SCRAM users, one for each credential */
-MR_API struct mr_answer *mr_describe_scram_users(struct mr_admin *a, const char *const *names, uint32_t count,
-                                                 const struct mr_how *how);
-MR_API const struct mr_scram_user *mr_scram_users(const struct mr_answer *r, uint32_t *count);
-
 #ifdef __cplusplus
 }
 #endif
+
+#include <millrace/admin_access.h>
+#include <millrace/admin_groups.h>
+
 #endif

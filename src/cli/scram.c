@@ -9,8 +9,8 @@
 
 #define KEY_BYTES_MAX SCRAM_KEY_BYTES_MAX
 #define SALT_BYTES SCRAM_SALT_BYTES
-#define ITERATIONS_MIN 4096
-#define ITERATIONS_MAX 16384
+#define ITERATIONS_MIN SCRAM_ITERATIONS_MIN
+#define ITERATIONS_MAX SCRAM_ITERATIONS_MAX
 
 struct scram {
     const EVP_MD *digest;
@@ -121,12 +121,10 @@ static int iterations_of(const struct scram *s, struct fail *f)
     return (int)iterations;
 }
 
-/* SaltedPassword of RFC 5802; its bytes, as many as the digest has. */
+/* SaltedPassword, or the one that was given; its bytes. */
 static int salted_password(const struct scram *s, const uint8_t *salt, int salt_bytes,
                            int iterations, uint8_t *out, struct fail *f)
 {
-    int n = EVP_MD_get_size(s->digest);
-
     if (str_is_null(s->password)) {
         int decoded = decode(s->salted_password, out, KEY_BYTES_MAX + 2);
         if (decoded <= 0)
@@ -134,9 +132,8 @@ static int salted_password(const struct scram *s, const uint8_t *salt, int salt_
                             STR_ARG(s->salted_password));
         return decoded;
     }
-    int ok = PKCS5_PBKDF2_HMAC(s->password.p, s->password.n, salt, salt_bytes, iterations,
-                               s->digest, n, out);
-    return ok == 1 ? n : fail_set(f, -EINVAL, "OpenSSL cannot derive a key with %s", s->kafka_name);
+    int n = scram_salted_password(s->mechanism, s->password, (struct bytes){salt, salt_bytes}, iterations, out);
+    return n > 0 ? n : fail_set(f, -EINVAL, "OpenSSL cannot derive a key with %s", s->kafka_name);
 }
 
 /* StoredKey = H(HMAC(salted, "Client Key")), ServerKey = HMAC(salted, "Server Key"). */

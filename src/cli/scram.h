@@ -1,11 +1,10 @@
 /* cli/scram.h - apart from internal.h, because OpenSSL's headers use names of room config. */
 #pragma once
 
+#include "admin/scram.h"
 #include "io/io.h"
 
 /* A password under a new salt, as AlterUserScramCredentials sends it. */
-#define SCRAM_SALT_BYTES 20
-#define SCRAM_KEY_BYTES_MAX 64
 struct scram_secret {
     int8_t mechanism; /* the protocol's number */
     int iterations;

@@ -35,6 +35,12 @@ enum answer_rows {
     ROWS_ACL,
     ROWS_QUOTA,
     ROWS_SCRAM_USER,
+    ROWS_TOKEN,
+    ROWS_FEATURE,
+    ROWS_SHARE_OFFSET,
+    ROWS_STREAMS_GROUP,
+    ROWS_TRANSACTION,
+    ROWS_PRODUCER_STATE,
 };
 
 /* What a call asks, and how its answer is read. */
@@ -112,6 +118,7 @@ struct str *answer_topics_of_offsets(struct mr_answer *r, const struct mr_offset
 void *answer_row(struct mr_answer *r);
 /* A terminated copy; NULL for null. */
 const char *answer_keep(struct mr_answer *r, struct str s);
+const char *answer_keep_or_empty(struct mr_answer *r, struct str s); /* "" for null */
 /* Of a row: `code` is enum kerr, `message` the broker's words, or null. */
 void answer_row_error(struct mr_answer *r, struct mr_error *e, int16_t code, struct str message);
 /* A row of outcomes. */

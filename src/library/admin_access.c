@@ -1,4 +1,4 @@
-/* Who may do what, and how much of it: ACLs, quotas, SCRAM users. */
+/* Who may do what, and how much of it: ACLs, quotas. */
 #include "library/admin.h"
 
 /* ---- ACLs: create ----------------------------------------------------------------------------------------- */
@@ -237,49 +237,5 @@ struct mr_answer *mr_alter_quotas(struct mr_admin *a, const struct mr_quota *quo
     m->entries_count = (int32_t)count;
     for (uint32_t i = 0; i < count; i++)
         ask_quota(r, &quotas[i], &m->entries[i]);
-    return answer_ask(r);
-}
-
-/* ---- SCRAM users ----------------------------------------------------------------------------------------------- */
-
-static void take_users(struct mr_answer *r, const struct admin_part *part, const void *response)
-{
-    const struct describe_user_scram_credentials_response *m = response;
-
-    if (answer_is_refused(r, m->error_code, m->error_message))
-        return;
-    for (int32_t i = 0; i < m->results_count; i++) {
-        const struct describe_user_scram_credentials_response_results *from = &m->results[i];
-        const char *name = answer_keep(r, from->user);
-        for (int32_t k = 0; k < from->credential_infos_count; k++)
-            *(struct mr_scram_user *)answer_row(r) = (struct mr_scram_user){
-                .name = name,
-                .mechanism = from->credential_infos[k].mechanism,
-                .iterations = from->credential_infos[k].iterations,
-            };
-        if (from->error_code != KERR_NONE) {
-            struct mr_scram_user *u = answer_row(r);
-            u->name = name;
-            answer_row_error(r, &u->error, from->error_code, from->error_message);
-        }
-    }
-}
-
-struct mr_answer *mr_describe_scram_users(struct mr_admin *a, const char *const *names, uint32_t count,
-                                          const struct mr_how *how)
-{
-    static const struct answer_verb verb = {"mr_describe_scram_users", API_DESCRIBE_USER_SCRAM_CREDENTIALS,
-                                            ROWS_SCRAM_USER, take_users, NULL};
-    struct mr_answer *r = answer_new(a, &verb, how);
-
-    if (r == NULL)
-        return NULL;
-    struct describe_user_scram_credentials_request *m = r->request;
-    m->users_count = names == NULL ? -1 : (int32_t)count;
-    m->users = names == NULL ? NULL : answer_array(r, count, sizeof *m->users);
-    for (uint32_t i = 0; names != NULL && i < count; i++) {
-        describe_user_scram_credentials_request_users_init(&m->users[i]);
-        m->users[i].name = answer_text(r, names[i], "the name of a user");
-    }
     return answer_ask(r);
 }

@@ -1,4 +1,4 @@
-/* The cluster itself: its nodes, its quorum, what lies in log directories. */
+/* The cluster itself: its nodes, its quorum, what lies in log directories, and in which. */
 #include <errno.h>
 
 #include "library/admin.h"
@@ -179,5 +179,62 @@ struct mr_answer *mr_describe_log_dirs(struct mr_admin *a, const struct mr_how *
     if (r == NULL)
         return NULL;
     ((struct describe_log_dirs_request *)r->request)->topics_count = -1; /* all */
+    return answer_ask(r);
+}
+
+/* ---- replicas move between directories ---------------------------------------------------------------------- */
+
+static void take_moved(struct mr_answer *r, const struct admin_part *part, const void *response)
+{
+    const struct alter_replica_log_dirs_response *m = response;
+
+    for (int32_t i = 0; i < m->results_count; i++) {
+        for (int32_t k = 0; k < m->results[i].partitions_count; k++)
+            answer_outcome(r, m->results[i].topic_name, m->results[i].partitions[k].partition_index,
+                           m->results[i].partitions[k].error_code, STR_NULL);
+    }
+}
+
+static void ask_dir(struct mr_answer *r, const struct mr_replica_dir *wanted, const struct answer_named *path,
+                    struct alter_replica_log_dirs_request_dirs *out)
+{
+    struct str *names = answer_array(r, (size_t)path->count, sizeof *names);
+
+    alter_replica_log_dirs_request_dirs_init(out);
+    out->path = path->name;
+    for (int32_t i = 0; i < path->count; i++)
+        names[i] = answer_text(r, wanted[path->indexes[i]].topic, "the topic of a partition");
+    const struct answer_named *topics = answer_by_name(r, names, (uint32_t)path->count, &out->topics_count);
+    out->topics = answer_array(r, (size_t)out->topics_count, sizeof *out->topics);
+    for (int32_t i = 0; i < out->topics_count; i++) {
+        struct alter_replica_log_dirs_request_dirs_topics *t = &out->topics[i];
+        alter_replica_log_dirs_request_dirs_topics_init(t);
+        t->name = topics[i].name;
+        t->partitions = answer_array(r, (size_t)topics[i].count, sizeof *t->partitions);
+        t->partitions_count = topics[i].count;
+        for (int32_t k = 0; k < topics[i].count; k++)
+            t->partitions[k] = wanted[path->indexes[topics[i].indexes[k]]].partition;
+    }
+}
+
+struct mr_answer *mr_alter_replica_log_dirs(struct mr_admin *a, int32_t node, const struct mr_replica_dir *wanted,
+                                            uint32_t count, const struct mr_how *how)
+{
+    static const struct answer_verb verb = {"mr_alter_replica_log_dirs", API_ALTER_REPLICA_LOG_DIRS, ROWS_OUTCOME,
+                                            take_moved, NULL};
+    struct mr_answer *r = answer_new(a, &verb, how);
+
+    if (r == NULL)
+        return NULL;
+    struct alter_replica_log_dirs_request *m = r->request;
+    struct str *paths = answer_array(r, count, sizeof *paths);
+    for (uint32_t i = 0; i < count; i++)
+        paths[i] = answer_text(r, wanted[i].path, "the path of a directory");
+    const struct answer_named *by_path = answer_by_name(r, paths, count, &m->dirs_count);
+    m->dirs = answer_array(r, (size_t)m->dirs_count, sizeof *m->dirs);
+    for (int32_t i = 0; i < m->dirs_count; i++)
+        ask_dir(r, wanted, &by_path[i], &m->dirs[i]);
+    r->call.node_id = node;
+    r->call.to_node = true;
     return answer_ask(r);
 }

@@ -129,3 +129,33 @@ struct mr_answer *mr_alter_configs(struct mr_admin *a, const struct mr_config_ch
         m->resources_count += ask_changes(r, changes, &named[i], m->resources + m->resources_count);
     return answer_ask(r);
 }
+
+/* ---- list ------------------------------------------------------------------------------------------------ */
+
+static void take_resources(struct mr_answer *r, const struct admin_part *part, const void *response)
+{
+    const struct list_config_resources_response *m = response;
+
+    if (answer_is_refused(r, m->error_code, STR_NULL))
+        return;
+    for (int32_t i = 0; i < m->config_resources_count; i++)
+        answer_outcome(r, m->config_resources[i].resource_name, -1, KERR_NONE, STR_NULL)->kind =
+            m->config_resources[i].resource_type;
+}
+
+struct mr_answer *mr_list_config_resources(struct mr_admin *a, const int32_t *kinds, uint32_t count,
+                                           const struct mr_how *how)
+{
+    static const struct answer_verb verb = {"mr_list_config_resources", API_LIST_CONFIG_RESOURCES, ROWS_OUTCOME,
+                                            take_resources, NULL};
+    struct mr_answer *r = answer_new(a, &verb, how);
+
+    if (r == NULL)
+        return NULL;
+    struct list_config_resources_request *m = r->request;
+    m->resource_types = answer_array(r, kinds == NULL ? 0 : count, sizeof *m->resource_types);
+    m->resource_types_count = kinds == NULL ? 0 : (int32_t)count;
+    for (int32_t i = 0; i < m->resource_types_count; i++)
+        m->resource_types[i] = resource_type(r, kinds[i]);
+    return answer_ask(r);
+}

@@ -5,13 +5,6 @@
 
 /* ---- list ------------------------------------------------------------------------------------------------ */
 
-static const char *keep_or_empty(struct mr_answer *r, struct str s)
-{
-    const char *kept = answer_keep(r, s);
-
-    return kept == NULL ? "" : kept;
-}
-
 static void take_listed(struct mr_answer *r, const struct admin_part *part, const void *response)
 {
     const struct list_groups_response *m = response;
@@ -21,9 +14,9 @@ static void take_listed(struct mr_answer *r, const struct admin_part *part, cons
     for (int32_t i = 0; i < m->groups_count; i++) {
         struct mr_group *g = answer_row(r);
         g->id = answer_keep(r, m->groups[i].group_id);
-        g->type = keep_or_empty(r, m->groups[i].group_type);
-        g->state = keep_or_empty(r, m->groups[i].group_state);
-        g->protocol_type = keep_or_empty(r, m->groups[i].protocol_type);
+        g->type = answer_keep_or_empty(r, m->groups[i].group_type);
+        g->state = answer_keep_or_empty(r, m->groups[i].group_state);
+        g->protocol_type = answer_keep_or_empty(r, m->groups[i].protocol_type);
         g->assignor = "";
         g->node = part->node_id;
     }
@@ -76,9 +69,9 @@ static void take_classic(struct mr_answer *r, const struct admin_part *part, con
         *g = (struct mr_group){
             .id = answer_keep(r, from->group_id),
             .type = "Classic",
-            .state = keep_or_empty(r, from->group_state),
-            .protocol_type = keep_or_empty(r, from->protocol_type),
-            .assignor = keep_or_empty(r, from->protocol_data),
+            .state = answer_keep_or_empty(r, from->group_state),
+            .protocol_type = answer_keep_or_empty(r, from->protocol_type),
+            .assignor = answer_keep_or_empty(r, from->protocol_data),
             .node = part->node_id,
             .members = members,
             .member_count = (uint32_t)from->members_count,
@@ -143,9 +136,9 @@ static void take_new(struct mr_answer *r, const struct admin_part *part, const v
     *g = (struct mr_group){
         .id = answer_keep(r, from->group_id),
         .type = "Consumer",
-        .state = keep_or_empty(r, from->group_state),
+        .state = answer_keep_or_empty(r, from->group_state),
         .protocol_type = "consumer",
-        .assignor = keep_or_empty(r, from->assignor_name),
+        .assignor = answer_keep_or_empty(r, from->assignor_name),
         .node = part->node_id,
         .members = members,
         .member_count = (uint32_t)from->members_count,
@@ -210,5 +203,50 @@ struct mr_answer *mr_delete_groups(struct mr_admin *a, const char *const *ids, u
     struct delete_groups_request *m = r->request;
     m->groups_names = answer_texts(r, ids, count, "the id of a group");
     m->groups_names_count = (int32_t)count;
+    return answer_ask(r);
+}
+
+/* ---- members that are to leave ------------------------------------------------------------------------------ */
+
+static void take_left(struct mr_answer *r, const struct admin_part *part, const void *response)
+{
+    const struct leave_group_request *asked = part->request;
+    const struct leave_group_response *m = response;
+
+    if (m->error_code != KERR_NONE) { /* then it says nothing of members */
+        for (int32_t i = 0; i < asked->members_count; i++) {
+            const struct leave_group_request_members *one = &asked->members[i];
+            bool is_static = one->group_instance_id.n > 0;
+            answer_outcome(r, is_static ? one->group_instance_id : one->member_id, -1, m->error_code, STR_NULL);
+        }
+        return;
+    }
+    for (int32_t i = 0; i < m->members_count; i++) {
+        const struct leave_group_response_members *one = &m->members[i];
+        bool is_static = one->group_instance_id.n > 0;
+        answer_outcome(r, is_static ? one->group_instance_id : one->member_id, -1, one->error_code, STR_NULL);
+    }
+}
+
+struct mr_answer *mr_remove_group_members(struct mr_admin *a, const char *group, const struct mr_group_leaver *members,
+                                          uint32_t count, const char *reason, const struct mr_how *how)
+{
+    static const struct answer_verb verb = {"mr_remove_group_members", API_LEAVE_GROUP, ROWS_OUTCOME, take_left, NULL};
+    struct mr_answer *r = answer_new(a, &verb, how);
+
+    if (r == NULL)
+        return NULL;
+    struct leave_group_request *m = r->request;
+    m->group_id = answer_text(r, group, "the group");
+    m->members = answer_array(r, count, sizeof *m->members);
+    m->members_count = (int32_t)count;
+    for (uint32_t i = 0; i < count; i++) {
+        leave_group_request_members_init(&m->members[i]);
+        m->members[i].member_id = members[i].id == NULL ? STR("") : answer_text_or_null(r, members[i].id);
+        m->members[i].group_instance_id = answer_text_or_null(r, members[i].instance_id);
+        m->members[i].reason = answer_text_or_null(r, reason);
+        if (members[i].id == NULL && members[i].instance_id == NULL)
+            answer_refuse(r, "a member has neither an id nor an instance id");
+    }
     return answer_ask(r);
 }

@@ -20,6 +20,12 @@ static const size_t row_bytes[] = {
     [ROWS_ACL] = sizeof(struct mr_acl),
     [ROWS_QUOTA] = sizeof(struct mr_quota),
     [ROWS_SCRAM_USER] = sizeof(struct mr_scram_user),
+    [ROWS_TOKEN] = sizeof(struct mr_token),
+    [ROWS_FEATURE] = sizeof(struct mr_feature),
+    [ROWS_SHARE_OFFSET] = sizeof(struct mr_share_offset),
+    [ROWS_STREAMS_GROUP] = sizeof(struct mr_streams_group),
+    [ROWS_TRANSACTION] = sizeof(struct mr_transaction),
+    [ROWS_PRODUCER_STATE] = sizeof(struct mr_producer_state),
 };
 
 void *answer_row(struct mr_answer *r)
@@ -60,6 +66,12 @@ ACCESSOR(mr_group, mr_groups, ROWS_GROUP)
 ACCESSOR(mr_acl, mr_acls, ROWS_ACL)
 ACCESSOR(mr_quota, mr_quotas, ROWS_QUOTA)
 ACCESSOR(mr_scram_user, mr_scram_users, ROWS_SCRAM_USER)
+ACCESSOR(mr_token, mr_tokens, ROWS_TOKEN)
+ACCESSOR(mr_feature, mr_features, ROWS_FEATURE)
+ACCESSOR(mr_share_offset, mr_share_offsets, ROWS_SHARE_OFFSET)
+ACCESSOR(mr_streams_group, mr_streams_groups, ROWS_STREAMS_GROUP)
+ACCESSOR(mr_transaction, mr_transactions, ROWS_TRANSACTION)
+ACCESSOR(mr_producer_state, mr_producer_states, ROWS_PRODUCER_STATE)
 
 /* ---- memory and text ---------------------------------------------------------------------------------- */
 
@@ -109,6 +121,13 @@ const char *answer_keep(struct mr_answer *r, struct str s)
     if (s.n > 0)
         memcpy(copy, s.p, (size_t)s.n);
     return copy;
+}
+
+const char *answer_keep_or_empty(struct mr_answer *r, struct str s)
+{
+    const char *kept = answer_keep(r, s);
+
+    return kept == NULL ? "" : kept;
 }
 
 /* ---- by name -------------------------------------------------------------------------------------------- */

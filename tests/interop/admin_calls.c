@@ -1,19 +1,20 @@
 /* admin_calls.c - calls of mr_admin that Kafka answers and a broker of one node without an authorizer does not: a line
  * for each row, for a scenario to compare.
  *
- *     admin_calls BOOTSTRAP TOPIC      TOPIC has one partition, on node 1
+ *     admin_calls BOOTSTRAP TOPIC      TOPIC has one partition, on node 1; a transaction of "tx" is open there
  */
 #define _GNU_SOURCE
-#include <millrace/admin.h>
+#include "admin_calls.h"
+
 #include <stdio.h>
 #include <time.h>
 
-static const char *word(const struct mr_error *e)
+const char *word(const struct mr_error *e)
 {
     return e->code == MR_OK ? "ok" : e->code == MR_BROKER ? mr_kafka_code_name(e->kafka_code) : e->text;
 }
 
-static struct mr_answer *end(const char *what, struct mr_answer *r)
+struct mr_answer *end(const char *what, struct mr_answer *r)
 {
     struct mr_error e;
     int rc = mr_answer_wait(r, 30000, &e);
@@ -23,7 +24,7 @@ static struct mr_answer *end(const char *what, struct mr_answer *r)
     return r;
 }
 
-static void outcomes(const char *what, struct mr_answer *r)
+void outcomes(const char *what, struct mr_answer *r)
 {
     uint32_t count;
     const struct mr_outcome *o = mr_outcomes(end(what, r), &count);
@@ -34,9 +35,9 @@ static void outcomes(const char *what, struct mr_answer *r)
 }
 
 /* Kafka answers a change when it is decided; a moment later its brokers tell of it. */
-#define TRIES 200
+#define TRIES 1200 /* a minute: a JVM may be on its way */
 
-static bool again(uint32_t count, uint32_t wanted, int attempt)
+bool again(uint32_t count, uint32_t wanted, int attempt)
 {
     static const struct timespec pause = {.tv_nsec = 50000000};
 
@@ -200,6 +201,11 @@ int main(int argc, char **argv)
     limits(a);
     partitions(a, argv[2]);
     groups(a);
+    users(a);
+    cluster(a, argv[2]);
+    members(a);
+    share(a, argv[2]);
+    transactions(a, argv[2]);
     mr_admin_close(a, NULL);
     return 0;
 }

@@ -1,15 +1,16 @@
-"""Our admin client's calls that our broker does not answer, from tests/interop/admin_calls.c: ACLs, quotas and more."""
+"""Our admin client's calls that our broker does not answer, from tests/interop/admin_calls.c: ACLs, quotas, users, transactions."""
 import subprocess
 from pathlib import Path
 
 from checks import check, equal, wait_for
 from scenario import scenario
-from server import KafkaServer
+from server import JAVA, KafkaServer
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build/asan/lib/admin_calls"
 TIMEOUT_S = 120
 ACLS = {"authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users": "User:ANONYMOUS",
         "allow.everyone.if.no.acl.found": "true"}
+SHARE = "org.apache.kafka.tools.consumer.ConsoleShareConsumer"
 EXPECTED = """\
 create: or -1 ok
 create: g -1 ok
@@ -31,15 +32,61 @@ under way: 0
 groups: classic Classic Stable range ok 1 has 1
 groups: modern Consumer Stable uniform ok 1 has 1
 groups: nosuch Classic Dead - GROUP_ID_NOT_FOUND 0
+SCRAM set: carol -1 ok
+SCRAM set: dave -1 ok
+SCRAM set: nobody -1 RESOURCE_NOT_FOUND
+SCRAM: carol 2 8192 ok
+SCRAM: dave 1 4096 ok
+SCRAM unset: carol -1 ok
+SCRAM unset: dave -1 ok
+token made: trouble: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED
+token renewed: trouble: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED
+token ended: trouble: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED
+tokens: trouble: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED
+tokens: 0
+features: metadata.version 1 epoch yes
+feature: share.version -1 ok
+no feature: beauty -1 INVALID_UPDATE_VERSION
+voter: 9 -1 UNSUPPORTED_VERSION
+no voter: 9 -1 UNSUPPORTED_VERSION
+broker gone: 77 -1 BROKER_ID_NOT_REGISTERED
+move: t 0 LOG_DIR_NOT_FOUND
+with settings: __consumer_offsets -1 ok
+with settings: __transaction_state -1 ok
+with settings: __share_group_state -1 ok
+with settings: t -1 ok
+leave: member ok
+leave: ghost UNKNOWN_MEMBER_ID
+share: shared Share 1 ok
+share: nosuch Share 0 GROUP_ID_NOT_FOUND
+share offsets: t-0 known ok
+share set: trouble: NON_EMPTY_GROUP
+share gone: trouble: NON_EMPTY_GROUP
+streams: nosuch GROUP_ID_NOT_FOUND
+transactions: tx Ongoing on 1 with 0 ok
+ongoing: tx Ongoing on 1 with 0 ok
+transaction: tx Ongoing on 1 with 1 ok
+transaction: nosuch  on 1 with 0 TRANSACTIONAL_ID_NOT_FOUND
+producers: t-0 sequence 0, transaction open
+abort: t 0 ok
+producers after: transaction none
+fence: tx -1 ok
 """
 
 
 @scenario
 def what_only_kafka_answers(ctx):
-    """Of Kafka, whichever server is under test: ACLs, quotas, SCRAM users, elections, reassignments, groups of both protocols."""
+    """Of Kafka, whichever server is under test: ACLs, quotas, users, tokens, elections, reassignments, features, groups of
+    all protocols, transactions."""
     check("admin_calls is built", PROGRAM.exists(), "tools/build asan lib/admin_calls")
     server = ctx.server(ACLS, server_class=KafkaServer)
     ctx.java.create(server, "t")
+    ctx.spawn(JAVA + [SHARE, "--bootstrap-server", server.bootstrap, "--topic", "t", "--group", "shared"],
+              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ctx.java.producer(server, "tx", transactional_id="tx")
+    ctx.java("producer.init", name="tx")
+    ctx.java.transaction(server, "tx")
+    ctx.java.send("t", [{"partition": 0, "value": "v"}], name="tx")
     timing = {"classic": {"session_timeout_ms": 20_000}, "modern": {"session_timeout_ms": None, "heartbeat_interval_ms": None}}
     for group, protocol in (("classic", "classic"), ("modern", "consumer")):
         ctx.java.consumer(server, group, topics=["t"], group_id=group, group_protocol=protocol, **timing[group])

@@ -12,44 +12,11 @@
 
 static struct lab lab;
 
-static struct mr_admin *open_admin(struct mr_loop *l)
-{
-    struct mr_settings *s = lab_settings(&lab, NULL);
-    struct mr_admin *a = mr_admin_open(s, l, &lab.e);
-
-    if (a == NULL)
-        check_fail(__FILE__, __LINE__, "%s", lab.e.text);
-    mr_settings_free(s);
-    return a;
-}
-
-/* All rows are well. */
-static struct mr_answer *well(struct mr_answer *r)
-{
-    CHECK(r != NULL);
-    CHECK_OK(&lab, mr_answer_wait(r, 30000, &lab.e));
-    CHECK_EQ(mr_answer_wait(r, 0, &lab.e), 0);
-    return r;
-}
-
-static const struct mr_outcome *outcome_of(const struct mr_answer *r, const char *name)
-{
-    uint32_t count;
-    const struct mr_outcome *o = mr_outcomes(r, &count);
-
-    for (uint32_t i = 0; i < count; i++) {
-        if (strcmp(o[i].name, name) == 0)
-            return &o[i];
-    }
-    check_fail(__FILE__, __LINE__, "there is no row of %s", name);
-    return NULL;
-}
-
 static void create(struct mr_admin *a, const char *name, int32_t partitions)
 {
     struct mr_new_topic t = {.name = name, .partitions = partitions, .replication_factor = 1};
 
-    mr_answer_free(well(mr_create_topics(a, &t, 1, NULL)));
+    mr_answer_free(lab_well(&lab, mr_create_topics(a, &t, 1, NULL)));
 }
 
 /* ---- topics ------------------------------------------------------------------------------------------- */
@@ -69,7 +36,7 @@ TEST(library_admin, topics_are_made_grown_looked_at_and_deleted)
     uint32_t count;
 
     lab_init(&lab);
-    struct mr_admin *a = open_admin(NULL);
+    struct mr_admin *a = lab_admin(&lab, NULL);
     struct mr_answer *r = mr_create_topics(a, topics, 4, NULL);
     CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), 1); /* one row has an error */
     CHECK_EQ(outcome_of(r, "plain")->error.code, MR_OK);
@@ -84,7 +51,7 @@ TEST(library_admin, topics_are_made_grown_looked_at_and_deleted)
     mr_answer_free(r);
 
     topics[0].partitions = 5;
-    mr_answer_free(well(mr_create_partitions(a, topics, 1, NULL)));
+    mr_answer_free(lab_well(&lab, mr_create_partitions(a, topics, 1, NULL)));
     r = mr_describe_topics(a, names, 3, NULL);
     CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), 1);
     const struct mr_topic_description *d = mr_topics(r, &count);
@@ -105,8 +72,8 @@ TEST(library_admin, topics_are_made_grown_looked_at_and_deleted)
     }
     mr_answer_free(r);
 
-    mr_answer_free(well(mr_delete_topics(a, names, 2, NULL)));
-    r = well(mr_describe_topics(a, NULL, 0, NULL));
+    mr_answer_free(lab_well(&lab, mr_delete_topics(a, names, 2, NULL)));
+    r = lab_well(&lab, mr_describe_topics(a, NULL, 0, NULL));
     d = mr_topics(r, &count);
     CHECK_EQ(count, 1);
     CHECK_TEXT(d[0].name, "default");
@@ -122,9 +89,9 @@ TEST(library_admin, what_is_only_validated_is_not_done)
     uint32_t count;
 
     lab_init(&lab);
-    struct mr_admin *a = open_admin(NULL);
-    mr_answer_free(well(mr_create_topics(a, &topic, 1, &how)));
-    struct mr_answer *r = well(mr_describe_topics(a, NULL, 0, NULL));
+    struct mr_admin *a = lab_admin(&lab, NULL);
+    mr_answer_free(lab_well(&lab, mr_create_topics(a, &topic, 1, &how)));
+    struct mr_answer *r = lab_well(&lab, mr_describe_topics(a, NULL, 0, NULL));
     mr_topics(r, &count);
     CHECK_EQ(count, 0);
     mr_answer_free(r);
@@ -142,7 +109,7 @@ TEST(library_admin, what_cannot_be_asked_is_refused_before_it_is_sent)
     struct mr_offset nowhere = {.topic = "t", .timestamp_ms = -5};
 
     lab_init(&lab);
-    struct mr_admin *a = open_admin(NULL);
+    struct mr_admin *a = lab_admin(&lab, NULL);
     struct mr_answer *answers[] = {
         mr_create_topics(a, &nameless, 1, NULL),  mr_create_topics(a, &crooked, 1, NULL),
         mr_alter_configs(a, &empty, 1, NULL),     mr_describe_configs(a, &nothing, 1, NULL),
@@ -185,7 +152,7 @@ TEST(library_admin, settings_are_changed_and_told)
     uint32_t count;
 
     lab_init(&lab);
-    struct mr_admin *a = open_admin(NULL);
+    struct mr_admin *a = lab_admin(&lab, NULL);
     create(a, "one", 1);
     create(a, "two", 1);
     struct mr_answer *r = mr_alter_configs(a, changes, 4, NULL);
@@ -200,7 +167,7 @@ TEST(library_admin, settings_are_changed_and_told)
     CHECK_EQ(count, 3); /* one for each resource */
     mr_answer_free(r);
 
-    r = well(mr_describe_configs(a, asked, 2, NULL));
+    r = lab_well(&lab, mr_describe_configs(a, asked, 2, NULL));
     const struct mr_config *c = mr_configs(r, &count);
     CHECK_EQ(count, 2);
     const struct mr_config *topic = &c[c[0].resource == MR_RESOURCE_TOPIC ? 0 : 1], *broker = &c[topic == c ? 1 : 0];
@@ -225,8 +192,8 @@ TEST(library_admin, the_cluster_tells_of_itself)
 
     lab_init(&lab);
     lab_write(&lab, "t", 100);
-    struct mr_admin *a = open_admin(NULL);
-    struct mr_answer *r = well(mr_describe_cluster(a, NULL));
+    struct mr_admin *a = lab_admin(&lab, NULL);
+    struct mr_answer *r = lab_well(&lab, mr_describe_cluster(a, NULL));
     const struct mr_cluster *c = mr_clusters(r, &count);
     CHECK_EQ(count, 1);
     CHECK_EQ(strlen(c->id), 22);
@@ -236,7 +203,7 @@ TEST(library_admin, the_cluster_tells_of_itself)
     CHECK_TEXT(c->nodes[0].host, "127.0.0.1");
     mr_answer_free(r);
 
-    r = well(mr_describe_quorum(a, NULL));
+    r = lab_well(&lab, mr_describe_quorum(a, NULL));
     const struct mr_quorum *q = mr_quorums(r, &count);
     CHECK_EQ(count, 1);
     CHECK_EQ(q->leader, 1);
@@ -245,7 +212,7 @@ TEST(library_admin, the_cluster_tells_of_itself)
     CHECK(q->high_watermark > 0);
     mr_answer_free(r);
 
-    r = well(mr_describe_log_dirs(a, NULL));
+    r = lab_well(&lab, mr_describe_log_dirs(a, NULL));
     const struct mr_log_dir *d = mr_log_dirs(r, &count);
     CHECK_EQ(count, 1);
     CHECK_EQ(d->node, 1);
@@ -278,7 +245,7 @@ TEST(library_admin, offsets_are_told_and_old_records_go)
 
     lab_init(&lab);
     lab_write(&lab, "t", 100);
-    struct mr_admin *a = open_admin(NULL);
+    struct mr_admin *a = lab_admin(&lab, NULL);
     struct mr_answer *r = mr_list_offsets(a, asked, 2, NULL);
     CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), 1);
     const struct mr_offset *o = mr_offsets(r, &count);
@@ -290,17 +257,17 @@ TEST(library_admin, offsets_are_told_and_old_records_go)
             CHECK_TEXT(mr_kafka_code_name(o[i].error.kafka_code), "UNKNOWN_TOPIC_OR_PARTITION");
     }
     mr_answer_free(r);
-    r = well(mr_list_offsets(a, &asked[2], 1, NULL));
+    r = lab_well(&lab, mr_list_offsets(a, &asked[2], 1, NULL));
     CHECK_EQ(mr_offsets(r, NULL)->offset, 40);
     CHECK_EQ(mr_offsets(r, NULL)->timestamp_ms, 1040);
     mr_answer_free(r);
 
-    r = well(mr_delete_records(a, &below, 1, NULL));
+    r = lab_well(&lab, mr_delete_records(a, &below, 1, NULL));
     CHECK_EQ(outcome_of(r, "t")->number, 30);
     CHECK_EQ(outcome_of(r, "t")->partition, 0);
     mr_answer_free(r);
     below.offset = MR_BEGINNING;
-    r = well(mr_list_offsets(a, &below, 1, NULL));
+    r = lab_well(&lab, mr_list_offsets(a, &below, 1, NULL));
     CHECK_EQ(mr_offsets(r, NULL)->offset, 30);
     mr_answer_free(r);
     CHECK_OK(&lab, mr_admin_close(a, &lab.e));
@@ -330,9 +297,9 @@ TEST(library_admin, groups_are_told_and_end)
 
     lab_init(&lab);
     lab_write(&lab, "t", 100);
-    struct mr_admin *a = open_admin(NULL);
+    struct mr_admin *a = lab_admin(&lab, NULL);
     struct mr_consumer *c = join("g");
-    struct mr_answer *r = well(mr_list_groups(a, NULL));
+    struct mr_answer *r = lab_well(&lab, mr_list_groups(a, NULL));
     const struct mr_group *g = mr_groups(r, &count);
     CHECK_EQ(count, 1);
     CHECK_TEXT(g->id, "g");
@@ -357,8 +324,8 @@ TEST(library_admin, groups_are_told_and_end)
     CHECK_TEXT(mr_kafka_code_name(outcome_of(r, "g")->error.kafka_code), "NON_EMPTY_GROUP");
     mr_answer_free(r);
     CHECK_OK(&lab, mr_consumer_close(c, 20000, &lab.e));
-    mr_answer_free(well(mr_delete_groups(a, ids, 1, NULL)));
-    r = well(mr_list_groups(a, NULL));
+    mr_answer_free(lab_well(&lab, mr_delete_groups(a, ids, 1, NULL)));
+    r = lab_well(&lab, mr_list_groups(a, NULL));
     mr_groups(r, &count);
     CHECK_EQ(count, 0);
     mr_answer_free(r);
@@ -373,24 +340,24 @@ TEST(library_admin, what_a_group_has_committed_is_told_set_and_deleted)
     uint32_t count;
 
     lab_init(&lab);
-    struct mr_admin *a = open_admin(NULL);
+    struct mr_admin *a = lab_admin(&lab, NULL);
     create(a, "t", 1);
     create(a, "u", 2);
-    struct mr_answer *r = well(mr_alter_group_offsets(a, "g", set, 2, NULL));
+    struct mr_answer *r = lab_well(&lab, mr_alter_group_offsets(a, "g", set, 2, NULL));
     const struct mr_offset *o = mr_offsets(r, &count);
     CHECK_EQ(count, 2);
     CHECK_EQ(o[0].offset + o[1].offset, 49);
     mr_answer_free(r);
-    r = well(mr_list_group_offsets(a, "g", &p, 1, NULL));
+    r = lab_well(&lab, mr_list_group_offsets(a, "g", &p, 1, NULL));
     o = mr_offsets(r, &count);
     CHECK_EQ(count, 1);
     CHECK_EQ(o->offset, 42);
     mr_answer_free(r);
 
-    r = well(mr_delete_group_offsets(a, "g", &p, 1, NULL));
+    r = lab_well(&lab, mr_delete_group_offsets(a, "g", &p, 1, NULL));
     CHECK_EQ(outcome_of(r, "t")->partition, 0);
     mr_answer_free(r);
-    r = well(mr_list_group_offsets(a, "g", NULL, 0, NULL));
+    r = lab_well(&lab, mr_list_group_offsets(a, "g", NULL, 0, NULL));
     o = mr_offsets(r, &count);
     CHECK_EQ(count, 1);
     CHECK_TEXT(o->topic, "u");
@@ -426,7 +393,7 @@ TEST(library_admin, a_hook_is_told_and_may_free_the_answer)
     struct mr_new_topic nameless = {.partitions = 1};
 
     lab_init(&lab);
-    struct mr_admin *a = open_admin(NULL);
+    struct mr_admin *a = lab_admin(&lab, NULL);
     CHECK(mr_describe_cluster(a, &how) != NULL);
     while (atomic_load(&heard.count) < 1)
         usleep(1000);
@@ -446,7 +413,7 @@ TEST(library_admin, a_loop_of_the_callers_does_all)
 
     lab_init(&lab);
     struct mr_loop *l = mr_loop_new(&lab.e);
-    struct mr_admin *a = open_admin(l);
+    struct mr_admin *a = lab_admin(&lab, l);
     struct mr_answer *r = mr_describe_cluster(a, &how);
     struct pollfd fd = {.fd = mr_loop_fd(l), .events = POLLIN};
     while (atomic_load(&heard.count) == 0) {
@@ -455,7 +422,7 @@ TEST(library_admin, a_loop_of_the_callers_does_all)
     }
     CHECK_EQ(heard.rc, 0);
     mr_answer_free(r);
-    mr_answer_free(well(mr_describe_cluster(a, NULL))); /* waiting runs the loop */
+    mr_answer_free(lab_well(&lab, mr_describe_cluster(a, NULL))); /* waiting runs the loop */
     CHECK_OK(&lab, mr_admin_close(a, &lab.e));
     mr_loop_free(l);
     lab_deinit(&lab);
@@ -511,8 +478,8 @@ TEST(library_admin, a_child_of_a_fork_is_told_and_does_no_harm)
     int status;
 
     lab_init(&lab);
-    struct mr_admin *a = open_admin(NULL);
-    mr_answer_free(well(mr_describe_cluster(a, NULL)));
+    struct mr_admin *a = lab_admin(&lab, NULL);
+    mr_answer_free(lab_well(&lab, mr_describe_cluster(a, NULL)));
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
@@ -523,7 +490,7 @@ TEST(library_admin, a_child_of_a_fork_is_told_and_does_no_harm)
     }
     CHECK_EQ(waitpid(child, &status, 0), child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    mr_answer_free(well(mr_describe_cluster(a, NULL)));
+    mr_answer_free(lab_well(&lab, mr_describe_cluster(a, NULL)));
     CHECK_OK(&lab, mr_admin_close(a, &lab.e));
     lab_deinit(&lab);
 }

@@ -79,6 +79,40 @@ struct mr_settings *lab_settings(const struct lab *lab, ...)
     return s;
 }
 
+/* ---- admins --------------------------------------------------------------------------------------- */
+
+struct mr_admin *lab_admin(struct lab *lab, struct mr_loop *l)
+{
+    struct mr_settings *s = lab_settings(lab, NULL);
+    struct mr_admin *a = mr_admin_open(s, l, &lab->e);
+
+    if (a == NULL)
+        check_fail(__FILE__, __LINE__, "%s", lab->e.text);
+    mr_settings_free(s);
+    return a;
+}
+
+struct mr_answer *lab_well(struct lab *lab, struct mr_answer *r)
+{
+    CHECK(r != NULL);
+    CHECK_OK(lab, mr_answer_wait(r, 30000, &lab->e));
+    CHECK_EQ(mr_answer_wait(r, 0, &lab->e), 0);
+    return r;
+}
+
+const struct mr_outcome *outcome_of(const struct mr_answer *r, const char *name)
+{
+    uint32_t count;
+    const struct mr_outcome *o = mr_outcomes(r, &count);
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(o[i].name, name) == 0)
+            return &o[i];
+    }
+    check_fail(__FILE__, __LINE__, "there is no row of %s", name);
+    return NULL;
+}
+
 void heard_acked(void *ctx, const struct mr_ack *ack)
 {
     struct heard *h = ctx;

@@ -1,7 +1,7 @@
 /* lab.h - a server of its own process, and what tests of the library do over and over. */
 #pragma once
 
-#include <millrace/client.h>
+#include <millrace/admin.h>
 #include "check.h"
 
 #include <sys/types.h>
@@ -18,6 +18,13 @@ void lab_deinit(struct lab *lab); /* ends it, and removes the directory */
 
 /* Settings with bootstrap.servers, and pairs of more: name, value, ..., NULL. */
 struct mr_settings *lab_settings(const struct lab *lab, ...);
+
+/* An admin of this server; `l` as in mr_admin_open. */
+struct mr_admin *lab_admin(struct lab *lab, struct mr_loop *l);
+/* Wait for it: all rows are well. */
+struct mr_answer *lab_well(struct lab *lab, struct mr_answer *r);
+/* The row of that name. */
+const struct mr_outcome *outcome_of(const struct mr_answer *r, const char *name);
 
 /* What a hook has heard. */
 struct heard {
