@@ -137,6 +137,26 @@ def hostile_relay(ctx):
         judge(w.end(), well_from)
 
 
+@scenario
+def sent_back_to_bootstrap(ctx):
+    """The broker says REBOOTSTRAP_REQUIRED (KIP-1102): the clients ask the bootstrap servers again, and nothing is lost or waits
+    for long."""
+    first, then = free_port(), free_port()
+    server = ctx.server({"advertised.listeners": f"PLAINTEXT://127.0.0.1:{then}"})
+    with Relay(first, server.port, seed=1) as bootstrap, Relay(then, server.port, seed=2) as broker:
+        ctx.java.create(server, TOPIC, partitions=PARTITIONS)
+        w = Witness(ctx, f"127.0.0.1:{first}", "metadata.max.age.ms=300")
+        wait_for("the first records", lambda: w.mark() > RATE / 4)
+        for _ in range(3):
+            before = bootstrap.connections
+            broker.rebootstraps = 1
+            wait_for("somebody asks the bootstrap server", lambda seen=before: bootstrap.connections > seen)
+            equal("answers that sent him there", broker.rebootstraps, 0)
+        well_from = w.mark()
+        time.sleep(1)
+        judge(w.end(), well_from)
+
+
 # ---- kfake
 
 

@@ -4,6 +4,7 @@
     client ◄── answers, spoilt or not ── relay ◄── broker
 
 Nothing is reordered, and nothing is made up that could be believed: an answer that is spoilt cannot be read, or does not come.
+But Metadata may be told to say that clients begin again from their bootstrap servers (KIP-1102).
 """
 import random
 import socket
@@ -53,13 +54,41 @@ SPOILERS = [garbage, short, count, length, correlation, long]
 FAULTS = [f.__name__ for f in SPOILERS] + ["cut", "cut_in_answer", "tear", "delay", "silence"]
 SILENCE_S = 3
 
+METADATA, METADATA_VERSION, REBOOTSTRAP_REQUIRED = 3, 13, 129  # the version that can say it
+
+
+class Heads:
+    """The heads of a connection's requests, as their bytes come."""
+
+    def __init__(self):
+        self._bytes = b""
+        self.asked = {}  # correlation id -> API key, version; until it is answered
+
+    def feed(self, piece):
+        self._bytes += piece
+        while len(self._bytes) >= 12:
+            size, key, version, correlation = struct.unpack_from(">ihhi", self._bytes)
+            if len(self._bytes) < 4 + size:
+                return
+            self.asked[correlation] = key, version
+            self._bytes = self._bytes[4 + size:]
+
+    def answered(self, frame):
+        return self.asked.pop(struct.unpack_from(">i", frame, 4)[0], None)
+
+
+def say_rebootstrap(frame):
+    """The error of the whole is the last field, before no tagged ones."""
+    return frame[:-3] + struct.pack(">hB", REBOOTSTRAP_REQUIRED, 0)
+
 
 class Relay:
     """With `with`: it ends then.  Listens on `port`, for a broker on `to_port`.  `share` of the answers, and a tenth as many of the pieces of requests,
-    go wrong while it is not 0; `done` counts how often each fault has struck."""
+    go wrong while it is not 0; `done` counts how often each fault has struck.  So many Metadata answers as `rebootstraps` says send
+    clients back to the bootstrap servers; `connections` counts those that came."""
 
     def __init__(self, port, to_port, seed):
-        self.to_port, self.share = to_port, 0
+        self.to_port, self.share, self.rebootstraps, self.connections = to_port, 0, 0, 0
         self.done = dict.fromkeys(FAULTS + ["cut_in_request"], 0)
         self._rng, self._lock = random.Random(seed), threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -106,14 +135,16 @@ class Relay:
                 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self._sockets |= {client, broker}
+            self.connections += 1
+            heads = Heads()
             for work in (self._requests, self._answers):
-                thread = threading.Thread(target=self._run, args=(work, client, broker), daemon=True)
+                thread = threading.Thread(target=self._run, args=(work, client, broker, heads), daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
-    def _run(self, work, client, broker):
+    def _run(self, work, client, broker, heads):
         try:
-            work(client, broker)
+            work(client, broker, heads)
         except OSError:
             pass  # either end has gone: so does the other
         self._close(client)
@@ -128,17 +159,21 @@ class Relay:
         with self._lock:
             self._sockets.discard(s)
 
-    def _requests(self, client, broker):
+    def _requests(self, client, broker, heads):
         while piece := client.recv(65536):
+            heads.feed(piece)
             if self._rng.random() < self.share / 10:
                 self.done["cut_in_request"] += 1
                 broker.sendall(piece[:len(piece) // 2])
                 return
             broker.sendall(piece)
 
-    def _answers(self, client, broker):
+    def _answers(self, client, broker, heads):
         while head := self._exactly(broker, 4):
             frame = head + self._exactly(broker, struct.unpack(">i", head)[0])
+            if heads.answered(frame) == (METADATA, METADATA_VERSION) and self.rebootstraps > 0:
+                self.rebootstraps -= 1
+                frame = say_rebootstrap(frame)
             fault = self._fault()
             spoiler = next((s for s in SPOILERS if s.__name__ == fault), None)
             if spoiler:
