@@ -72,24 +72,26 @@ static void add_lag(struct text *t, const struct replica *r, const struct replic
     text_printf(t, " (replica.lag.time.max.ms is %" PRId64 ")", r->replication.lag_ms);
 }
 
-/* Who goes because the controller says so: its broker has been fenced, or leaves. */
-static void add_broker(struct text *t, const struct replica *r, int32_t id)
+/* Who goes because the controller says so: its broker has been fenced, or leaves. Only the first is bad news. */
+static enum log_level add_broker(struct text *t, const struct replica *r, int32_t id)
 {
     const struct image_broker *b = r->set->image == NULL ? NULL : image_broker_find(r->set->image, id);
 
     text_add_str(t, STR("the controller has decided so"));
     if (b == NULL)
         text_add_str(t, STR(", the broker is not registered"));
-    else if (b->fenced)
-        text_add_str(t, STR(", the broker is fenced"));
     else if (b->in_controlled_shutdown)
         text_add_str(t, STR(", the broker shuts down"));
+    else if (b->fenced)
+        text_add_str(t, STR(", the broker is fenced"));
+    return b != NULL && b->fenced && !b->in_controlled_shutdown ? LOG_WARN : LOG_INFO;
 }
 
 static void tell_gone(struct replica *r, const struct isr_before *before, int32_t id, bool by_us, struct text *t)
 {
     const struct replication *m = &r->replication;
     const struct replication_replica *one = NULL;
+    enum log_level level = LOG_INFO;
 
     for (uint32_t i = 0; i < m->count; i++) {
         if (m->replicas[i].id == id)
@@ -99,13 +101,15 @@ static void tell_gone(struct replica *r, const struct isr_before *before, int32_
     text_printf(t, "broker %d leaves the ISR", id);
     add_ids(t, " ", before->ids, before->count);
     text_add_str(t, STR(": "));
-    if (one == NULL)
+    if (one == NULL) {
         text_add_str(t, STR("it is no replica any more"));
-    else if (by_us)
+    } else if (by_us) {
         add_lag(t, r, one);
-    else
-        add_broker(t, r, id);
-    told(r, LOG_WARN, t);
+        level = LOG_WARN;
+    } else {
+        level = add_broker(t, r, id);
+    }
+    told(r, level, t);
 }
 
 static void tell_come(struct replica *r, const struct isr_before *before, const struct replication_replica *one,

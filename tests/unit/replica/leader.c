@@ -28,7 +28,7 @@ static void meta_record(const struct message *message, int16_t version, const vo
 }
 
 /* Its replicas lie in the directory that the lab gives to all. */
-static void meta_member(int32_t id, int64_t epoch, bool fenced)
+static void meta_member_that(int32_t id, int64_t epoch, bool fenced, bool leaves)
 {
     struct uuid dirs[] = {topic_id(250), topic_id(251)};
     struct register_broker_record m;
@@ -38,9 +38,15 @@ static void meta_member(int32_t id, int64_t epoch, bool fenced)
     m.broker_epoch = epoch;
     m.incarnation_id = topic_id((uint8_t)epoch);
     m.fenced = fenced;
+    m.in_controlled_shutdown = leaves;
     m.log_dirs = dirs;
     m.log_dirs_count = 2;
     meta_record(&register_broker_record_message, 3, &m);
+}
+
+static void meta_member(int32_t id, int64_t epoch, bool fenced)
+{
+    meta_member_that(id, epoch, fenced, false);
 }
 
 /* Leads a topic that is replicated by brokers 1 to 3 of epochs 71 to 73; the first `isr_count` are in sync. */
@@ -446,7 +452,19 @@ TEST(replica_leader, says_that_the_controller_has_decided)
     meta_isr(&lab, 1, 0, all, 1);
     CHECK_EQ(lab_apply(&lab), 0);
     CHECK_TEXT(causes(), "broker 2 leaves the ISR [1,2]: the controller has decided so, the broker is fenced\n");
+    CHECK(strstr(lab.said.p, "broker 2 leaves the ISR") != NULL);
     CHECK_EQ(replicas_isr_counts(lab.sets[0]).shrinks, 0);
+    end();
+}
+
+TEST(replica_leader, does_not_warn_of_who_stops_in_order)
+{
+    begin(2);
+    meta_member_that(2, 72, true, true);
+    meta_isr(&lab, 1, 0, all, 1);
+    CHECK_EQ(lab_apply(&lab), 0);
+    CHECK_TEXT(causes(), "broker 2 leaves the ISR [1,2]: the controller has decided so, the broker shuts down\n");
+    CHECK(lab.said.p == NULL || strstr(lab.said.p, "leaves the ISR") == NULL);
     end();
 }
 
