@@ -37,6 +37,8 @@ static const char usage[] =
     "      kafka-topics.sh, kafka-consumer-groups.sh, kafka-configs.sh ...\n"
     "  cluster status | balance | decommission ID,  quorum status | add | remove [-b HOST:PORT]\n"
     "      Brokers of a cluster and their shares, controllers of its quorum.\n"
+    "  why partition TOPIC-NUMBER [-b HOST:PORT] [--json]\n"
+    "      Why its leader moved, its ISR shrank or grew, or nobody leads it.\n"
     "  bench produce | consume | both [-b HOST:PORT] [--rate N] [--json]\n"
     "      Put load on a running cluster: how much goes through, and how long it takes.\n"
     "  completion\n"
