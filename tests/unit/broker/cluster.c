@@ -127,7 +127,7 @@ static void knock_until_open(struct lab *lab, struct client *c, struct wait *sta
         struct io_socket *knock;
         struct wait w;
         CHECK(!start->done);
-        io_connect(sim_node_io(lab->clients, 0), &at, &knock, wait_begin(&w));
+        io_connect(sim_node_io(lab->clients, 0), &at, NULL, &knock, wait_begin(&w));
         if (wait_end(lab, &w) == 0) {
             io_socket_close(knock, wait_begin(&w));
             wait_end(lab, &w);

@@ -102,20 +102,20 @@ TEST(life, a_start_before_the_others_is_no_reason_to_warn)
     lab_init(&lab, 23, "broker");
     lab_open(&lab);
     script_pass(lab.s, 9000);
-    CHECK_EQ(lines_of(&lab, "WARN: "), 0);
-    CHECK_EQ(lines_of(&lab, "INFO: this broker waits for a controller to register with"), 1);
+    CHECK_EQ(lab_lines(&lab, "WARN: "), 0);
+    CHECK_EQ(lab_lines(&lab, "INFO: this broker waits for a controller to register with"), 1);
     lab_lead(&lab, 1, 1);
     CHECK_EQ(script_wait_end(lab.s, &lab.started), 0);
-    CHECK_EQ(lines_of(&lab, "WARN: "), 0);
+    CHECK_EQ(lab_lines(&lab, "WARN: "), 0);
     lab_end(&lab);
 
     lab_init(&lab, 24, "broker");
     lab_open(&lab);
     script_pass(lab.s, 30000);
-    CHECK_EQ(lines_of(&lab, "WARN: this broker's registration waits: no active controller is known"), 1);
+    CHECK_EQ(lab_lines(&lab, "WARN: this broker's registration waits: no active controller is known"), 1);
     lab_lead(&lab, 1, 1);
     CHECK_EQ(script_wait_end(lab.s, &lab.started), 0);
-    CHECK_EQ(lines_of(&lab, "WARN: "), 1);
+    CHECK_EQ(lab_lines(&lab, "WARN: "), 1);
     lab_end(&lab);
 
     lab_init(&lab, 25, "broker");
@@ -123,7 +123,7 @@ TEST(life, a_start_before_the_others_is_no_reason_to_warn)
     lab_open(&lab);
     lab_lead(&lab, 1, 1);
     script_pass(lab.s, 30000);
-    CHECK_EQ(lines_of(&lab, "WARN: this broker's registration waits: the active controller, node 1, does not answer"), 1);
+    CHECK_EQ(lab_lines(&lab, "WARN: this broker's registration waits: the active controller, node 1, does not answer"), 1);
     script_start(lab.s, 1);
     CHECK_EQ(script_wait_end(lab.s, &lab.started), 0);
     lab_end(&lab);
