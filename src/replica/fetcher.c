@@ -347,7 +347,7 @@ void fetcher_stable_moved(struct replica *r)
 
 int64_t replica_lag(const struct replica *r)
 {
-    return r->following == NULL ? 0 : r->following->lag;
+    return r->following == NULL || r->following->lag < 0 ? 0 : r->following->lag; /* < 0: nobody has said yet */
 }
 
 int64_t replicas_max_lag(const struct replicas *rs)
