@@ -64,6 +64,12 @@ void shuffler_begin(struct shuffler *s);
 void shuffler_free(struct shuffler *s);
 struct client *shuffler_client(struct shuffler *s);
 
+/* throttler.c: throttles replication until nothing is done to the nodes any more. */
+struct throttler *throttler_new(struct world *w);
+void throttler_begin(struct throttler *t);
+void throttler_free(struct throttler *t);
+struct client *throttler_client(struct throttler *t);
+
 /* watcher.c: asks every broker of a cluster in turn who leads and who is in sync. */
 struct watcher *watcher_new(struct world *w);
 void watcher_begin(struct watcher *o);

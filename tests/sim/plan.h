@@ -71,6 +71,7 @@ struct plan {
     bool deletes;            /* records are deleted */
     bool moves;              /* partitions move between the directories */
     bool shuffles;           /* replicas move between brokers, leaders between replicas */
+    bool throttles;          /* replication is throttled now and then */
     int64_t retention_bytes; /* of a partition; -1 = all stay */
     int32_t session_ms;      /* of the group's members */
 

@@ -207,5 +207,6 @@ void plan_draw_cluster(uint64_t seed, struct plan *out)
     p.shuffles = plan_one_in(&g, 3);
     p.writers = 1 + (uint32_t)prng_below(&g, 3);
     p.subscribers = (uint32_t)prng_below(&g, 3);
+    p.throttles = plan_one_in(&g, 4);
     *out = p;
 }

@@ -48,6 +48,7 @@ static void clients_begin(struct world *w)
     for (uint32_t i = 0; i < w->plan.subscribers; i++)
         w->subscribers[i] = subscriber_new(w, i);
     w->shuffler = w->plan.shuffles ? shuffler_new(w) : NULL;
+    w->throttler = w->plan.throttles ? throttler_new(w) : NULL;
     w->watcher = world_is_cluster(w) ? watcher_new(w) : NULL;
     if (w->watcher != NULL)
         watcher_begin(w->watcher);
@@ -58,6 +59,8 @@ static void clients_begin(struct world *w)
         mover_begin(w->mover);
     if (w->shuffler != NULL)
         shuffler_begin(w->shuffler);
+    if (w->throttler != NULL)
+        throttler_begin(w->throttler);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         producer_begin(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.writers; i++)
@@ -81,6 +84,8 @@ static uint32_t all_clients(const struct world *w, struct client *out[CLIENTS_MA
         out[n++] = mover_client(w->mover);
     if (w->shuffler != NULL)
         out[n++] = shuffler_client(w->shuffler);
+    if (w->throttler != NULL)
+        out[n++] = throttler_client(w->throttler);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         out[n++] = producer_client(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.writers; i++)
@@ -350,6 +355,7 @@ void story_end(struct world *w)
     deleter_free(w->deleter);
     mover_free(w->mover);
     shuffler_free(w->shuffler);
+    throttler_free(w->throttler);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         producer_free(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.writers; i++)

@@ -24,11 +24,12 @@ struct mover;
 struct verifier;
 struct watcher;
 struct shuffler;
+struct throttler;
 
 #define PRODUCERS_MAX 6 /* with writers: who has numbered records */
 #define READERS_MAX 3
 #define MEMBERS_MAX 4
-#define CLIENTS_MAX (PRODUCERS_MAX + READERS_MAX + 2 * MEMBERS_MAX + 6)
+#define CLIENTS_MAX (PRODUCERS_MAX + READERS_MAX + 2 * MEMBERS_MAX + 7)
 
 enum phase {
     PHASE_CHAOS,
@@ -78,6 +79,7 @@ struct world {
     struct mover *mover;          /* NULL where nothing moves */
     struct verifier *verifier;
     struct shuffler *shuffler;    /* NULL where no replica moves */
+    struct throttler *throttler;  /* NULL where nothing is throttled */
     struct watcher *watcher;      /* NULL where there is one node */
 
     enum phase phase;
