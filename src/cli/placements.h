@@ -72,13 +72,12 @@ struct place {
     struct str rack; /* null = not known: of none of them, or of all */
 };
 
-/* Spread `partitions` with `replicas` each over the places, in their order, as Kafka spreads a new
- * topic: leaders round robin from place number `start` on, followers `shift` further on, which
- * grows by one each round; where racks are known, the replicas of a partition are in different ones
- * as long as there are some. Both numbers are below `count`. Adds to `out`. -EINVAL when there are
- * fewer places than replicas. */
+/* Spread `partitions` with `replicas` each over the places, as Kafka 4.3 does it for new topics and for --generate: from
+ * a random place on, one of each rack in turn, unknown racks as one; so that of as many partitions as there are places in
+ * racks of one size each place leads one and holds `replicas`. Adds to `out`. -EINVAL when there are fewer places than
+ * replicas. */
 MUST int placements_spread(const struct place *places, uint32_t count, struct str topic, int32_t partitions,
-                           uint32_t replicas, uint32_t start, uint32_t shift, struct placements *out, struct fail *f);
+                           uint32_t replicas, struct prng *random, struct placements *out, struct fail *f);
 
 /* ---- placements_moves.c: what `millrace cluster balance` and `decommission` propose
  * --------------- */

@@ -1,83 +1,95 @@
-/* A topic's partitions spread over brokers. */
+/* A topic's partitions spread over brokers.
+ *
+ *   racks by name, their brokers by id, each list from a place drawn at random:
+ *     partition 0   A1 B2 C1      one broker of each rack in turn; when each has given one, another one
+ *     partition 1   B3 C2 A2      from the next rack on, and in each rack from the next broker on
+ *     ...                         after as many partitions as there are brokers all lists are shuffled
+ */
 #include "cli/placements.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+struct rack {
+    struct place *places; /* of the rack */
+    uint32_t count;
+    uint32_t first, given; /* for the partition `turn`: where it begins, how many it has given */
+    int32_t turn;
+};
+
 static int compare_places(const void *a, const void *b)
 {
     const struct place *x = a, *y = b;
+    int order = str_is_null(x->rack) ? 0 : str_compare(x->rack, y->rack);
 
-    return (x->id > y->id) - (x->id < y->id);
+    return order != 0 ? order : (x->id > y->id) - (x->id < y->id);
 }
 
-static int compare_racks(const void *a, const void *b)
+static bool begins_rack(const struct place *sorted, uint32_t i)
 {
-    int order = str_compare(((const struct place *)a)->rack, ((const struct place *)b)->rack);
-
-    return order != 0 ? order : compare_places(a, b);
+    return i == 0 || (!str_is_null(sorted[i].rack) && !str_equal(sorted[i].rack, sorted[i - 1].rack));
 }
 
-/* One place of each rack in turn, racks by name, their places by id. Returns how many racks there
- * are. */
-static uint32_t alternate(struct arena *a, const struct place *places, uint32_t count, struct place *out)
+static uint32_t gather(struct arena *a, const struct place *places, uint32_t count, struct prng *random,
+                       struct rack **out)
 {
     struct place *sorted = arena_take_array(a, count, sizeof(*sorted));
-    uint32_t racks = 0, n = 0;
+    struct rack *racks = arena_take_array(a, count, sizeof(*racks));
+    uint32_t n = 0;
 
     ASSERT(sorted != NULL);
+    ASSERT(racks != NULL);
     memcpy(sorted, places, count * sizeof(*sorted));
-    qsort(sorted, count, sizeof(*sorted), compare_racks);
-    for (uint32_t round = 0; n < count; round++) {
-        for (uint32_t i = 0, in_rack = 0; i < count; i++) {
-            in_rack = i > 0 && str_equal(sorted[i].rack, sorted[i - 1].rack) ? in_rack + 1 : 0;
-            racks += round == 0 && in_rack == 0;
-            if (in_rack == round)
-                out[n++] = sorted[i];
+    qsort(sorted, count, sizeof(*sorted), compare_places);
+    for (uint32_t i = 0; i < count; i++) {
+        if (begins_rack(sorted, i))
+            racks[n++] = (struct rack){.places = &sorted[i]};
+        racks[n - 1].count++;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        racks[i].first = (uint32_t)prng_below(random, racks[i].count);
+    *out = racks;
+    return n;
+}
+
+static void shuffle(struct rack *racks, uint32_t count, struct prng *random)
+{
+    for (uint32_t i = count; i > 1; i--) {
+        uint32_t at = (uint32_t)prng_below(random, i);
+        struct rack other = racks[at];
+        racks[at] = racks[i - 1];
+        racks[i - 1] = other;
+    }
+    for (uint32_t r = 0; r < count; r++) {
+        for (uint32_t i = racks[r].count; i > 1; i--) {
+            uint32_t at = (uint32_t)prng_below(random, i);
+            struct place other = racks[r].places[at];
+            racks[r].places[at] = racks[r].places[i - 1];
+            racks[r].places[i - 1] = other;
         }
     }
-    return racks;
 }
 
-static uint32_t follower_at(uint32_t first, uint32_t shift, uint32_t k, uint32_t count)
+/* The rack's next broker for the partition; false when it has given all. */
+static bool give(struct rack *r, int32_t partition, int32_t *id)
 {
-    return (first + 1 + (shift + k) % (count - 1)) % count;
-}
-
-static bool rack_has_replica(const struct place *places, uint32_t count, const int32_t *ids, uint32_t id_count,
-                             struct str rack)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (str_equal(places[i].rack, rack) && ids_contain(ids, id_count, places[i].id))
-            return true;
+    if (r->turn != partition) {
+        r->turn = partition;
+        r->first = (r->first + 1) % r->count;
+        r->given = 0;
     }
-    return false;
-}
-
-/* Followers of one partition, whose leader is ids[0]. With racks, those come first that hold
- * nothing yet. */
-static void add_followers(const struct place *places, uint32_t count, uint32_t racks, uint32_t first, uint32_t shift,
-                          uint32_t replicas, int32_t *ids)
-{
-    uint32_t racks_used = 1;
-
-    for (uint32_t n = 1, k = 0; n < replicas; k++) {
-        const struct place *p = &places[follower_at(first, racks == 0 ? shift : shift * racks, k, count)];
-        bool new_rack = racks > 0 && !rack_has_replica(places, count, ids, n, p->rack);
-        if (ids_contain(ids, n, p->id) || (racks > 0 && !new_rack && racks_used < racks))
-            continue;
-        racks_used += new_rack;
-        ids[n++] = p->id;
-    }
+    if (r->given == r->count)
+        return false;
+    *id = r->places[(r->first + r->given++) % r->count].id;
+    return true;
 }
 
 int placements_spread(const struct place *places, uint32_t count, struct str topic, int32_t partitions,
-                      uint32_t replicas, uint32_t start, uint32_t shift, struct placements *out, struct fail *f)
+                      uint32_t replicas, struct prng *random, struct placements *out, struct fail *f)
 {
-    struct place *order = arena_take_array(out->arena, count + 1, sizeof(*order));
-    uint32_t racks = 0;
+    struct rack *racks = NULL;
+    uint32_t rack_count, first;
 
-    ASSERT(order != NULL);
     if (count == 0)
         return fail_set(f, -EINVAL, "All brokers are currently fenced, or have all their log directories cordoned.");
     if (replicas > count)
@@ -86,17 +98,17 @@ int placements_spread(const struct place *places, uint32_t count, struct str top
                         "broker(s) are registered or "
                         "some brokers have all their log directories cordoned.",
                         replicas, count);
-    if (!str_is_null(places[0].rack))
-        racks = alternate(out->arena, places, count, order);
-    else
-        memcpy(order, places, count * sizeof(*order));
+    rack_count = gather(out->arena, places, count, random, &racks);
+    first = (uint32_t)prng_below(random, rack_count);
     for (int32_t i = 0; i < partitions; i++) {
         int32_t *ids = arena_take_array(out->arena, replicas, sizeof(*ids));
-        uint32_t first = ((uint32_t)i + start) % count;
+        uint32_t at = first;
         ASSERT(ids != NULL);
-        shift += i > 0 && (uint32_t)i % count == 0;
-        ids[0] = order[first].id;
-        add_followers(order, count, racks, first, shift, replicas, ids);
+        if (i > 0 && (uint32_t)i % count == 0)
+            shuffle(racks, rack_count, random);
+        for (uint32_t n = 0; n < replicas; at = (at + 1) % rack_count)
+            n += give(&racks[at], i, &ids[n]);
+        first = (first + 1) % rack_count;
         struct placement *p = placements_add(out, topic, i);
         p->replicas = ids;
         p->replica_count = replicas;

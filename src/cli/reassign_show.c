@@ -145,9 +145,8 @@ static int propose(struct reassign *x)
             return fail_set(&x->tool.fail, -EINVAL, "Topic %.*s not found.", STR_ARG(name));
         for (const struct placement *p = first; p != NULL; p = placements_find(&x->current, name, ++partitions))
             *placements_add(&x->now, name, partitions) = *p;
-        TRY(placements_spread(places, count, name, partitions, first->replica_count,
-                              (uint32_t)prng_below(random, count + (count == 0)),
-                              (uint32_t)prng_below(random, count + (count == 0)), &x->asked, &x->tool.fail));
+        TRY(placements_spread(places, count, name, partitions, first->replica_count, random, &x->asked,
+                              &x->tool.fail));
     }
     return 0;
 }

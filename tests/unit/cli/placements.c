@@ -83,50 +83,109 @@ TEST(cli_placements, mistakes_of_json_are_said)
     }
 }
 
-/* "1,2 2,3" of all partitions. */
-static void spread(struct lists *l, const struct place *places, uint32_t count, int32_t partitions, uint32_t replicas,
-                   uint32_t start, uint32_t shift)
+/* How many of the partitions from `from` on a place leads, and holds. */
+static void count(const struct lists *l, uint32_t from, uint32_t partitions, int32_t id, uint32_t *leads, uint32_t *holds)
 {
-    CHECK_EQ(placements_spread(places, count, STR("t"), partitions, replicas, start, shift, &l->p, &l->fail), 0);
-    for (uint32_t i = 0; i < l->p.count; i++)
-        text_printf(&l->out, "%s%.*s", i == 0 ? "" : " ",
-                    STR_ARG(ids_join(&l->arena, l->p.all[i].replicas, l->p.all[i].replica_count)));
+    *leads = *holds = 0;
+    for (uint32_t i = from; i < from + partitions; i++) {
+        *leads += l->p.all[i].replicas[0] == id;
+        *holds += ids_contain(l->p.all[i].replicas, l->p.all[i].replica_count, id);
+    }
 }
 
-/* The example of Kafka's own description: ten partitions of three replicas on five brokers, from
- * the first on. */
-TEST(cli_placements, a_topic_is_spread_as_kafka_spreads_it)
+static uint32_t racks_of(const struct placement *p, const struct place *places, uint32_t place_count)
 {
-    static const struct place places[] = {{0, STR_NULL}, {1, STR_NULL}, {2, STR_NULL}, {3, STR_NULL}, {4, STR_NULL}};
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < place_count; i++) {
+        bool known = false;
+        for (uint32_t k = 0; k < i; k++)
+            known |= str_equal(places[k].rack, places[i].rack) && ids_contain(p->replicas, p->replica_count, places[k].id);
+        n += !known && ids_contain(p->replicas, p->replica_count, places[i].id);
+    }
+    return n;
+}
+
+static void spread(struct lists *l, uint64_t seed, const struct place *places, uint32_t place_count, int32_t partitions,
+                   uint32_t replicas)
+{
+    struct prng random;
+
+    prng_init(&random, seed);
+    l->p = (struct placements){.arena = &l->arena};
+    CHECK_EQ(placements_spread(places, place_count, STR("t"), partitions, replicas, &random, &l->p, &l->fail), 0);
+    CHECK_EQ(l->p.count, partitions);
+    for (uint32_t i = 0; i < l->p.count; i++) {
+        CHECK_EQ(l->p.all[i].partition, i);
+        CHECK_EQ(l->p.all[i].replica_count, replicas);
+        for (uint32_t k = 1; k < replicas; k++)
+            CHECK(!ids_contain(l->p.all[i].replicas, k, l->p.all[i].replicas[k]));
+    }
+}
+
+/* Every round each place leads one partition and holds as many as any; the next round in another order. */
+TEST(cli_placements, a_topic_is_spread_in_rounds)
+{
+    static const struct place places[] = {{3, STR_NULL}, {1, STR_NULL}, {2, STR_NULL}, {0, STR_NULL}, {4, STR_NULL}};
+    uint32_t leads, holds, firsts = 0, shuffled = 0;
+    struct prng random;
     struct lists l;
 
     begin(&l);
-    spread(&l, places, 5, 10, 3, 0, 0);
-    CHECK_TEXT(text_str(&l.out), "0,1,2 1,2,3 2,3,4 3,4,0 4,0,1 0,2,3 1,3,4 2,4,0 3,0,1 4,1,2");
-    end(&l);
-    begin(&l);
-    spread(&l, places, 1, 2, 1, 0, 0);
-    CHECK_TEXT(text_str(&l.out), "0 0");
-    CHECK_EQ(placements_spread(places, 2, STR("t"), 1, 3, 0, 0, &l.p, &l.fail), -EINVAL);
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        spread(&l, seed, places, 5, 25, 3);
+        for (uint32_t round = 0; round < 25; round += 5) {
+            for (int32_t id = 0; id < 5; id++) {
+                count(&l, round, 5, id, &leads, &holds);
+                CHECK_EQ(leads, 1);
+                CHECK_EQ(holds, 3);
+            }
+        }
+        for (uint32_t i = 0; i < 5; i++) { /* the first round: neighbours by id, one further each time */
+            for (uint32_t k = 0; k < 3; k++)
+                CHECK_EQ(l.p.all[i].replicas[k], (l.p.all[0].replicas[0] + (int32_t)(i + k)) % 5);
+        }
+        firsts |= 1u << l.p.all[0].replicas[0];
+        shuffled += (l.p.all[5].replicas[0] + 1) % 5 != l.p.all[5].replicas[1];
+    }
+    CHECK_EQ(firsts, 31);
+    CHECK(shuffled > 10);
+    spread(&l, 1, places, 1, 2, 1);
+    prng_init(&random, 1);
+    CHECK_EQ(placements_spread(places, 2, STR("t"), 1, 3, &random, &l.p, &l.fail), -EINVAL);
     CHECK(strstr(l.fail.text, "replication factor of 3 cannot be reached because only 2 broker(s)") != NULL);
-    CHECK_EQ(placements_spread(places, 0, STR("t"), 1, 1, 0, 0, &l.p, &l.fail), -EINVAL);
+    CHECK_EQ(placements_spread(places, 0, STR("t"), 1, 1, &random, &l.p, &l.fail), -EINVAL);
     end(&l);
 }
 
-/* Likewise: six brokers in three racks, of which each partition has one of each. */
 TEST(cli_placements, racks_hold_one_replica_each)
 {
     static const struct place places[] = {{0, {"r1", 2}}, {1, {"r3", 2}}, {2, {"r3", 2}},
                                           {3, {"r2", 2}}, {4, {"r2", 2}}, {5, {"r1", 2}}};
+    static const struct place uneven[] = {{0, {"a", 1}}, {1, {"a", 1}}, {2, {"a", 1}}, {3, {"b", 1}}};
+    uint32_t leads, holds;
     struct lists l;
 
     begin(&l);
-    spread(&l, places, 6, 6, 3, 0, 0);
-    CHECK_TEXT(text_str(&l.out), "0,3,1 3,1,5 1,5,4 5,4,2 4,2,0 2,0,3");
-    end(&l);
-    begin(&l); /* more replicas than racks: all racks first */
-    spread(&l, places, 6, 1, 4, 0, 0);
-    CHECK_TEXT(text_str(&l.out), "0,3,1,5");
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        spread(&l, seed, places, 6, 30, 3);
+        for (uint32_t i = 0; i < 30; i++)
+            CHECK_EQ(racks_of(&l.p.all[i], places, 6), 3);
+        for (int32_t id = 0; id < 6; id++) {
+            count(&l, 0, 6, id, &leads, &holds);
+            CHECK_EQ(leads, 1);
+            CHECK_EQ(holds, 3);
+        }
+        spread(&l, seed, places, 6, 30, 5); /* more replicas than racks: all racks first */
+        for (uint32_t i = 0; i < 30; i++) {
+            struct placement three = l.p.all[i];
+            three.replica_count = 3;
+            CHECK_EQ(racks_of(&three, places, 6), 3);
+        }
+        spread(&l, seed, uneven, 4, 20, 3); /* a rack that has given all is passed over */
+        for (uint32_t i = 0; i < 20; i++)
+            CHECK_EQ(racks_of(&l.p.all[i], uneven, 4), 2);
+    }
     end(&l);
 }
 
