@@ -71,6 +71,7 @@ void controller_claim(struct controller *c, const struct image *image, int32_t e
     c->latest = image_ref(image);
     c->end = image_offset(image) + 1;
     c->appended_ms = now_ms;
+    c->silence_since_ms = now_ms;
     balance_begin(c, now_ms);
     decision_begin(&d, c, NULL, now_ms);
     decide_activation(&d);

@@ -77,12 +77,37 @@ void controller_committed(struct controller *c, int64_t offset);
 /* Time passes: sessions, NoOp. Returns when to call again (monotonic ms). */
 int64_t controller_tick(struct controller *c, int64_t now_ms);
 
-/* When the broker that has registered with this epoch was heard (monotonic ms). -1: not active, nobody has it, it is
- * fenced, or it lived on after controller_broker_gone. */
+/* When the session of the broker that has registered with this epoch was renewed (monotonic ms). -1: not active, nobody
+ * has it, it is fenced, or it lived on after controller_broker_gone. */
 int64_t controller_broker_heard_ms(const struct controller *c, int32_t id, int64_t epoch);
 /* Its process is gone, it seems: fenced now, not when its session has ended. Once for each registration at most, and not
  * where the above says -1. */
 void controller_broker_gone(struct controller *c, int32_t id, int64_t epoch, int64_t now_ms);
+
+/* ---- silence: brokers that stand still ---- */
+
+/* An id for a process: of version 8, as RFC 9562 leaves it to whoever makes it. Kafka's are of version 4, so that a
+ * registration tells which program it is of. */
+struct uuid controller_incarnation(struct prng *g);
+
+/* Something came from this broker that renews no session: a Fetch of the metadata log, an answer. */
+void controller_broker_speaks(struct controller *c, int32_t id, int64_t now_ms);
+/* Whatever was not heard until now counts for nothing: it is this process that was late. */
+void controller_silence_anew(struct controller *c, int64_t now_ms);
+
+struct controller_silent {
+    int32_t id;
+    int64_t epoch;
+};
+/* Brokers of this program, but for the own one, that are neither fenced nor in a controlled shutdown, and were not
+ * heard after `since_ms`: by heartbeats, or by what controller_broker_speaks told. A controller that begins hears all of
+ * them in that moment. -> how many of them stand in `out`. `*first_ms`: when, of the others, the one was heard that was
+ * not heard for longest; INT64_MAX none. */
+uint32_t controller_silent(const struct controller *c, int64_t since_ms, struct controller_silent *out, uint32_t max,
+                           int64_t *first_ms);
+/* Such a one gave no sign when it was asked: fenced now, if it is still silent. Not where more than half of the brokers
+ * that are not fenced are silent: then it may be this process that hears nothing. -> was it fenced? */
+bool controller_broker_silent(struct controller *c, const struct controller_silent *s, int64_t since_ms, int64_t now_ms);
 
 /* One request. Embedded by the caller; lives until `ready`. */
 struct controller_call {

@@ -28,6 +28,7 @@ struct session {
     int32_t id;
     int64_t epoch;
     int64_t contact_ms;          /* monotonic; of the last heartbeat or registration */
+    int64_t spoke_ms;            /* monotonic; of the last sign of life that is neither */
     int64_t metadata_offset;     /* that it reported last; -1 = none yet */
     int64_t registration_offset; /* of its RegisterBrokerRecord */
     int64_t shutdown_offset;     /* at which its controlled shutdown began */
@@ -43,6 +44,7 @@ struct controller {
     const struct image *latest; /* NULL while not active */
     int64_t end;                /* behind the last offset that we know of */
     int64_t appended_ms;        /* monotonic; of the last append */
+    int64_t silence_since_ms;   /* monotonic; what was not heard before that counts for nothing */
     int64_t balance_due_ms, unclean_due_ms; /* monotonic: next elections; INT64_MAX = never */
     int64_t balance_interval_ms, unclean_interval_ms;
     struct parking parking;
@@ -160,8 +162,15 @@ bool session_is_valid(const struct controller *c, const struct session *s, int64
 int64_t sessions_lowest_offset(const struct controller *c);
 /* Fence brokers whose session has ended. */
 void sessions_expire(struct controller *c, int64_t now_ms);
+/* Its session has ended, or might as well have, and why: fenced. False when the log refuses it. */
+enum session_end { SESSION_TIMED_OUT, SESSION_REFUSED, SESSION_SILENT };
+bool session_fence(struct controller *c, const struct image_broker *b, enum session_end end, int64_t now_ms);
 /* When the next session ends, if no heartbeat comes; INT64_MAX. */
 int64_t sessions_due_ms(const struct controller *c);
+
+/* ---- silence.c ---- */
+/* When it was heard last, in whatever way (monotonic ms). */
+int64_t session_heard_ms(const struct controller *c, const struct session *s);
 
 /* ---- ids.c: lists of broker ids, each at most once; memory of the decision ---- */
 struct ids {

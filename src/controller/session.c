@@ -25,6 +25,7 @@ struct session *session_begin(struct controller *c, int32_t id, int64_t epoch, i
     }
     s->epoch = epoch;
     s->contact_ms = now_ms;
+    s->spoke_ms = now_ms;
     s->gone = false;
     s->metadata_offset = -1;
     s->registration_offset = epoch; /* an epoch is the offset of the record that brought it */
@@ -76,23 +77,40 @@ static const struct image_broker *first_stale(const struct controller *c, int64_
     return NULL;
 }
 
-static bool fence(struct controller *c, const struct image_broker *b, int64_t now_ms)
+static void say_why(struct decision *d, const struct image_broker *b, enum session_end end)
 {
-    const struct session *session = session_find(c, b->id); /* there is one for each registered broker */
-    int64_t silent_ms = now_ms - session->contact_ms;
+    const struct session *session = session_find(d->c, b->id); /* there is one for each registered broker */
+    int64_t beat_ms = d->now_ms - session->contact_ms;
+
+    switch (end) {
+    case SESSION_TIMED_OUT:
+        decide_because(d, true,
+                       "broker %d is fenced: no heartbeat for %" PRId64
+                       " ms (broker.session.timeout.ms is %" PRId64 ")",
+                       b->id, beat_ms, d->c->settings.session_timeout_ms);
+        break;
+    case SESSION_REFUSED: /* who has found out that it is gone has said so */
+        decide_because(d, false,
+                       "broker %d is fenced: no heartbeat for %" PRId64 " ms, and its listener refuses connections",
+                       b->id, beat_ms);
+        break;
+    case SESSION_SILENT:
+        decide_because(d, true,
+                       "broker %d is fenced: nothing has come of it for %" PRId64
+                       " ms, and it does not answer (millrace.broker.silence.ms)",
+                       b->id, d->now_ms - session_heard_ms(d->c, session));
+        break;
+    }
+    d->bad = true;
+}
+
+bool session_fence(struct controller *c, const struct image_broker *b, enum session_end end, int64_t now_ms)
+{
     struct decision d;
     enum kerr error;
 
     decision_begin(&d, c, NULL, now_ms);
-    if (session_is_valid(c, session, now_ms)) /* who has found out that it is gone has said so */
-        decide_because(&d, false, "broker %d is fenced: no heartbeat for %" PRId64 " ms, and its listener refuses connections",
-                       b->id, silent_ms);
-    else
-        decide_because(&d, true,
-                       "broker %d is fenced: no heartbeat for %" PRId64
-                       " ms (broker.session.timeout.ms is %" PRId64 ")",
-                       b->id, silent_ms, c->settings.session_timeout_ms);
-    d.bad = true;
+    say_why(&d, b, end);
     decide_fence(&d, b);
     error = decision_commit(&d);
     decision_end(&d);
@@ -105,7 +123,7 @@ void sessions_expire(struct controller *c, int64_t now_ms)
     const struct image_broker *b;
 
     while (c->active && (b = first_stale(c, now_ms)) != NULL) {
-        if (!fence(c, b, now_ms))
+        if (!session_fence(c, b, SESSION_TIMED_OUT, now_ms))
             return;
     }
 }
@@ -127,7 +145,7 @@ void controller_broker_gone(struct controller *c, int32_t id, int64_t epoch, int
     if (controller_broker_heard_ms(c, id, epoch) < 0)
         return;
     session_find(c, id)->gone = true;
-    fence(c, image_broker_find(c->latest, id), now_ms);
+    session_fence(c, image_broker_find(c->latest, id), SESSION_REFUSED, now_ms);
 }
 
 int64_t sessions_due_ms(const struct controller *c)

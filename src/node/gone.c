@@ -131,8 +131,7 @@ static void watch_over(struct op *op, int64_t result)
     free(w);
 }
 
-/* Where brokers reach each other; this node's settings say the name of that listener, as everywhere in the cluster. */
-static const struct image_endpoint *listens_at(const struct node *n, const struct image_broker *b)
+const struct image_endpoint *gone_listens_at(const struct node *n, const struct image_broker *b)
 {
     for (int32_t i = 0; i < b->endpoint_count; i++) {
         if (str_equal(b->endpoints[i].name, config_inter_broker_listener(n->options.settings)))
@@ -162,7 +161,7 @@ static void watch(struct node *n, int32_t id, int64_t epoch)
 
     if (heard_ms < 0 || is_watched(n, id, epoch, heard_ms))
         return;
-    at = listens_at(n, image_broker_find(controller_latest(n->controller), id));
+    at = gone_listens_at(n, image_broker_find(controller_latest(n->controller), id));
     if (at == NULL || at->host.n >= IO_HOST_MAX)
         return;
     w = calloc(1, sizeof *w);

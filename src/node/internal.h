@@ -105,6 +105,14 @@ struct proposals {
     bool stopped;
 };
 
+/* silence.c */
+struct silence {
+    struct io_timer look;
+    int64_t due_ns;             /* of `look` */
+    struct list questions;      /* to brokers that are not heard */
+    struct op *stopped;         /* silence_stop's */
+};
+
 struct node {
     struct node_options options;
     struct io *io;
@@ -186,6 +194,7 @@ struct node {
 
     struct list watches;           /* gone.c: brokers that may be gone */
     struct op *watches_over;
+    struct silence silence;
 
     struct io_timer tick;          /* of the controller */
     bool caught_up;                /* once: what is loaded is what was committed */
@@ -265,6 +274,15 @@ void proposals_stop(struct node *n);
 void gone_look(struct node *n);
 /* Nobody is looked for any more; completes when that is so. */
 void gone_stop(struct node *n, struct op *op);
+
+/* Where brokers reach this one; this node's settings say the name of that listener, as everywhere in the cluster. NULL:
+ * it has told none. */
+const struct image_endpoint *gone_listens_at(const struct node *n, const struct image_broker *b);
+
+/* silence.c: the controller here has begun: who is there? From now on brokers that stand still are fenced. */
+void silence_begin(struct node *n);
+/* Nobody is asked any more; completes when that is so. */
+void silence_stop(struct node *n, struct op *op);
 
 /* node.c */
 void node_fail(struct node *n, const struct fail *why);

@@ -24,6 +24,7 @@ static void on_claim(void *ctx, int32_t epoch)
         return;
     controller_claim(n->controller, n->loaded, epoch, io_now_ms(n->io));
     gone_look(n);
+    silence_begin(n);
     ask_go_on(n);
     node_wind_soon(n);
 }
@@ -43,6 +44,14 @@ static void on_caught_up(void *ctx, int64_t high_watermark)
         membership_advance(n);
     }
     node_wind(n);
+}
+
+static void on_fetched(void *ctx, int32_t replica_id)
+{
+    struct node *n = ctx;
+
+    if (n->controller != NULL)
+        controller_broker_speaks(n->controller, replica_id, io_now_ms(n->io));
 }
 
 static int append_to_quorum(void *log, int32_t epoch, const struct bytes *framed, uint32_t count,
@@ -188,6 +197,7 @@ static void start_run(struct flow *f)
         .leader = on_leader,
         .claim = on_claim,
         .caught_up = on_caught_up,
+        .fetched = on_fetched,
         .ctx = n,
     };
     FLOW_TRY(f, "open the metadata log",
@@ -233,12 +243,13 @@ void node_start(const struct node_options *o, struct node **out, struct fail *f,
     n->starting = op;
     n->broker_epoch = -1;
     n->loaded = image_empty();
-    n->incarnation = uuid_random(io_prng(n->io));
+    n->incarnation = controller_incarnation(io_prng(n->io));
     list_init(&n->asks);
     list_init(&n->answered);
     assign_init(n);
     proposals_init(n);
     list_init(&n->watches);
+    list_init(&n->silence.questions);
     remote_open(n);
     *out = n;
     n->opening = true;
@@ -284,6 +295,7 @@ static void close_run(struct flow *f)
     FLOW_BEGIN(f);
     end_asks(n);
     FLOW_WAIT(f, "look for no broker any more", gone_stop(n, &f->op));
+    FLOW_WAIT(f, "ask no broker any more", silence_stop(n, &f->op));
     FLOW_WAIT(f, "close the connections to controllers", remote_close(n, ASK_OWN, &f->op));
     FLOW_WAIT(f, "close the connections to controllers", remote_close(n, ASK_CLIENT, &f->op));
     if (n->quorum != NULL)

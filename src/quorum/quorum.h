@@ -43,6 +43,8 @@ struct quorum_listener {
     /* The high watermark is known and everything below it was delivered (first time after start,
      * then whenever it moves). */
     void (*caught_up)(void *ctx, int64_t high_watermark);
+    /* This node leads, and a Fetch of this replica came. NULL: nobody wants to know. */
+    void (*fetched)(void *ctx, int32_t replica_id);
     void *ctx;
 };
 

@@ -248,6 +248,8 @@ static void admitted(struct quorum *q, struct quorum_event *e, const struct raft
         answer(q, call, out->reply.error != KERR_NONE ? out->reply.error : KERR_NOT_LEADER_OR_FOLLOWER);
         return;
     }
+    if (q->listener.fetched != NULL)
+        q->listener.fetched(q->listener.ctx, asked_by(call).id);
     if (quorum_needs_snapshot(q, p->fetch_offset, p->last_fetched_epoch)) {
         answer_snapshot(q, call);
         return;

@@ -309,6 +309,8 @@ int64_t world_register(struct world *w, int32_t id, uint8_t incarnation, int64_t
     m.broker_id = id;
     m.cluster_id = STR("cluster");
     m.incarnation_id = world_id(incarnation);
+    if (w->ours)
+        m.incarnation_id.b[6] = controller_incarnation(&w->prng).b[6];
     m.listeners = &listener;
     m.listeners_count = 1;
     m.features = list;

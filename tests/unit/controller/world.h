@@ -24,6 +24,7 @@ struct world {
     int16_t kraft_version; /* of the quorum */
     enum kerr upgrade_error; /* why that is not raised; NONE */
     int64_t epochs[40]; /* of brokers, as world_broker has registered them */
+    bool ours;  /* they register from here on as brokers of this program do */
     bool racks; /* brokers register from here on in rack odd or even, by their id */
 };
 

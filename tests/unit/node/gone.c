@@ -2,40 +2,15 @@
 #include "lab.h"
 
 #include "protocol/broker_heartbeat.h"
-#include "protocol/register_broker_record.h"
 
 #define EPOCH 50 /* of both registrations */
-
-static void add_broker(struct lab *lab, int32_t id, const char *host)
-{
-    struct register_broker_record r;
-    struct register_broker_record_end_points e[2];
-    struct uuid directory = {{(uint8_t)(100 + id)}};
-
-    register_broker_record_init(&r);
-    for (int i = 0; i < 2; i++) {
-        register_broker_record_end_points_init(&e[i]);
-        e[i].name = i == 0 ? STR("OUTSIDE") : STR("PLAINTEXT"); /* nobody listens at the first one's port */
-        e[i].host = str_of(host);
-        e[i].port = i == 0 ? 1 : SCRIPT_PORT;
-    }
-    r.broker_id = id;
-    r.incarnation_id = (struct uuid){{(uint8_t)id}};
-    r.broker_epoch = EPOCH;
-    r.end_points = e;
-    r.end_points_count = 2;
-    r.log_dirs = &directory;
-    r.log_dirs_count = 1;
-    r.fenced = false;
-    lab_add(lab, &register_broker_record_message, 3, &r);
-}
 
 static void begin(struct lab *lab, uint64_t seed)
 {
     lab_init(lab, seed, "broker,controller");
     lab_run(lab);
-    add_broker(lab, 1, "b1");
-    add_broker(lab, 2, "b2");
+    lab_add_broker(lab, 1, (struct uuid){{1}}, EPOCH);
+    lab_add_broker(lab, 2, (struct uuid){{2}}, EPOCH);
     lab_commit(lab);
     script_pass(lab->s, 100);
 }

@@ -87,6 +87,10 @@ void lab_claim(struct lab *lab, int32_t epoch);
 /* Commit what was added, as one batch. */
 void lab_commit(struct lab *lab);
 void lab_add_metadata_version(struct lab *lab);
+/* A broker that is registered, not fenced, and listens at b1:SCRIPT_PORT and the like. */
+void lab_add_broker(struct lab *lab, int32_t id, struct uuid incarnation, int64_t epoch);
+/* Its Fetch of the metadata log comes here. */
+void lab_fetched(struct lab *lab, int32_t id);
 void lab_add(struct lab *lab, const struct message *message, int16_t version, const void *record);
 
 /* ---- a client's request --------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "protocol/feature_level_record.h"
+#include "protocol/register_broker_record.h"
 
 struct quorum *lab_quorum_opened;
 
@@ -203,4 +204,35 @@ void lab_lead(struct lab *lab, int32_t id, int32_t epoch)
 void lab_claim(struct lab *lab, int32_t epoch)
 {
     lab->quorum->listener.claim(lab->quorum->listener.ctx, epoch);
+}
+
+void lab_add_broker(struct lab *lab, int32_t id, struct uuid incarnation, int64_t epoch)
+{
+    struct register_broker_record r;
+    char host[IO_HOST_MAX];
+    struct register_broker_record_end_points e[2];
+    struct uuid directory = {{(uint8_t)(100 + id)}};
+
+    snprintf(host, sizeof host, "b%d", id);
+    register_broker_record_init(&r);
+    for (int i = 0; i < 2; i++) {
+        register_broker_record_end_points_init(&e[i]);
+        e[i].name = i == 0 ? STR("OUTSIDE") : STR("PLAINTEXT"); /* nobody listens at the first one's port */
+        e[i].host = str_of(host);
+        e[i].port = i == 0 ? 1 : SCRIPT_PORT;
+    }
+    r.broker_id = id;
+    r.incarnation_id = incarnation;
+    r.broker_epoch = epoch;
+    r.end_points = e;
+    r.end_points_count = 2;
+    r.log_dirs = &directory;
+    r.log_dirs_count = 1;
+    r.fenced = false;
+    lab_add(lab, &register_broker_record_message, 3, &r);
+}
+
+void lab_fetched(struct lab *lab, int32_t id)
+{
+    lab->quorum->listener.fetched(lab->quorum->listener.ctx, id);
 }

@@ -57,6 +57,7 @@ struct member {
     uint32_t snapshots;      /* that it was told of */
     int32_t leader, epoch, claimed;
     int64_t caught_up;
+    uint32_t fetched_by_9;   /* so often a Fetch of that replica was told of */
 
     struct io_listener *listener;
     struct io_socket *socket;

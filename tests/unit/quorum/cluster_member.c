@@ -110,6 +110,13 @@ static void on_caught_up(void *ctx, int64_t high_watermark)
     m->caught_up = high_watermark;
 }
 
+static void on_fetched(void *ctx, int32_t replica_id)
+{
+    struct member *m = ctx;
+
+    m->fetched_by_9 += replica_id == 9;
+}
+
 struct quorum_listener member_listener(struct member *m)
 {
     return (struct quorum_listener){.committed = on_committed,
@@ -117,6 +124,7 @@ struct quorum_listener member_listener(struct member *m)
                                     .leader = on_leader,
                                     .claim = on_claim,
                                     .caught_up = on_caught_up,
+                                    .fetched = on_fetched,
                                     .ctx = m};
 }
 

@@ -73,7 +73,9 @@ TEST(quorum_fetch, what_cannot_be_is_refused)
     struct question q;
 
     question_init(&q);
+    CHECK_EQ(m->fetched_by_9, 0);
     CHECK_EQ(partition_error(&q, m), KERR_NONE);
+    CHECK_EQ(m->fetched_by_9, 1);
     q.m.cluster_id = STR("another");
     CHECK_EQ(whole_error(&q, m), KERR_INCONSISTENT_CLUSTER_ID);
     question_init(&q);
@@ -93,6 +95,7 @@ TEST(quorum_fetch, what_cannot_be_is_refused)
     CHECK_EQ(partition_error(&q, m), KERR_FENCED_LEADER_EPOCH);
     q.p.current_leader_epoch = 2;
     CHECK_EQ(partition_error(&q, m), KERR_UNKNOWN_LEADER_EPOCH);
+    CHECK_EQ(m->fetched_by_9, 1);
     cluster_end(&c);
 }
 
