@@ -19,21 +19,58 @@ static bool number_behind(const char *json, const char *name, int32_t *out)
     return true;
 }
 
+struct quorum_state {
+    int32_t epoch, leader, voted; /* -1 = nobody */
+};
+
+static bool read_state(const struct server *s, struct quorum_state *out)
+{
+    struct text content = {0};
+    bool ok = sim_disk_get(s->node, METADATA_DIR "quorum-state", &content) == 0;
+
+    text_add(&content, "", 1);
+    ok = ok && number_behind(content.p, "\"leaderId\":", &out->leader) &&
+         number_behind(content.p, "\"leaderEpoch\":", &out->epoch) &&
+         number_behind(content.p, "\"votedId\":", &out->voted);
+    text_deinit(&content);
+    return ok;
+}
+
+/* Who led the one before begins it where it resigns; else somebody stands for it, and has voted for himself before
+ * others hear of it. So the newest epoch that there is has a vote, or a leader. */
+static void check_newest(struct truth *t, const struct quorum_state states[NODES_MAX], uint32_t count)
+{
+    const struct epoch_leaders *e = &t->quorum;
+    int32_t newest = -1, node = 0;
+    bool has_begun = false;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (states[i].epoch > newest) {
+            newest = states[i].epoch;
+            node = (int32_t)i + 1;
+            has_begun = false;
+        }
+        if (states[i].epoch == newest)
+            has_begun = has_begun || states[i].leader > 0 || states[i].voted > 0 ||
+                        (newest > 0 && newest <= e->count && e->leaders[newest - 1] == (int32_t)i + 1);
+    }
+    if (newest > 0 && !has_begun && (newest >= e->count || e->leaders[newest] == 0))
+        broken(t->world, "node %d is in epoch %d of the quorum, for which nobody has stood", node, newest);
+}
+
 void truth_quorum(struct truth *t)
 {
+    struct quorum_state states[NODES_MAX];
     struct world *w = t->world;
 
     for (uint32_t i = 0; i < w->plan.node_count; i++) {
-        struct text state = {0};
-        int32_t leader, epoch;
-        if (sim_disk_get(w->servers[i].node, METADATA_DIR "quorum-state", &state) == 0) {
-            text_add(&state, "", 1);
-            if (number_behind(state.p, "\"leaderId\":", &leader) &&
-                number_behind(state.p, "\"leaderEpoch\":", &epoch) && leader > 0 && epoch >= 0)
-                truth_epoch_leader(t, &t->quorum, epoch, leader, "the quorum");
-        }
-        text_deinit(&state);
+        struct quorum_state *s = &states[i];
+        if (!read_state(&w->servers[i], s))
+            *s = (struct quorum_state){-1, -1, -1};
+        else if (s->leader > 0 && s->epoch >= 0)
+            truth_epoch_leader(t, &t->quorum, s->epoch, s->leader, "the quorum");
     }
+    check_newest(t, states, w->plan.node_count);
 }
 
 /* ---- logs -------------------------------------------------------------------------------------- */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/broker.h"
-#include "world.h"
+#include "truth.h"
 
 #define MS INT64_C(1000000)
 
@@ -219,6 +219,8 @@ void server_start(struct server *s)
     struct world *w = s->world;
 
     ASSERT(l != NULL);
+    if (world_is_cluster(w))
+        truth_quorum(w->truth); /* before it says anything else */
     sim_node_start(s->node, w->plan.shards);
     l->server = s;
     l->number = ++w->lives;

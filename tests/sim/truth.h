@@ -21,7 +21,8 @@
  *       never above what a client asked for, where records are not deleted by size.
  * Of a world that may lose records (plan.lossy) T1 to T9 and T11 say nothing.
  *
- *   T12 A leader epoch of a partition has one leader, and so has an epoch of the quorum.
+ *   T12 A leader epoch of a partition has one leader, and so has an epoch of the quorum. One of those begins by a vote, or
+ *       where the leader of the one before resigns.
  *   T13 When a cluster has come to rest, all replicas of a partition hold the same batches; metadata logs hold the same
  *       at the same offset and epoch; snapshots of one offset tell the same.
  */
