@@ -2,13 +2,13 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 
-#include "client.h"
+#include "truth.h"
 
 #define MS INT64_C(1000000)
 
 struct strike {
     struct world *world;
-    const struct fault *fault;
+    struct fault *fault;
     uint32_t rolled; /* nodes, of a rolling restart */
 };
 
@@ -30,6 +30,49 @@ static struct server *struck(struct world *w, const struct fault *f)
             return &w->servers[i];
     }
     UNREACHABLE("a fault of nobody");
+}
+
+/* ---- whom? ----------------------------------------------------------------------------------------- */
+
+static int32_t partition_leader(const struct world *w, uint64_t n)
+{
+    const struct topic *t = w->truth->topic_count == 0 ? NULL : w->truth->topics[n % w->truth->topic_count];
+
+    return t == NULL ? -1 : t->parts[n / w->truth->topic_count % (uint64_t)t->partition_count].leader;
+}
+
+static int32_t quorum_leader(const struct world *w)
+{
+    const struct epoch_leaders *e = &w->truth->quorum;
+
+    for (int32_t i = e->count; i-- > 0;) {
+        if (e->leaders[i] > 0)
+            return e->leaders[i];
+    }
+    return -1;
+}
+
+static uint32_t brokers(const struct world *w)
+{
+    uint32_t out = 0;
+
+    for (uint32_t i = 0; i < w->plan.node_count; i++)
+        out |= (uint32_t)w->plan.nodes[i].is_broker << i;
+    return out;
+}
+
+static void take_aim(struct world *w, struct fault *f)
+{
+    int32_t leader = -1;
+
+    if (f->aim == AIM_LEADER || f->aim == AIM_FOLLOWERS)
+        leader = partition_leader(w, f->n);
+    if (f->aim == AIM_CONTROLLER)
+        leader = quorum_leader(w);
+    if (leader > 0)
+        f->nodes = 1u << (leader - 1);
+    if (leader > 0 && f->aim == AIM_FOLLOWERS)
+        f->nodes = brokers(w) & ~f->nodes;
 }
 
 /* ---- networks ------------------------------------------------------------------------------------ */
@@ -176,12 +219,13 @@ static void fault_strikes(struct sim *sim, void *arg)
 {
     struct strike *s = arg;
     struct world *w = s->world;
-    const struct fault *f = s->fault;
+    struct fault *f = s->fault;
 
     if (w->calm_ns != 0) {
         free(s);
         return;
     }
+    take_aim(w, f);
     w->played.faults[f->kind]++;
     note(w, "fault %d of nodes %#x", (int)f->kind, f->nodes);
     for (uint32_t i = 0; i < w->plan.node_count; i++) {
@@ -219,6 +263,7 @@ static void heal(struct server *s)
 void faults_heal(struct world *w)
 {
     sim_calm(w->sim);
+    sim_net_latency(w->sim, 0);
     sim_net_heal_all(w->sim);
     for (uint32_t i = 0; i < w->plan.node_count; i++)
         heal(&w->servers[i]);

@@ -57,13 +57,17 @@ static void take_partition(struct fetcher *f, struct fetch_slot *s,
     bool going = s->part->topic->state != TOPIC_LIVES;
 
     if (p->error_code == KERR_UNKNOWN_TOPIC_OR_PARTITION || p->error_code == KERR_UNKNOWN_TOPIC_ID) {
-        if (!going)
+        if (!going && !f->any_replica)
             broken(c->world, "%s-%d: %s: Fetch was answered %s, but the topic is there", s->part->topic->name,
                    s->part->partition, c->name, kerr_name(p->error_code));
         return;
     }
     if (going)
         return; /* a topic of the same name may have come */
+    if (p->error_code == KERR_OFFSET_OUT_OF_RANGE && f->any_replica) {
+        s->position = 0;
+        return;
+    }
     if (p->error_code != KERR_NONE) {
         s->is_lost = p->error_code == KERR_OFFSET_OUT_OF_RANGE &&
                      (s->position < s->part->start_high || c->world->plan.lossy);

@@ -26,6 +26,7 @@ struct fetcher {
     uint32_t count;
     int16_t version;
     bool in_session;        /* it keeps a fetch session (KIP-227), from version 7 on; drawn with the version */
+    bool any_replica;       /* it asks whoever has a replica: one may be behind where another was read */
     int32_t session_id, session_epoch;
     int32_t max_wait_ms, min_bytes, partition_bytes_max;
     uint64_t records;       /* read so far */

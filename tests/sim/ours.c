@@ -47,6 +47,16 @@ static void draw_settings(struct prng *g, struct producer_settings *s)
     s->availability_timeout_ms = prng_below(g, 2) == 0 ? 0 : between(g, 10, 500);
 }
 
+static void draw_storm(struct prng *g, struct producer_settings *s)
+{
+    s->idempotence = prng_below(g, 2) == 0;
+    s->acks = s->idempotence || prng_below(g, 2) == 0 ? -1 : 1;
+    s->retries = s->idempotence ? INT32_MAX : 0;
+    s->linger_ms = between(g, 0, 5);
+    s->request_timeout_ms = between(g, 100, 500);
+    s->delivery_timeout_ms = s->linger_ms + s->request_timeout_ms + between(g, 0, 1000);
+}
+
 static void client_settings_draw(struct prng *g, struct our_producer *p, const struct producer_settings *ps,
                                  struct client_settings *s)
 {
@@ -101,7 +111,7 @@ static void room(void *ctx)
 }
 
 struct our_producer *our_producer_new(struct io *io, struct telemetry *t, const char *bootstrap, struct prng *g,
-                                      const struct our_hooks *hooks, void *ctx, struct our_plan *out)
+                                      bool storm, const struct our_hooks *hooks, void *ctx, struct our_plan *out)
 {
     static const struct producer_hooks own = {.acked = acked, .room = room};
     struct our_producer *p = calloc(1, sizeof *p);
@@ -115,6 +125,8 @@ struct our_producer *our_producer_new(struct io *io, struct telemetry *t, const 
     p->ctx = ctx;
     p->bootstrap = bootstrap;
     draw_settings(g, &settings);
+    if (storm)
+        draw_storm(g, &settings);
     client_settings_draw(g, p, &settings, &client);
     p->client = client_new(io, t, &client, &f);
     ASSERT(p->client != NULL);

@@ -33,8 +33,9 @@ struct our_plan {
     int64_t patience_ms; /* until it gives a record up that nobody answers */
 };
 
+/* `storm`: it gives up and looks for leaders soon, and mostly goes on with the next record. */
 struct our_producer *our_producer_new(struct io *io, struct telemetry *t, const char *bootstrap, struct prng *g,
-                                      const struct our_hooks *hooks, void *ctx, struct our_plan *out);
+                                      bool storm, const struct our_hooks *hooks, void *ctx, struct our_plan *out);
 /* As producer_append: 0, -EAGAIN, -ERANGE ... */
 int our_producer_append(struct our_producer *p, struct str topic, int32_t partition, struct bytes key,
                         struct bytes value, uint64_t tag);

@@ -169,7 +169,7 @@ void plan_draw_fault(struct prng *g, const struct plan *p, struct fault *f)
 
 static void draw_faults(struct prng *g, struct plan *p)
 {
-    static const uint32_t most[] = {0, 2, 5, 9, 14, FAULTS_MAX};
+    static const uint32_t most[] = {0, 2, 5, 9, 14, 24};
 
     p->fault_count = (uint32_t)prng_below(g, most[prng_below(g, array_count(most))] + 1);
     for (uint32_t i = 0; i < p->fault_count; i++)
@@ -255,8 +255,8 @@ const char *const fault_names[FAULT_KINDS] = {
 
 static void print_nodes(const struct plan *p, FILE *out)
 {
-    fprintf(out, "plan: %u nodes, %d replicas, %s quorum%s:", p->node_count, p->replicas,
-            p->dynamic_quorum ? "a dynamic" : "a static", p->lossy ? ", lossy" : "");
+    fprintf(out, "plan: %u nodes, %d replicas, %s quorum%s%s:", p->node_count, p->replicas,
+            p->dynamic_quorum ? "a dynamic" : "a static", p->storm ? ", a storm" : "", p->lossy ? ", lossy" : "");
     for (uint32_t i = 0; i < p->node_count; i++)
         fprintf(out, " %s%s%s", p->nodes[i].name, p->nodes[i].is_broker ? " broker" : "",
                 p->nodes[i].is_controller ? " controller" : "");
@@ -265,6 +265,8 @@ static void print_nodes(const struct plan *p, FILE *out)
 
 void plan_print(const struct plan *p, FILE *out)
 {
+    static const char *const aims[] = {"nodes", "a leader or", "its followers or", "the controller or"};
+
     print_nodes(p, out);
     fprintf(out, "plan: %u shards, %u topics, %u producers, %u writers, %u readers, %u members and %u subscribers of "
                  "session %d ms%s%s%s%s%s%s\n",
@@ -275,8 +277,8 @@ void plan_print(const struct plan *p, FILE *out)
     fprintf(out, "%.*s", STR_ARG(text_str(&p->settings)));
     for (uint32_t i = 0; i < p->fault_count; i++) {
         const struct fault *f = &p->faults[i];
-        fprintf(out, "fault: %8.3f ms  %s of nodes %#x n=%" PRIu64 " factor=%u for %.3f ms\n", (double)f->at_ns / 1e6,
-                fault_names[f->kind], f->nodes, f->n, f->factor, (double)f->lasts_ns / 1e6);
+        fprintf(out, "fault: %8.3f ms  %s of %s %#x n=%" PRIu64 " factor=%u for %.3f ms\n", (double)f->at_ns / 1e6,
+                fault_names[f->kind], aims[f->aim], f->nodes, f->n, f->factor, (double)f->lasts_ns / 1e6);
     }
     fprintf(out, "all heals at %.3f ms; the last stop is a %s\n", (double)p->chaos_ns / 1e6,
             fault_names[p->last_stop]);

@@ -4,7 +4,7 @@
 #include "simulator/simulator.h"
 
 #define TOPICS_AT_START_MAX 3
-#define FAULTS_MAX 24
+#define FAULTS_MAX 40
 #define NODES_MAX 5
 
 enum fault_kind {
@@ -29,14 +29,23 @@ enum fault_kind {
 };
 extern const char *const fault_names[FAULT_KINDS];
 
+/* Whom a fault strikes. */
+enum fault_aim {
+    AIM_DRAWN,
+    AIM_LEADER,        /* who leads a partition then, as far as clients know */
+    AIM_FOLLOWERS,     /* all other brokers */
+    AIM_CONTROLLER,    /* who leads the quorum then */
+};
+
 struct fault {
     enum fault_kind kind;
+    enum fault_aim aim;
     int64_t at_ns;
     int64_t lasts_ns;
     uint64_t n;      /* of disk operations, of bytes, which directory, which client, which other node; of an isolation
                         whether clients reach it; milliseconds of a clock */
     uint32_t factor; /* of a slow disk; of a crash how (enum sim_crash); of a cut 1 to, 2 from, 3 both */
-    uint32_t nodes;  /* whom it strikes: a bit each, by place */
+    uint32_t nodes;  /* whom it strikes: a bit each, by place; where nobody leads, whoever was drawn */
 };
 
 struct plan_node {
@@ -46,6 +55,7 @@ struct plan_node {
 
 struct plan {
     struct sim_options weather;
+    int64_t latency_ns;      /* of all connections until the world is calm; 0 = as they come */
 
     uint32_t shards, dirs;
     bool durable;            /* then power cuts lose nothing that was acknowledged */
@@ -58,6 +68,7 @@ struct plan {
     int32_t replicas;        /* of each partition */
     bool lossy;              /* unclean elections, and power cuts that take what is not synced: acknowledged records may
                                 be lost, and commits with them; replicas must be equal all the same */
+    bool forgets;            /* one power cut in a relaxed world, and no other end that is not clean */
     int32_t in_sync_min;     /* min.insync.replicas */
     bool racks;
 
@@ -72,6 +83,7 @@ struct plan {
     bool moves;              /* partitions move between the directories */
     bool shuffles;           /* replicas move between brokers, leaders between replicas */
     bool throttles;          /* replication is throttled now and then */
+    bool storm;              /* short logs, fast clients, one leader after another */
     int64_t retention_bytes; /* of a partition; -1 = all stay */
     int32_t session_ms;      /* of the group's members */
 
@@ -102,6 +114,10 @@ static inline bool plan_one_in(struct prng *g, uint64_t n)
 }
 
 /* Settings of logs, groups and checks that have nothing to do with how many nodes there are; faults of one node. */
+void plan_draw_storm(uint64_t seed, struct plan *out); /* of several; of `out` the weather is drawn */
+void plan_add_nodes(struct plan *p, uint32_t count, bool is_broker, bool is_controller);
+int32_t plan_brokers(const struct plan *p);
+void plan_draw_in_sync(struct plan *p, int32_t in_sync_min);
 void plan_draw_settings(struct prng *g, struct plan *p);
 void plan_draw_checks(struct prng *g, struct plan *p);
 void plan_draw_compaction(struct prng *g, struct plan *p);

@@ -5,7 +5,7 @@
 
 /* ---- who they are -------------------------------------------------------------------------------- */
 
-static void add_nodes(struct plan *p, uint32_t count, bool is_broker, bool is_controller)
+void plan_add_nodes(struct plan *p, uint32_t count, bool is_broker, bool is_controller)
 {
     while (count-- > 0) {
         struct plan_node *n = &p->nodes[p->node_count++];
@@ -18,32 +18,32 @@ static void draw_nodes(struct prng *g, struct plan *p)
 {
     switch (prng_below(g, 10)) {
     case 0:
-        add_nodes(p, 3, true, true);
-        add_nodes(p, 1, true, false);
+        plan_add_nodes(p, 3, true, true);
+        plan_add_nodes(p, 1, true, false);
         return;
     case 1:
-        add_nodes(p, 3, true, true);
-        add_nodes(p, 2, true, false);
+        plan_add_nodes(p, 3, true, true);
+        plan_add_nodes(p, 2, true, false);
         return;
     case 2:
-        add_nodes(p, 5, true, true);
+        plan_add_nodes(p, 5, true, true);
         return;
     case 3:
-        add_nodes(p, 1, false, true);
-        add_nodes(p, 3, true, false);
+        plan_add_nodes(p, 1, false, true);
+        plan_add_nodes(p, 3, true, false);
         return;
     case 4:
-        add_nodes(p, 3, false, true);
-        add_nodes(p, 2, true, false);
+        plan_add_nodes(p, 3, false, true);
+        plan_add_nodes(p, 2, true, false);
         return;
     default:
-        add_nodes(p, 3, true, true);
+        plan_add_nodes(p, 3, true, true);
     }
 }
 
-static uint32_t brokers(const struct plan *p)
+int32_t plan_brokers(const struct plan *p)
 {
-    uint32_t n = 0;
+    int32_t n = 0;
 
     for (uint32_t i = 0; i < p->node_count; i++)
         n += p->nodes[i].is_broker;
@@ -83,12 +83,9 @@ static void draw_times(struct prng *g, struct plan *p)
         text_printf(t, "replica.fetch.response.max.bytes=%u\n", (unsigned)plan_between(g, 20000, 60000));
 }
 
-/* Fewer than there are replicas, or one broker that is down stops all writes. */
-static void draw_in_sync(struct prng *g, struct plan *p)
+void plan_draw_in_sync(struct plan *p, int32_t in_sync_min)
 {
-    int32_t most = p->replicas > 1 ? p->replicas - 1 : 1;
-
-    p->in_sync_min = plan_one_in(g, 4) ? 1 : most;
+    p->in_sync_min = in_sync_min > 0 ? in_sync_min : 1;
     text_printf(&p->settings, "min.insync.replicas=%d\n", p->in_sync_min);
     if (p->lossy)
         text_printf(&p->settings, "unclean.leader.election.enable=true\n");
@@ -164,7 +161,7 @@ static void draw_forgetting(struct prng *g, struct plan *p)
 
 static void draw_faults(struct prng *g, struct plan *p)
 {
-    static const uint32_t most[] = {0, 2, 5, 9, 14, FAULTS_MAX};
+    static const uint32_t most[] = {0, 2, 5, 9, 14, 24};
 
     p->fault_count = (uint32_t)prng_below(g, most[prng_below(g, array_count(most))] + 1);
     for (uint32_t i = 0; i < p->fault_count; i++)
@@ -179,10 +176,15 @@ void plan_draw_cluster(uint64_t seed, struct plan *out)
     struct prng g;
     struct plan p = {.weather = sim_options_swarm(seed)};
 
+    if (seed % 2 == 1) {
+        plan_draw_storm(seed, &p);
+        *out = p;
+        return;
+    }
     prng_init(&g, seed ^ 0x636c7573746572);
     draw_nodes(&g, &p);
     p.dynamic_quorum = plan_one_in(&g, 2);
-    p.replicas = brokers(&p) < 3 ? (int32_t)brokers(&p) : 3;
+    p.replicas = plan_brokers(&p) < 3 ? plan_brokers(&p) : 3;
     p.racks = plan_one_in(&g, 3);
     p.shards = 1 + (uint32_t)prng_below(&g, 2);
     p.dirs = plan_one_in(&g, 3) ? 2 : 1;
@@ -202,7 +204,7 @@ void plan_draw_cluster(uint64_t seed, struct plan *out)
     plan_draw_checks(&g, &p);
     plan_draw_compaction(&g, &p);
     draw_times(&g, &p);
-    draw_in_sync(&g, &p);
+    plan_draw_in_sync(&p, plan_one_in(&g, 4) ? 1 : p.replicas - 1); /* or one broker that is down stops all writes */
     draw_faults(&g, &p);
     p.shuffles = plan_one_in(&g, 3);
     p.writers = 1 + (uint32_t)prng_below(&g, 3);

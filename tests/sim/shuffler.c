@@ -166,6 +166,11 @@ static void shuffler_run(struct flow *f)
             FLOW_WAIT(f, "reassign", begin_reassign(s));
             if (f->result == 0)
                 take_reassign(s);
+            if (f->result == 0 && c->world->plan.storm) { /* whoever is the first one now */
+                FLOW_WAIT(f, "elect", begin_elect(s));
+                if (f->result == 0)
+                    take_elect(s);
+            }
         } else if (s->part != NULL) {
             FLOW_WAIT(f, "elect", begin_elect(s));
             if (f->result == 0)
@@ -173,7 +178,8 @@ static void shuffler_run(struct flow *f)
         }
         if (f->result < 0)
             client_turn(c, s->peer);
-        FLOW_WAIT(f, "pause", client_sleep(c, client_ms(c, 20, 600), &f->op));
+        FLOW_WAIT(f, "pause", client_sleep(c, c->world->plan.storm ? client_ms(c, 1, 15) : client_ms(c, 20, 600),
+                                             &f->op));
     }
     FLOW_WAIT(f, "close", peer_close(s->peer, &f->op));
     FLOW_END(f);

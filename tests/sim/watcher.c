@@ -145,6 +145,14 @@ static void next_broker(struct watcher *o)
     client_turn_to(o->peer, &w->servers[o->at]);
 }
 
+/* In a storm it is to see who leads before that is over. */
+static int64_t pause_ns(struct client *c)
+{
+    if (c->world->plan.storm && c->world->calm_ns == 0)
+        return client_ms(c, 2, 20);
+    return client_ms(c, 20, c->world->calm_ns != 0 ? 60 : 200);
+}
+
 static void watcher_run(struct flow *f)
 {
     struct watcher *o = container_of(f, struct watcher, flow);
@@ -156,7 +164,7 @@ static void watcher_run(struct flow *f)
         FLOW_WAIT(f, "metadata", begin_metadata(o));
         if (f->result == 0)
             take_metadata(o);
-        FLOW_WAIT(f, "pause", client_sleep(c, client_ms(c, 20, c->world->calm_ns != 0 ? 60 : 200), &f->op));
+        FLOW_WAIT(f, "pause", client_sleep(c, pause_ns(c), &f->op));
     }
     FLOW_WAIT(f, "close", peer_close(o->peer, &f->op));
     FLOW_END(f);

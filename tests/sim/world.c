@@ -99,6 +99,7 @@ void world_play(uint64_t seed, bool cluster, const char *program, FILE *trace, s
         format_cluster(&w, &formatted);
     w.plan.weather.trace = trace;
     w.sim = sim_new(seed, &w.plan.weather);
+    sim_net_latency(w.sim, w.plan.latency_ns);
     list_init(&w.all_lives);
     w.truth = truth_new(&w);
     servers_init(&w);

@@ -299,6 +299,14 @@ static void writer_run(struct flow *f)
     w->client.stopped = true;
 }
 
+/* Few and small, but soon and always. */
+static void draw_storm(struct writer *w)
+{
+    w->burst_max = 1 + (uint32_t)client_below(&w->client, 3);
+    w->bytes_max = RECORD_BYTES_MIN + (uint32_t)client_below(&w->client, 200);
+    w->pause_ms_max = 2 + client_below(&w->client, 8);
+}
+
 struct writer *writer_new(struct world *world, uint32_t number)
 {
     static const struct our_hooks hooks = {acked, room};
@@ -314,7 +322,10 @@ struct writer *writer_new(struct world *world, uint32_t number)
     w->burst_max = 1 + (uint32_t)client_below(c, client_below(c, 3) == 0 ? 60 : 8);
     w->bytes_max = RECORD_BYTES_MIN + (uint32_t)client_below(c, RECORD_BYTES_MAX - RECORD_BYTES_MIN + 1);
     w->pause_ms_max = 4 + client_below(c, 60);
-    w->ours = our_producer_new(c->io, c->telemetry, world->bootstrap, &c->prng, &hooks, w, &w->plan);
+    if (world->plan.storm)
+        draw_storm(w);
+    w->ours = our_producer_new(c->io, c->telemetry, world->bootstrap, &c->prng, world->plan.storm, &hooks, w,
+                               &w->plan);
     world->truth->histories[number].idempotent = w->plan.idempotent;
     return w;
 }
