@@ -222,26 +222,49 @@ void metrics_topic_deleted(struct broker_shard *shard, struct str topic)
 
 /* ---- looked up ------------------------------------------------------------------------------------------ */
 
+enum { LOG_END, LOG_START, LOG_SEGMENTS, LOG_BYTES, LOG_NUMBERS };
+
+static const char *const log_numbers[LOG_NUMBERS] = {
+    [LOG_END] = "kafka_log_log_logendoffset",
+    [LOG_START] = "kafka_log_log_logstartoffset",
+    [LOG_SEGMENTS] = "kafka_log_log_numlogsegments",
+    [LOG_BYTES] = "kafka_log_log_size",
+};
+
+static void partition_labels(struct str topic, int32_t partition, struct text *out)
+{
+    char number[16];
+
+    snprintf(number, sizeof number, "%d", partition);
+    telemetry_label(out, "topic", topic);
+    telemetry_label(out, "partition", str_of(number));
+}
+
 static void gather_replica(void *ctx, struct replica *r)
 {
     struct broker_shard *shard = ctx;
     struct telemetry *t = shard->telemetry;
+    const struct log *log = replica_log(r);
     struct text labels = {0};
-    char partition[16];
 
-    snprintf(partition, sizeof partition, "%d", replica_partition(r));
-    telemetry_label(&labels, "topic", replica_topic(r));
-    telemetry_label(&labels, "partition", str_of(partition));
-    telemetry_gauge(t, "kafka_log_log_logendoffset", labels.p, "Offset of the next record.")->value =
-        log_end(replica_log(r));
-    telemetry_gauge(t, "kafka_log_log_logstartoffset", labels.p, "Offset of the first record.")->value =
-        log_start(replica_log(r));
-    telemetry_gauge(t, "kafka_log_log_numlogsegments", labels.p, "Segments of the log.")->value =
-        log_segment_count(replica_log(r));
-    telemetry_gauge(t, "kafka_log_log_size", labels.p, "Bytes of the log's segments.")->value =
-        (int64_t)log_size_bytes(replica_log(r));
+    partition_labels(replica_topic(r), replica_partition(r), &labels);
+    telemetry_gauge(t, log_numbers[LOG_END], labels.p, "Offset of the next record.")->value = log_end(log);
+    telemetry_gauge(t, log_numbers[LOG_START], labels.p, "Offset of the first record.")->value = log_start(log);
+    telemetry_gauge(t, log_numbers[LOG_SEGMENTS], labels.p, "Segments of the log.")->value = log_segment_count(log);
+    telemetry_gauge(t, log_numbers[LOG_BYTES], labels.p, "Bytes of the log's segments.")->value =
+        (int64_t)log_size_bytes(log);
     text_deinit(&labels);
     shard->metrics->leaders->value += replica_replication(r)->role == REPLICATION_LEADER ? 1 : 0;
+}
+
+void metrics_partition_left(struct broker_shard *shard, struct str topic, int32_t partition)
+{
+    struct text labels = {0};
+
+    partition_labels(topic, partition, &labels);
+    for (int i = 0; i < LOG_NUMBERS; i++)
+        telemetry_forget_one(shard->telemetry, log_numbers[i], labels.p);
+    text_deinit(&labels);
 }
 
 static void gather_dir(struct telemetry *t, const char *path, bool offline)

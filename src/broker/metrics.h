@@ -19,7 +19,9 @@ void metrics_fetched(struct broker_shard *shard, struct str topic, uint64_t byte
 /* Bytes went out to a broker that follows. */
 void metrics_replicated(struct broker_shard *shard, uint64_t bytes);
 void metrics_fetch_failed(struct broker_shard *shard, struct str topic);
-/* The topic's numbers are forgotten. */
+/* A partition lies here no more: what was told of its log is forgotten. */
+void metrics_partition_left(struct broker_shard *shard, struct str topic, int32_t partition);
+/* The topic's numbers are forgotten, but those of its partitions. */
 void metrics_topic_deleted(struct broker_shard *shard, struct str topic);
 /* Numbers that are looked up when they are asked for: partitions, log ends and sizes. */
 void metrics_gather(struct broker_shard *shard);

@@ -39,13 +39,38 @@ static void apply(struct broker_shard *shard, void *ctx, struct op *op)
 
 /* ---- 2: visible ------------------------------------------------------------------------------ */
 
+static bool is_here(const struct broker_shard *shard, const struct image_partition *p)
+{
+    for (int32_t i = 0; i < p->replica_count; i++) {
+        if (p->replicas[i] == shard->broker->node_id)
+            return true;
+    }
+    return false;
+}
+
+/* Partitions of this shard that the broker holds no more. */
+static void forget_partitions(struct broker_shard *shard, const struct image_topic *before, const struct image_topic *after)
+{
+    for (int32_t i = 0; i < before->partition_count; i++) {
+        if (shard_of(shard->broker, before->id, i) == shard->index && is_here(shard, &before->partitions[i]) &&
+            (after == NULL || i >= after->partition_count || !is_here(shard, &after->partitions[i])))
+            metrics_partition_left(shard, before->name, i);
+    }
+}
+
 static void topic_changed(void *ctx, const struct image_topic *before,
                           const struct image_topic *after)
 {
     struct broker_shard *shard = ctx;
 
-    if (before == NULL || (after != NULL && uuid_equal(before->id, after->id)))
+    if (before == NULL)
         return;
+    if (after != NULL && !uuid_equal(before->id, after->id))
+        after = NULL; /* another one of the same name */
+    forget_partitions(shard, before, after);
+    if (after != NULL)
+        return;
+    telemetry_causes_forget(shard->telemetry, before->name);
     groups_topic_deleted(shard->groups, before);
     metrics_topic_deleted(shard, before->name);
 }

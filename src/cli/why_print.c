@@ -34,6 +34,31 @@ static const char *state_of(const struct why *x, const struct why_node *n)
 
 /* ---- for eyes ------------------------------------------------------------------------------------- */
 
+/* Nobody leads: who could, and what else there is to do. */
+static void print_way_out(const struct why *x, struct text *out)
+{
+    const int32_t *ids = x->p->isr_nodes;
+    int32_t count = x->p->isr_nodes_count;
+
+    if (count <= 0) {
+        ids = x->p->eligible_leader_replicas;
+        count = x->p->eligible_leader_replicas_count;
+    }
+    if (count <= 0) {
+        ids = x->p->last_known_elr;
+        count = x->p->last_known_elr_count;
+    }
+    if (count > 0) {
+        text_printf(out, "All its records are with ");
+        add_ids(out, ids, count);
+        text_printf(out, ": start %s again, and it is led. ", count == 1 ? "that broker" : "one of these brokers");
+    } else {
+        text_printf(out, "Nobody is known to have all its records. ");
+    }
+    text_printf(out, "Another replica may lead, and lack records, where an operator wants it (kafka-leader-election.sh "
+                     "--election-type unclean).\n");
+}
+
 static void print_state(const struct why *x, struct text *out)
 {
     if (x->p->leader_id >= 0)
@@ -60,6 +85,8 @@ static void print_state(const struct why *x, struct text *out)
         if (state != NULL)
             text_printf(out, "Broker %d is %s.\n", x->nodes[i].id, state);
     }
+    if (x->p->leader_id < 0)
+        print_way_out(x, out);
 }
 
 /* The largest unit that leaves two digits. */

@@ -122,6 +122,15 @@ void telemetry_cause(struct telemetry *t, struct str topic, int32_t partition, i
     keep(&t->causes, &(struct subject_key){topic, partition}, wall_ms, words);
 }
 
+void telemetry_causes_forget(struct telemetry *t, struct str topic)
+{
+    LIST_EACH(it, &t->causes.all) {
+        struct cause *one = container_of(it, struct cause, in_all);
+        if (str_equal(str_of(one->subject->topic), topic))
+            forget(&t->causes, one);
+    }
+}
+
 void telemetry_causes_each(const struct telemetry *t, struct str topic, int32_t partition,
                            void (*each)(void *ctx, int64_t wall_ms, const char *words), void *ctx)
 {

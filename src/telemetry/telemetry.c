@@ -60,12 +60,17 @@ static bool is_metric_name(const char *name)
     return *name != '\0';
 }
 
+static uint64_t hash_of(const struct number_key *k)
+{
+    return str_hash(str_of(k->name)) * 31 + str_hash(str_of(k->labels));
+}
+
 /* The number of that name and those labels, made when it is new. */
 static struct number *number_get(struct telemetry *t, enum kind kind, const char *name,
                                  const char *labels, const char *help)
 {
     struct number_key key = {name, labels == NULL ? "" : labels};
-    uint64_t hash = str_hash(str_of(key.name)) * 31 + str_hash(str_of(key.labels));
+    uint64_t hash = hash_of(&key);
     struct map_node *node = map_find(&t->numbers, hash, &key);
 
     if (node != NULL) {
@@ -153,6 +158,17 @@ void telemetry_forget(struct telemetry *t, const char *labels)
         map_remove(&t->numbers, node);
         number_free(n);
     }
+}
+
+void telemetry_forget_one(struct telemetry *t, const char *name, const char *labels)
+{
+    struct number_key key = {name, labels};
+    struct map_node *node = map_find(&t->numbers, hash_of(&key), &key);
+
+    if (node == NULL)
+        return;
+    map_remove(&t->numbers, node);
+    number_free(container_of(node, struct number, node));
 }
 
 void telemetry_forget_named(struct telemetry *t, const char *name)

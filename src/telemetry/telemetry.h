@@ -40,6 +40,8 @@ void say(struct telemetry *t, enum log_level level, const char *room, const char
 #define CAUSE_BYTES_MAX 500
 void telemetry_cause(struct telemetry *t, struct str topic, int32_t partition, int64_t wall_ms, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/* The topic is gone: so are the causes of its partitions. */
+void telemetry_causes_forget(struct telemetry *t, struct str topic);
 /* Oldest first. */
 void telemetry_causes_each(const struct telemetry *t, struct str topic, int32_t partition,
                            void (*each)(void *ctx, int64_t wall_ms, const char *words), void *ctx);
@@ -75,6 +77,9 @@ uint64_t histogram_quantile(const struct histogram *h, uint32_t ppm);
 /* Forget the numbers of a thing that is gone (a deleted topic): those whose labels are `labels`, or
  * begin with them and go on (the topic's partitions). Their pointers end here. */
 void telemetry_forget(struct telemetry *t, const char *labels);
+
+/* Forget one number, where there is one. Its pointer ends here. */
+void telemetry_forget_one(struct telemetry *t, const char *name, const char *labels);
 
 /* Forget a name with all its labels. Its pointers end here. */
 void telemetry_forget_named(struct telemetry *t, const char *name);

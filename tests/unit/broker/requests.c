@@ -383,9 +383,14 @@ TEST(broker_requests, metrics_count_what_was_asked_on_all_shards)
         if (strstr(page.p, of_one_node[i]) == NULL)
             check_fail(__FILE__, __LINE__, "the page lacks \"%s\"", of_one_node[i] + 1);
     }
+    lab_topic(&lab, &c, "idle", 2);
+    lab_metrics(&lab, &page);
+    CHECK(strstr(page.p, "kafka_log_log_logendoffset{topic=\"idle\",partition=\"1\"} 0\n") != NULL);
     lab_delete_topic(&lab, &c, "t");
+    lab_delete_topic(&lab, &c, "idle");
     lab_metrics(&lab, &page);
     CHECK(strstr(page.p, "topic=\"t\"") == NULL);
+    CHECK(strstr(page.p, "topic=\"idle\"") == NULL);
     text_deinit(&page);
     client_end(&c);
     CHECK_EQ(lab_stop(&lab), 0);

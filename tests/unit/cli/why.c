@@ -258,6 +258,8 @@ TEST(cli_why, a_node_that_cannot_be_asked_is_said)
     CHECK_EQ(r.status, 0);
     CHECK(strstr(r.cli.out.p, "orders-0 is offline: nobody leads since epoch 5 began. Its replicas are [1,2,3], its ISR is "
                               "[], the last to lead was [2].\n") != NULL);
+    CHECK(strstr(r.cli.out.p, "\nAll its records are with [2]: start that broker again, and it is led. Another replica may "
+                              "lead, and lack records, ") != NULL);
     CHECK(strstr(r.cli.out.p, "\nBroker 3 (b3:9092) could not be asked: ") != NULL);
     CHECK(strstr(r.cli.out.p, "\nThe controllers could not be asked: ") != NULL);
     run_end(&r);

@@ -27,6 +27,11 @@ TEST(causes, the_last_few_of_each_partition_are_kept)
                                                 "7 cause 7\n8 cause 8\n");
     CHECK_TEXT(causes_of(t_, "orders", 1, &out), "5 is led by?broker 2\n");
     CHECK_TEXT(causes_of(t_, "order", 0, &out), "");
+    telemetry_cause(t_, STR("order"), 1, 6, "is another topic's");
+    telemetry_causes_forget(t_, STR("orders"));
+    CHECK_TEXT(causes_of(t_, "orders", 0, &out), "");
+    CHECK_TEXT(causes_of(t_, "orders", 1, &out), "");
+    CHECK_TEXT(causes_of(t_, "order", 1, &out), "6 is another topic's\n");
     telemetry_free(t_);
     text_deinit(&out);
 }
