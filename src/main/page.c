@@ -2,7 +2,6 @@
 #include "main/page.h"
 
 #include <arpa/inet.h>
-#include <microhttpd.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <time.h>
 
 #include "config/config.h"
+#include "main/http.h"
 
 /* How long the HTTP thread waits for the shards; a scraper's own limit is about as long. */
 #define ANSWER_SECONDS_MAX 10
@@ -17,6 +17,7 @@
 #define TOPIC_BYTES_MAX 249
 
 struct page {
+    struct http http;
     struct io_epoll_world *world;
     struct broker *broker;
     struct MHD_Daemon *daemon;
@@ -147,24 +148,24 @@ static bool visit_wait(struct visit *v)
     return done;
 }
 
-static enum MHD_Result reply(struct MHD_Connection *c, unsigned status, const char *type,
+static enum MHD_Result reply(const struct page *p, struct MHD_Connection *c, unsigned status, const char *type,
                              struct str body)
 {
-    struct MHD_Response *r = MHD_create_response_from_buffer(
+    struct MHD_Response *r = p->http.MHD_create_response_from_buffer(
         (size_t)body.n, (void *)(uintptr_t)body.p, MHD_RESPMEM_MUST_COPY);
     enum MHD_Result rc;
 
     if (r == NULL)
         return MHD_NO;
-    MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    rc = MHD_queue_response(c, status, r);
-    MHD_destroy_response(r);
+    p->http.MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    rc = p->http.MHD_queue_response(c, status, r);
+    p->http.MHD_destroy_response(r);
     return rc;
 }
 
-static enum MHD_Result reply_words(struct MHD_Connection *c, unsigned status, struct str words)
+static enum MHD_Result reply_words(const struct page *p, struct MHD_Connection *c, unsigned status, struct str words)
 {
-    return reply(c, status, "text/plain; charset=utf-8", words);
+    return reply(p, c, status, "text/plain; charset=utf-8", words);
 }
 
 static enum MHD_Result answer(void *ctx, struct MHD_Connection *c, const char *url,
@@ -175,22 +176,22 @@ static enum MHD_Result answer(void *ctx, struct MHD_Connection *c, const char *u
     struct visit *v;
 
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
-        return reply_words(c, MHD_HTTP_METHOD_NOT_ALLOWED, STR("only GET is served here\n"));
+        return reply_words(ctx, c, MHD_HTTP_METHOD_NOT_ALLOWED, STR("only GET is served here\n"));
     v = visit_new(url);
     if (v == NULL)
-        return reply_words(c, MHD_HTTP_NOT_FOUND,
+        return reply_words(ctx, c, MHD_HTTP_NOT_FOUND,
                            STR("metrics are at /metrics, why a partition is as it is at /why/TOPIC-NUMBER\n"));
     v = visit_send(ctx, v);
     if (v == NULL)
-        return reply_words(c, MHD_HTTP_SERVICE_UNAVAILABLE, STR("the broker stops\n"));
+        return reply_words(ctx, c, MHD_HTTP_SERVICE_UNAVAILABLE, STR("the broker stops\n"));
     if (!visit_wait(v))
-        return reply_words(c, MHD_HTTP_SERVICE_UNAVAILABLE, STR("the broker is too busy\n"));
+        return reply_words(ctx, c, MHD_HTTP_SERVICE_UNAVAILABLE, STR("the broker is too busy\n"));
     if (v->topic[0] == '\0')
-        rc = reply(c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text_str(&v->text));
+        rc = reply(ctx, c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text_str(&v->text));
     else if (v->result == 0)
-        rc = reply_words(c, MHD_HTTP_OK, text_str(&v->text));
+        rc = reply_words(ctx, c, MHD_HTTP_OK, text_str(&v->text));
     else
-        rc = reply_words(c, MHD_HTTP_NOT_FOUND, STR("there is no such partition\n"));
+        rc = reply_words(ctx, c, MHD_HTTP_NOT_FOUND, STR("there is no such partition\n"));
     visit_free(v);
     return rc;
 }
@@ -219,14 +220,19 @@ int page_start(struct io_epoll_world *world, struct broker *broker, struct telem
                         STR_ARG(listener));
     p = calloc(1, sizeof *p);
     ASSERT(p != NULL);
+    if (http_load(&p->http, f) < 0) {
+        freeaddrinfo(at);
+        free(p);
+        return f->error;
+    }
     p->world = world;
     p->broker = broker;
     pthread_mutex_init(&p->lock, NULL);
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL |
                      (at->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
-    p->daemon = MHD_start_daemon(flags, 0, NULL, NULL, answer, p, MHD_OPTION_SOCK_ADDR, at->ai_addr,
-                                 MHD_OPTION_CONNECTION_LIMIT, 16u, MHD_OPTION_CONNECTION_TIMEOUT,
-                                 30u, MHD_OPTION_END);
+    p->daemon = p->http.MHD_start_daemon(flags, 0, NULL, NULL, answer, p, MHD_OPTION_SOCK_ADDR, at->ai_addr,
+                                         MHD_OPTION_CONNECTION_LIMIT, 16u, MHD_OPTION_CONNECTION_TIMEOUT, 30u,
+                                         MHD_OPTION_END);
     freeaddrinfo(at);
     if (p->daemon == NULL) {
         free(p);
@@ -234,7 +240,7 @@ int page_start(struct io_epoll_world *world, struct broker *broker, struct telem
                         "cannot serve metrics on %.*s (millrace.metrics.listener): is the port in use?",
                         STR_ARG(listener));
     }
-    port = MHD_get_daemon_info(p->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+    port = p->http.MHD_get_daemon_info(p->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
     say(t, LOG_INFO, "main", "metrics at http://%s:%u/metrics", host[0] == 0 ? "localhost" : host, port);
     *out = p;
     return 0;
@@ -256,7 +262,7 @@ void page_free(struct page *p)
 {
     if (p == NULL)
         return;
-    MHD_stop_daemon(p->daemon);
+    p->http.MHD_stop_daemon(p->daemon);
     pthread_mutex_destroy(&p->lock);
     free(p);
 }

@@ -10,8 +10,8 @@
 
 struct page;
 
-/* Serve on millrace.metrics.listener, HOST:PORT (port 0: any; the log says which). -EINVAL, or -EADDRINUSE when it
- * cannot listen. */
+/* Serve on millrace.metrics.listener, HOST:PORT (port 0: any; the log says which). -EINVAL, -ENOENT when
+ * this machine has no library for it, or -EADDRINUSE when it cannot listen. */
 int page_start(struct io_epoll_world *world, struct broker *broker, struct telemetry *t,
                struct str listener, struct page **out, struct fail *f);
 /* Ask the broker nothing more. Home shard. Completes when no question is under way: then the broker may stop. */
