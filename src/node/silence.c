@@ -27,7 +27,8 @@ struct question {
     struct flow flow;
     struct op over;
     struct controller_silent who;
-    int64_t begun_ms, due_ns;
+    int64_t since_ms; /* it was not heard after that when it was asked */
+    int64_t due_ns;
     struct io_address address;
     struct io_span span;
     struct bytes answer;
@@ -94,7 +95,7 @@ static void tell(struct question *q)
         controller_broker_speaks(n->controller, q->who.id, now_ms);
         return;
     }
-    if (controller_broker_silent(n->controller, &q->who, q->begun_ms, now_ms))
+    if (controller_broker_silent(n->controller, &q->who, q->since_ms, now_ms))
         node_wind(n);
 }
 
@@ -149,11 +150,10 @@ static bool is_asked(const struct node *n, int32_t id)
     return false;
 }
 
-static void ask(struct node *n, const struct controller_silent *who)
+static void ask(struct node *n, const struct controller_silent *who, int64_t since_ms)
 {
     const struct image_endpoint *at =
         gone_listens_at(n, image_broker_find(controller_latest(n->controller), who->id));
-    int64_t now_ns = io_now_ns(n->io);
     struct question *q;
 
     if (is_asked(n, who->id) || at == NULL || at->host.n >= IO_HOST_MAX)
@@ -162,8 +162,8 @@ static void ask(struct node *n, const struct controller_silent *who)
     ASSERT(q != NULL);
     *q = (struct question){.node_of = n,
                            .who = *who,
-                           .begun_ms = io_now_ms(n->io),
-                           .due_ns = now_ns + answer_ms(n) * 1000000,
+                           .since_ms = since_ms,
+                           .due_ns = io_now_ns(n->io) + answer_ms(n) * 1000000,
                            .address.port = at->port};
     memcpy(q->address.host, at->host.p, (size_t)at->host.n);
     list_add_tail(&n->silence.questions, &q->node);
@@ -195,7 +195,7 @@ static void look(struct node *n, int64_t since_ms)
     int64_t due_ms = first_ms == INT64_MAX ? now_ms : first_ms + limit_ms(n) - answer_ms(n);
 
     for (uint32_t i = 0; i < count; i++)
-        ask(n, &silent[i]);
+        ask(n, &silent[i], since_ms);
     n->silence.due_ns = (due_ms > soonest_ms ? due_ms : soonest_ms) * 1000000;
     io_timer_set(n->io, &n->silence.look, n->silence.due_ns, look_fired);
 }
