@@ -6,6 +6,7 @@ Both get the same settings, one empty log directory and ports of their own.  Wha
 where it differs: `Millrace.own`, and the flags of the JVM.
 """
 import json
+import os
 import re
 import shutil
 import signal
@@ -192,7 +193,7 @@ class Kafka(Broker):
 
     def command(self):
         """kafka-server-start.sh and kafka-run-class.sh of the distribution; its log goes to stderr."""
-        return ["java", "-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
+        return ["java", *os.environ.get("KAFKA_HEAP_OPTS", "-Xmx1G -Xms1G").split(), "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
                 "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15",
                 "-Djava.awt.headless=true",
                 f"-Xlog:gc*:file={self.directory}/kafkaServer-gc.log:time,tags:filecount=10,filesize=100M",

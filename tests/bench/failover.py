@@ -4,8 +4,9 @@
     failover.py [--rounds N] [--trouble NAME]... [--settings default|tuned] [--client millrace|librdkafka] [--json FILE]
     failover.py --list       the troubles
 
-Each node is broker and controller; a topic of six partitions with three replicas each, acks=all, min.insync.replicas=2.
-The figures are the longest times in which nothing was acknowledged.  README.md says what is noise.
+In each round each side has a new cluster for each of the settings; who goes first changes from round to round.  Each
+node is broker and controller; a topic of six partitions with three replicas each, acks=all, min.insync.replicas=2.  The
+figures are the longest times in which nothing was acknowledged.  README.md says what is noise.
 """
 import argparse
 import json
@@ -164,24 +165,22 @@ def measure(cluster, name, round_number, client):
                    "quiet_ms": max(quiet["partition_ms"])}
 
 
-def rounds_of(side, settings, names, args, root):
-    """One cluster for all troubles and rounds; None where one failed."""
-    results = {name: [] for name in names}
-    directory = root / f"{side.name}-{settings}"
-    cluster, name = None, names[0]
+def round_of(side, settings, names, round_number, args, root):
+    """A cluster of its own, so that the other side does not run meanwhile; None from where one failed on."""
+    results = dict.fromkeys(names)
+    directory = root / f"{side.name}-{settings}-{round_number}"
+    cluster, name = None, "start"
     try:
         cluster = Cluster(side, directory, SETTINGS[settings])
         cluster.start()
-        for round_number in range(1, args.rounds + 1):
-            for name in names:
-                r = measure(cluster, name, round_number, args.client)
-                results[name].append(r)
-                label = f"{settings:<8} round {round_number}  {name:<11} {side.name:<9}"
-                print(f"{label} {r['worst_ms']:8.0f} ms for the worst partition, {r['all_ms']:6.0f} ms for all, "
-                      f"{r['quiet_ms']:4.0f} ms before", flush=True)
+        for name in names:
+            r = results[name] = measure(cluster, name, round_number, args.client)
+            label = f"round {round_number}  {settings:<8} {name:<11} {side.name:<9}"
+            print(f"{label} {r['worst_ms']:8.0f} ms for the worst partition, {r['all_ms']:6.0f} ms for all, "
+                  f"{r['quiet_ms']:4.0f} ms before", flush=True)
     except (BrokerError, OSError, subprocess.TimeoutExpired) as e:
-        print(f"{settings}, {name}, {side.name}: FAILED: {e}\n    logs: {directory}/*/server.log", flush=True)
-        results[name].append(None)
+        print(f"round {round_number}  {settings:<8} {name:<11} {side.name:<9} FAILED: {e}\n"
+              f"    logs: {directory}/*/server.log", flush=True)
         return results
     finally:
         if cluster:
@@ -190,17 +189,23 @@ def rounds_of(side, settings, names, args, root):
     return results
 
 
+def line(title, rounds, key, goal):
+    """Medians and worst of both sides, and how many times longer Kafka's producers wait."""
+    of = {side: [r[side][key] for r in rounds if r.get(side)] for side in [Kafka.name, Millrace.name]}
+    cells = "".join(f"{f'{statistics.median(v):,.0f} ({max(v):,.0f})' if v else '-':>18}" for v in of.values())
+    ratios = [r[Kafka.name][key] / max(r[Millrace.name][key], 1) for r in rounds if r.get(Kafka.name) and r.get(Millrace.name)]
+    ahead = f"{statistics.median(ratios):>8.1f} x ({' '.join(f'{x:.1f}' for x in ratios)})" if ratios else ""
+    return f"  {title:<24}{cells}{goal:>8}   {ahead}"
+
+
 def table(results, names):
-    for settings, sides in results.items():
-        print(f"\n{settings + ' settings':<14}{'':<26}{'kafka':>22}{'millrace':>22}{'goal':>8}")
+    for settings, troubles in results.items():
+        print(f"\n{settings + ' settings, ms':<26}{'kafka':>18}{'millrace':>18}{'goal':>8}   millrace ahead: median (rounds)")
         for name in names:
-            for key, title in [("worst_ms", "worst partition"), ("all_ms", "no partition at all")]:
-                cells = ""
-                for side in [Kafka.name, Millrace.name]:
-                    values = [r[key] for r in sides.get(side, {}).get(name, []) if r]
-                    cells += f"{f'{statistics.median(values):,.0f} ({max(values):,.0f})' if values else '-':>22}"
-                goal = TROUBLES[name][3] if key == "worst_ms" else ""
-                print(f"{name:<14}{title + ' ms':<26}{cells}{goal:>8}")
+            what, _, _, goal = TROUBLES[name]
+            print(f"{what}  [{name}]")
+            print(line("worst partition", troubles[name], "worst_ms", goal))
+            print(line("no partition at all", troubles[name], "all_ms", ""))
     print("\nmedian (worst) of the rounds")
 
 
@@ -216,13 +221,18 @@ def main():
     root = Path(tempfile.mkdtemp(prefix="millrace-failover-", dir=args.directory))
     Kafka.template = root / "formatted"
     print(f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.2f}, data below {root}", flush=True)
-    results = {}
-    for settings in args.settings or list(SETTINGS):
-        results[settings] = {side.name: rounds_of(side, settings, names, args, root) for side in sides}
+    settings_names = args.settings or list(SETTINGS)
+    results = {settings: {name: [] for name in names} for settings in settings_names}
+    for round_number in range(1, args.rounds + 1):
+        order = sides if round_number % 2 else sides[::-1]
+        for settings in settings_names:
+            found = {side.name: round_of(side, settings, names, round_number, args, root) for side in order}
+            for name in names:
+                results[settings][name].append({side: r[name] for side, r in found.items()})
     table(results, names)
     if args.json:
         args.json.write_text(json.dumps(results, indent=1))
-    if any(None in rounds for sides in results.values() for troubles in sides.values() for rounds in troubles.values()):
+    if any(None in r.values() for troubles in results.values() for rounds in troubles.values() for r in rounds):
         return 1
     shutil.rmtree(root)
     return 0
