@@ -7,6 +7,7 @@
 #include "protocol/describe_delegation_token.h"
 #include "protocol/expire_delegation_token.h"
 #include "protocol/renew_delegation_token.h"
+#include "protocol/unregister_controller.h"
 
 static struct lab lab;
 
@@ -140,6 +141,26 @@ TEST(library_canned, tokens_are_made_renewed_ended_and_told)
     mr_answer_free(r);
     r = mr_create_token(a, NULL, nobody, 1, -1, NULL); /* no "User:" */
     CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), MR_INVALID);
+    mr_answer_free(r);
+    canned_end(&lab, a);
+}
+
+static void answer_gone(const struct canned_request *q)
+{
+    CHECK_EQ(q->api_key, API_UNREGISTER_CONTROLLER);
+    CHECK_EQ(((const struct unregister_controller_request *)q->message)->controller_id, 3001);
+    ((struct unregister_controller_response *)q->response)->error_code = KERR_INVALID_REQUEST;
+}
+
+TEST(library_canned, a_controller_that_votes_is_not_forgotten)
+{
+    struct mr_admin *a = canned_admin(&lab, answer_gone);
+    struct mr_answer *r = mr_unregister_controller(a, 3001, NULL);
+
+    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), 1);
+    CHECK_TEXT(kafka_word(&outcome_of(r, "3001")->error), "INVALID_REQUEST");
+    CHECK_EQ(outcome_of(r, "3001")->error.advice, MR_REPAIR);
+    CHECK_EQ(outcome_of(r, "3001")->error.definite, 1);
     mr_answer_free(r);
     canned_end(&lab, a);
 }

@@ -1,7 +1,10 @@
 /* mr_consumer against a real server: groups, positions, what is done. */
+#define _GNU_SOURCE
 #include "lab.h"
 
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct lab lab;
 
@@ -224,6 +227,64 @@ TEST(library_consumer, headers_and_nulls_come_as_they_were_sent)
     CHECK_EQ(*(const char *)mr_read_header(&read, 1).key.p, 'b');
     CHECK_EQ(mr_chunk_next(k, &read, &lab.e), 0);
     mr_chunk_release(k, MR_DONE_ALL);
+    CHECK_OK(&lab, mr_consumer_close(c, 10000, &lab.e));
+    lab_deinit(&lab);
+}
+
+/* Since when it is as it is, and why nothing comes. */
+TEST(library_consumer, health_tells_a_state_its_age_and_its_reason)
+{
+    struct mr_partition p = {"t", 0}, nowhere = {"t", 7};
+    struct mr_health health, later;
+    struct mr_chunk *k;
+
+    lab_init(&lab);
+    lab_write(&lab, "t", 10);
+    struct mr_consumer *c = open_consumer(NULL, NULL);
+    mr_consumer_health(c, &health);
+    CHECK_EQ(health.state, MR_IDLE);
+    CHECK_OK(&lab, mr_assign(c, &p, 1, &lab.e));
+    CHECK_EQ(lab_read(c, 10), sum_below(10));
+    mr_consumer_health(c, &health);
+    CHECK_EQ(health.state, MR_UP);
+    CHECK_TEXT(health.reason, "");
+    CHECK_EQ(mr_poll(c, 50, &k, &lab.e), 0);
+    mr_consumer_health(c, &later);
+    CHECK_EQ(later.state, MR_UP);
+    CHECK(later.age_ms >= health.age_ms + 50); /* it has not begun anew */
+    CHECK_OK(&lab, mr_assign(c, &nowhere, 1, &lab.e));
+    while (mr_poll(c, 20, &k, &lab.e) == 0 && health.reason[0] == '\0')
+        mr_consumer_health(c, &health);
+    CHECK(strstr(health.reason, "t-7") != NULL);
+    CHECK_OK(&lab, mr_consumer_close(c, 10000, &lab.e));
+    lab_deinit(&lab);
+}
+
+TEST(library_consumer, a_child_of_a_fork_is_told_and_does_no_harm)
+{
+    struct mr_partition p = {"t", 0};
+    struct mr_chunk *k;
+    int status;
+
+    lab_init(&lab);
+    lab_write(&lab, "t", 10);
+    struct mr_consumer *c = open_consumer("g", NULL);
+    CHECK_OK(&lab, mr_assign(c, &p, 1, &lab.e));
+    CHECK_EQ(lab_read(c, 10), sum_below(10));
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        struct mr_health health;
+        mr_consumer_health(c, &health);
+        bool was_told = mr_poll(c, 0, &k, NULL) == MR_FORKED && mr_commit(c, 0, NULL) == MR_FORKED &&
+                        mr_seek(c, p, 0, NULL) == MR_FORKED && mr_consumer_close(c, 0, NULL) == MR_FORKED;
+        _exit(was_told && health.state == MR_FAILED ? 0 : 1);
+    }
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    lab_write(&lab, "t", 3);
+    CHECK_EQ(lab_read(c, 3), sum_below(3));
+    CHECK_OK(&lab, mr_commit(c, 10000, &lab.e));
     CHECK_OK(&lab, mr_consumer_close(c, 10000, &lab.e));
     lab_deinit(&lab);
 }

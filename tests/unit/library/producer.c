@@ -26,6 +26,14 @@ static struct mr_record record_for(struct mr_topic *t, const char *value)
         .topic = t, .partition = MR_ANY, .key = MR_NULL, .value = mr_text(value), .timestamp_ms = MR_NOW};
 }
 
+TEST(library_producer, the_header_is_of_the_library_that_is_linked)
+{
+    char version[32];
+
+    snprintf(version, sizeof version, "%d.%d.%d", MR_VERSION_MAJOR, MR_VERSION_MINOR, MR_VERSION_PATCH);
+    CHECK_TEXT(mr_version(), version);
+}
+
 TEST(library_producer, settings_that_cannot_be_are_refused)
 {
     struct mr_settings *s = mr_settings_new();
