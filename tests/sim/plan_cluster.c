@@ -54,15 +54,15 @@ int32_t plan_brokers(const struct plan *p)
 
 /* A follower that is behind must come nearer with each of its Fetches, also over a connection that is slow for good.
  * Times are in proportion to each other as the defaults are, and a tenth of them or less; but a Fetch of the metadata
- * log waits for half a second, which must not be taken for a leader that is gone. */
-static void draw_times(struct prng *g, struct plan *p)
+ * log waits for half a second, which must not be taken for a leader that is gone. -> how long a broker's session is. */
+static unsigned draw_times(struct prng *g, struct plan *p)
 {
     struct text *t = &p->settings;
     unsigned heartbeat_ms = (unsigned)plan_between(g, 50, 150);
     unsigned lag_ms = (unsigned)plan_between(g, 400, 1200);
+    unsigned session_ms = heartbeat_ms * (unsigned)plan_between(g, 4, 6);
 
     text_printf(t, "broker.heartbeat.interval.ms=%u\n", heartbeat_ms);
-    text_printf(t, "broker.session.timeout.ms=%u\n", heartbeat_ms * (unsigned)plan_between(g, 4, 6));
     text_printf(t, "controller.quorum.election.timeout.ms=%u\n", (unsigned)plan_between(g, 150, 400));
     text_printf(t, "controller.quorum.election.backoff.max.ms=%u\n", (unsigned)plan_between(g, 50, 200));
     text_printf(t, "controller.quorum.fetch.timeout.ms=%u\n", (unsigned)plan_between(g, 700, 1200));
@@ -81,6 +81,17 @@ static void draw_times(struct prng *g, struct plan *p)
                 plan_one_in(g, 2) ? (unsigned)plan_between(g, 10000, 50000) : 1048576);
     if (plan_one_in(g, 3))
         text_printf(t, "replica.fetch.response.max.bytes=%u\n", (unsigned)plan_between(g, 20000, 60000));
+    return session_ms;
+}
+
+/* A broker that stands still is fenced when its session ends, or, where that is long, for its silence. */
+static void draw_silence(struct prng *g, struct plan *p, unsigned session_ms)
+{
+    if (plan_one_in(g, 2)) {
+        session_ms = 9000;
+        text_printf(&p->settings, "millrace.broker.silence.ms=%u\n", (unsigned)plan_between(g, 300, 900));
+    }
+    text_printf(&p->settings, "broker.session.timeout.ms=%u\n", session_ms);
 }
 
 void plan_draw_in_sync(struct plan *p, int32_t in_sync_min)
@@ -203,12 +214,13 @@ void plan_draw_cluster(uint64_t seed, struct plan *out)
     plan_draw_settings(&g, &p);
     plan_draw_checks(&g, &p);
     plan_draw_compaction(&g, &p);
-    draw_times(&g, &p);
+    unsigned session_ms = draw_times(&g, &p);
     plan_draw_in_sync(&p, plan_one_in(&g, 4) ? 1 : p.replicas - 1); /* or one broker that is down stops all writes */
     draw_faults(&g, &p);
     p.shuffles = plan_one_in(&g, 3);
     p.writers = 1 + (uint32_t)prng_below(&g, 3);
     p.subscribers = (uint32_t)prng_below(&g, 3);
     p.throttles = plan_one_in(&g, 4);
+    draw_silence(&g, &p, session_ms);
     *out = p;
 }
