@@ -61,10 +61,12 @@ static int append_to_quorum(void *log, int32_t epoch, const struct bytes *framed
     struct fail why = {0};
     int rc = quorum_append(n->quorum, epoch, framed, count, last_offset);
 
-    /* Without its log a controller decides nothing, and would try again without end. */
+    /* Without its log a controller decides nothing, and would try again without end: it resigns, also where the node is
+     * leaving and nobody is told any more. */
     if (rc < 0 && rc != ERR_FENCED) {
         fail_set(&why, rc, "the metadata log cannot be written: %s", error_text(rc));
         node_fail(n, &why);
+        return ERR_FENCED;
     }
     return rc;
 }
