@@ -58,6 +58,34 @@ static void check_newest(struct truth *t, const struct quorum_state states[NODES
         broken(t->world, "node %d is in epoch %d of the quorum, for which nobody has stood", node, newest);
 }
 
+static uint32_t voters(const struct world *w)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < w->plan.node_count; i++)
+        n += w->plan.nodes[i].is_controller;
+    return n;
+}
+
+/* Who leads has been told the votes of a majority, which were on disk before. */
+static void check_votes(struct truth *t, const struct quorum_state states[NODES_MAX], uint32_t of)
+{
+    const struct world *w = t->world;
+    int32_t epoch = states[of].epoch, leader = (int32_t)of + 1;
+    uint32_t votes = 0;
+
+    if (states[of].leader != leader)
+        return;
+    for (uint32_t i = 0; i < w->plan.node_count; i++) {
+        const struct quorum_state *s = &states[i];
+        votes += w->plan.nodes[i].is_controller &&
+                 (s->epoch > epoch || (s->epoch == epoch && (s->voted == leader || s->leader == leader)));
+    }
+    if (votes <= voters(w) / 2)
+        broken(t->world, "node %d leads epoch %d of the quorum, but only %u of %u voters have its vote, or a later epoch, "
+               "on disk", leader, epoch, votes, voters(w));
+}
+
 void truth_quorum(struct truth *t)
 {
     struct quorum_state states[NODES_MAX];
@@ -71,6 +99,8 @@ void truth_quorum(struct truth *t)
             truth_epoch_leader(t, &t->quorum, s->epoch, s->leader, "the quorum");
     }
     check_newest(t, states, w->plan.node_count);
+    for (uint32_t i = 0; i < w->plan.node_count; i++)
+        check_votes(t, states, i);
 }
 
 /* ---- logs -------------------------------------------------------------------------------------- */
@@ -196,6 +226,24 @@ static void compare_partition(struct truth *t, const struct part *part)
         dirs[i] = paths[i];
     }
     compare_all(t, dirs, t->world->plan.dirs, ".log", true, (uint32_t)t->world->plan.replicas);
+}
+
+/* A node is in an epoch before it has batches of it. */
+void truth_restart(struct truth *t, const struct server *s)
+{
+    struct disk_log log = {.server = s};
+    struct quorum_state state = {.epoch = 0};
+    int32_t newest = 0;
+
+    read_state(s, &state);
+    read_files(s->node, METADATA_DIR, ".log", &log.content);
+    log.rest = bytes_of_str(text_str(&log.content));
+    while (batch_next(&log.rest, &log.batch) == 1 && batch_crc_ok(&log.batch)) /* to where it is torn */
+        newest = log.batch.leader_epoch;
+    text_deinit(&log.content);
+    if (newest > state.epoch)
+        broken(t->world, "%s has batches of epoch %d of the quorum, but has only heard of epoch %d",
+               sim_node_name(s->node), newest, state.epoch);
 }
 
 /* ---- snapshots of the metadata ----------------------------------------------------------------- */

@@ -63,6 +63,7 @@ struct shuffler *shuffler_new(struct world *w);
 void shuffler_begin(struct shuffler *s);
 void shuffler_free(struct shuffler *s);
 struct client *shuffler_client(struct shuffler *s);
+bool shuffler_is_through(const struct shuffler *s); /* its last round, when all has healed */
 
 /* throttler.c: throttles replication until nothing is done to the nodes any more. */
 struct throttler *throttler_new(struct world *w);

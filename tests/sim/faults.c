@@ -148,7 +148,7 @@ static int64_t end_of(const struct world *w, const struct fault *f)
 {
     int64_t end_ns = world_now_ns(w) + f->lasts_ns;
 
-    return end_ns < w->plan.chaos_ns ? end_ns : w->plan.chaos_ns;
+    return end_ns < w->chaos_began_ns + w->plan.chaos_ns ? end_ns : w->chaos_began_ns + w->plan.chaos_ns;
 }
 
 /* Now and then the node is down already when its turn comes. */
@@ -245,7 +245,7 @@ void faults_begin(struct world *w)
         struct strike *s = calloc(1, sizeof *s);
         ASSERT(s != NULL);
         *s = (struct strike){w, &w->plan.faults[i], 0};
-        sim_at(w->sim, s->fault->at_ns, fault_strikes, s);
+        sim_at(w->sim, world_now_ns(w) + s->fault->at_ns, fault_strikes, s);
     }
 }
 

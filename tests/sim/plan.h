@@ -83,11 +83,12 @@ struct plan {
     bool moves;              /* partitions move between the directories */
     bool shuffles;           /* replicas move between brokers, leaders between replicas */
     bool throttles;          /* replication is throttled now and then */
+    uint32_t shuffle_ms_max; /* from one such to the next */
     bool storm;              /* short logs, fast clients, one leader after another */
     int64_t retention_bytes; /* of a partition; -1 = all stay */
     int32_t session_ms;      /* of the group's members */
 
-    int64_t chaos_ns;        /* then everything heals */
+    int64_t chaos_ns;        /* then everything heals; of a storm from the time on when there are topics */
     int64_t restart_ns_max;  /* how long the node stays down, at most */
     enum fault_kind last_stop; /* before the second look at all logs: FAULT_KILL, _POWER_CUT, _STOP */
     struct fault faults[FAULTS_MAX];

@@ -218,6 +218,7 @@ void plan_draw_cluster(uint64_t seed, struct plan *out)
     plan_draw_in_sync(&p, plan_one_in(&g, 4) ? 1 : p.replicas - 1); /* or one broker that is down stops all writes */
     draw_faults(&g, &p);
     p.shuffles = plan_one_in(&g, 3);
+    p.shuffle_ms_max = 600;
     p.writers = 1 + (uint32_t)prng_below(&g, 3);
     p.subscribers = (uint32_t)prng_below(&g, 3);
     p.throttles = plan_one_in(&g, 4);

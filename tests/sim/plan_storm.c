@@ -32,11 +32,12 @@ static void draw_following(struct prng *g, const struct plan *p, struct text *t)
 static void draw_times(struct prng *g, struct plan *p)
 {
     struct text *t = &p->settings;
-    unsigned heartbeat_ms = ms(g, 15, 60);
+    unsigned latency_ms = (unsigned)(p->latency_ns / MS);
+    unsigned heartbeat_ms = ms(g, 15, 50) + 3 * latency_ms;
 
     text_printf(t, "broker.heartbeat.interval.ms=%u\n", heartbeat_ms);
-    text_printf(t, "broker.session.timeout.ms=%u\n", heartbeat_ms * ms(g, 4, 6) + 4 * (unsigned)(p->latency_ns / MS));
-    text_printf(t, "controller.quorum.election.timeout.ms=%u\n", ms(g, 30, 200));
+    text_printf(t, "broker.session.timeout.ms=%u\n", heartbeat_ms * ms(g, 5, 8));
+    text_printf(t, "controller.quorum.election.timeout.ms=%u\n", 4 * latency_ms + ms(g, 30, 160));
     text_printf(t, "controller.quorum.election.backoff.max.ms=%u\n", ms(g, 10, 100));
     text_printf(t, "controller.quorum.fetch.timeout.ms=%u\n", ms(g, 600, 900));
     text_printf(t, "controller.quorum.request.timeout.ms=%u\n", ms(g, 600, 900));
@@ -51,9 +52,10 @@ static void draw_times(struct prng *g, struct plan *p)
 
 /* ---- who they are -------------------------------------------------------------------------------- */
 
+/* Where followers stand still while the leader goes on, there is a controller all the same. */
 static void draw_nodes(struct prng *g, struct plan *p)
 {
-    switch (prng_below(g, 8)) {
+    switch (p->forgets ? 0 : prng_below(g, 8)) {
     case 0:
         plan_add_nodes(p, 1, false, true);
         plan_add_nodes(p, 3, true, false);
@@ -76,7 +78,7 @@ static void draw_loss(struct prng *g, struct plan *p)
 {
     p->lossy = plan_one_in(g, 8);
     p->durable = !p->lossy && !plan_one_in(g, 3);
-    p->forgets = !p->durable && !p->lossy && p->replicas > 2 && plan_one_in(g, 2);
+    p->forgets = !p->durable && !p->lossy && plan_one_in(g, 2);
     if (plan_one_in(g, 2))
         p->weather.outlier_ppm = 0;
     p->last_stop = p->durable || p->lossy ? (enum fault_kind)prng_below(g, 3)
@@ -89,7 +91,6 @@ static void draw_loss(struct prng *g, struct plan *p)
 
 /* ---- faults: in scenes, each of a few that follow one another at once ------------------------------ */
 
-#define BEGIN_NS (250 * MS) /* by then there is mostly a topic */
 #define SCENE_MAX 5
 
 static struct fault *add(struct plan *p, enum fault_kind kind, enum fault_aim aim, int64_t at_ns, int64_t lasts_ms)
@@ -133,6 +134,12 @@ static uint32_t slowness(struct prng *g, const struct plan *p)
     return (uint32_t)plan_between(g, 3, p->weather.outlier_ppm > 0 ? 5 : 40);
 }
 
+static uint32_t crash_how(struct prng *g, const struct plan *p)
+{
+    return (p->durable && plan_one_in(g, 2) ? SIM_CRASH_POWER : SIM_CRASH_KILL) |
+           (plan_one_in(g, 2) ? SIM_CRASH_AFTER : 0);
+}
+
 /* Whoever leads is struck more often than anybody. */
 static enum fault_aim draw_aim(struct prng *g)
 {
@@ -165,8 +172,7 @@ static void draw_any(struct prng *g, struct plan *p, int64_t at_ns)
         f->factor = slowness(g, p);
     if (kind == FAULT_CRASH_AT_IO) {
         f->n = plan_between(g, 1, 60);
-        f->factor = (p->durable && plan_one_in(g, 2) ? SIM_CRASH_POWER : SIM_CRASH_KILL) |
-                    (plan_one_in(g, 2) ? SIM_CRASH_AFTER : 0);
+        f->factor = crash_how(g, p);
     }
 }
 
@@ -178,7 +184,7 @@ static void draw_tails_lost(struct prng *g, struct plan *p, int64_t at_ns)
     struct fault *f = add(p, FAULT_SLOW_DISK, slow[prng_below(g, array_count(slow))], at_ns, 150);
     bool controller = f->aim == AIM_CONTROLLER && plan_one_in(g, 2);
 
-    f->nodes = one(g, p);
+    f->nodes = plan_one_in(g, 2) ? all(p) : one(g, p);
     f->factor = slowness(g, p);
     f = add(p, end, controller ? AIM_CONTROLLER : AIM_DRAWN, at_ns + (int64_t)plan_between(g, 5, 100) * MS, 20);
     f->nodes = all(p);
@@ -197,22 +203,27 @@ static void draw_two_leaders(struct prng *g, struct plan *p, int64_t at_ns)
     }
 }
 
-/* A follower falls out of the ISR; when it comes back the leader is cut off from all but its clients, or goes. */
+/* Followers fall out of the ISR. When they come back the leader hears of nobody but its clients while its proposals of
+ * another ISR are under way, and goes. */
 static void draw_rejoin(struct prng *g, struct plan *p, int64_t at_ns)
 {
     static const enum fault_kind away[] = {FAULT_PAUSE, FAULT_LINK, FAULT_SLOW_DISK};
-    int64_t lasts_ms = (int64_t)plan_between(g, 30, 250);
+    int64_t lasts_ms = (int64_t)plan_between(g, 50, 350);
     enum fault_kind kind = away[prng_below(g, 3)];
+    uint64_t n = prng_below(g, 64) | 1;
     struct fault *f = add(p, kind, kind == FAULT_LINK ? AIM_LEADER : AIM_FOLLOWERS, at_ns, lasts_ms);
 
     f->nodes = one(g, p);
-    f->n = prng_below(g, 64);
+    f->n = n;
     f->factor = kind == FAULT_SLOW_DISK ? slowness(g, p) : (uint32_t)plan_between(g, 1, 3);
-    at_ns += (lasts_ms + (int64_t)plan_between(g, 0, 40)) * MS;
-    f = add(p, plan_one_in(g, 2) ? FAULT_ISOLATE : draw_end(g, p), AIM_LEADER, at_ns, 200);
+    at_ns += (lasts_ms + (int64_t)plan_between(g, 0, 60)) * MS;
+    f = add(p, FAULT_ISOLATE, AIM_LEADER, at_ns, 250);
     f->nodes = one(g, p);
-    f->n = 1;
-    f->factor = (uint32_t)plan_between(g, 1, 3);
+    f->n = n; /* odd: clients reach it */
+    f->factor = plan_one_in(g, 4) ? 3 : 1;
+    f = add(p, draw_end(g, p), AIM_LEADER, at_ns + (int64_t)plan_between(g, 10, 150) * MS, 100);
+    f->nodes = one(g, p);
+    f->n = n;
 }
 
 /* What is asked of the controller is in doubt, and who asked goes. */
@@ -229,23 +240,15 @@ static void draw_doubt(struct prng *g, struct plan *p, int64_t at_ns)
     f->nodes = one(g, p);
 }
 
-/* The leader hears of nobody but its clients while its proposals of another ISR are under way, and goes. */
-static void draw_lonely(struct prng *g, struct plan *p, int64_t at_ns)
+/* In the middle of what the controller, or a leader, writes. */
+static void draw_crash(struct prng *g, struct plan *p, int64_t at_ns)
 {
-    struct fault *f = add(p, FAULT_SLOW_DISK, AIM_FOLLOWERS, at_ns, 400);
-    uint64_t n = prng_below(g, 64) | 1;
+    struct fault *f = add(p, p->forgets ? FAULT_PAUSE : FAULT_CRASH_AT_IO, plan_one_in(g, 3) ? AIM_LEADER : AIM_CONTROLLER,
+                          at_ns, 20);
 
     f->nodes = one(g, p);
-    f->n = n;
-    f->factor = slowness(g, p);
-    at_ns += (int64_t)plan_between(g, 30, 300) * MS;
-    f = add(p, FAULT_ISOLATE, AIM_LEADER, at_ns, 200);
-    f->nodes = one(g, p);
-    f->n = n; /* odd: clients reach it */
-    f->factor = 1;
-    f = add(p, draw_end(g, p), AIM_LEADER, at_ns + (int64_t)plan_between(g, 10, 100) * MS, 100);
-    f->nodes = one(g, p);
-    f->n = n;
+    f->n = plan_between(g, 1, 16);
+    f->factor = crash_how(g, p);
 }
 
 /* Who votes goes down in the middle of it. */
@@ -261,19 +264,18 @@ static void draw_election(struct prng *g, struct plan *p, int64_t at_ns)
         f = add(p, kind, AIM_DRAWN, at_ns, 20);
         f->nodes = plan_one_in(g, 2) ? one(g, p) : controllers(p);
         f->n = plan_between(g, 1, 8);
-        f->factor = SIM_CRASH_KILL | (plan_one_in(g, 2) ? SIM_CRASH_AFTER : 0);
+        f->factor = crash_how(g, p);
     }
 }
 
 /* Only the leader has what comes now, and forgets it. */
 static void draw_forgetting(struct prng *g, struct plan *p)
 {
-    int64_t at_ns = BEGIN_NS + (int64_t)plan_between(g, 200, 500) * MS;
-    struct fault *f = add(p, plan_one_in(g, 2) ? FAULT_SLOW_DISK : FAULT_PAUSE, AIM_FOLLOWERS, at_ns, 300);
+    int64_t at_ns = (int64_t)plan_between(g, 50, 300) * MS;
+    struct fault *f = add(p, FAULT_PAUSE, AIM_FOLLOWERS, at_ns, 700);
 
-    f->factor = slowness(g, p);
     f->nodes = one(g, p);
-    f = add(p, FAULT_POWER_CUT, AIM_LEADER, at_ns + (int64_t)plan_between(g, 100, 300) * MS, 100);
+    f = add(p, FAULT_POWER_CUT, AIM_LEADER, at_ns + (int64_t)plan_between(g, 300, 680) * MS, 100);
     f->nodes = one(g, p);
 }
 
@@ -285,7 +287,7 @@ static void draw_faults(struct prng *g, struct plan *p)
     if (p->forgets)
         draw_forgetting(g, p);
     while (scenes-- > 0 && p->fault_count + SCENE_MAX <= FAULTS_MAX) {
-        int64_t at_ns = BEGIN_NS + (int64_t)prng_below(g, (uint64_t)(p->chaos_ns - BEGIN_NS));
+        int64_t at_ns = (int64_t)prng_below(g, (uint64_t)p->chaos_ns);
         if (elections && !plan_one_in(g, 3)) {
             draw_election(g, p, at_ns);
             continue;
@@ -304,7 +306,7 @@ static void draw_faults(struct prng *g, struct plan *p)
             draw_doubt(g, p, at_ns);
             break;
         case 4:
-            draw_lonely(g, p, at_ns);
+            draw_crash(g, p, at_ns);
             break;
         default:
             draw_any(g, p, at_ns);
@@ -320,23 +322,24 @@ void plan_draw_storm(uint64_t seed, struct plan *p)
 
     prng_init(&g, seed ^ 0x73746f726d);
     p->storm = true;
+    draw_loss(&g, p);
     draw_nodes(&g, p);
     p->dynamic_quorum = plan_one_in(&g, 2);
     p->replicas = plan_brokers(p) < 3 ? plan_brokers(p) : 3;
     p->shards = 1 + (uint32_t)plan_one_in(&g, 4);
     p->dirs = 1;
-    draw_loss(&g, p);
     p->topics = 1;
     p->partitions[0] = 1 + (int32_t)prng_below(&g, 2);
     p->session_ms = (int32_t)plan_between(&g, 300, 1500);
-    p->chaos_ns = (int64_t)plan_between(&g, 1000, 3000) * MS;
+    p->chaos_ns = (int64_t)plan_between(&g, 1000, 2800) * MS;
     p->restart_ns_max = (int64_t)plan_between(&g, 1, plan_one_in(&g, 2) ? 12 : 300) * MS;
     p->retention_bytes = -1;
     plan_draw_settings(&g, p);
     draw_times(&g, p);
     plan_draw_in_sync(p, !p->forgets && plan_one_in(&g, 2) ? 1 : p->replicas - 1);
     draw_faults(&g, p);
-    p->shuffles = !plan_one_in(&g, 4);
+    p->shuffles = !plan_one_in(&g, 6);
+    p->shuffle_ms_max = (uint32_t)plan_between(&g, 5, plan_one_in(&g, 2) ? 30 : 150);
     p->writers = 2 + (uint32_t)prng_below(&g, 2);
     p->readers = 1 + (uint32_t)prng_below(&g, 2);
     p->subscribers = (uint32_t)plan_one_in(&g, 4);

@@ -99,7 +99,7 @@ struct reader *reader_new(struct world *w, uint32_t number)
     fetch_draw(&r->fetch, &r->client);
     r->fetch.any_replica = world_is_cluster(w);
     r->stride = 1 + (uint32_t)client_below(&r->client, 3);
-    r->peer = client_connect(&r->client, 400 + (int64_t)client_below(&r->client, 600), 1);
+    r->peer = client_connect(&r->client, (w->plan.storm ? 150 : 400) + (int64_t)client_below(&r->client, 600), 1);
     return r;
 }
 

@@ -219,8 +219,10 @@ void server_start(struct server *s)
     struct world *w = s->world;
 
     ASSERT(l != NULL);
-    if (world_is_cluster(w))
-        truth_quorum(w->truth); /* before it says anything else */
+    if (world_is_cluster(w)) { /* before it says anything else */
+        truth_quorum(w->truth);
+        truth_restart(w->truth, s);
+    }
     sim_node_start(s->node, w->plan.shards);
     l->server = s;
     l->number = ++w->lives;

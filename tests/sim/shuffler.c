@@ -1,6 +1,8 @@
 /* Moves replicas between brokers and leaders between replicas, while all else goes on: reassignments, also ones that
- * are taken back, and elections. None is waited for: in the end the watcher must see every partition with all of its
- * replicas in sync, and no others. */
+ * are taken back, and elections. None is waited for. What is taken back after another one was asked for in its place leaves
+ * the replicas of both (as Kafka's controller does). So when all has healed each lasting partition is given replicas once
+ * more, and again while that is not seen, because an older request may come late: the watcher must see each partition with
+ * all of its replicas in sync, and no others. */
 #include <stdlib.h>
 
 #include "clients.h"
@@ -9,6 +11,7 @@
 
 #define ELECTION_PREFERRED 0
 #define ELECTION_UNCLEAN 1
+#define ROUND_NS INT64_C(4000000000)
 
 struct shuffler {
     struct client client;
@@ -16,6 +19,9 @@ struct shuffler {
     struct flow flow;
     struct rpc rpc;
     struct part *part;   /* what it works on; NULL = nothing */
+    uint32_t given;      /* lasting partitions of the last round */
+    int64_t given_ns;    /* when it has come to its end */
+    bool accepted;       /* the last reassignment */
 };
 
 struct client *shuffler_client(struct shuffler *s) { return &s->client; }
@@ -31,6 +37,38 @@ static struct part *any_part(struct shuffler *s)
     if (!topic->lasting || topic->state != TOPIC_LIVES)
         return NULL;
     return &topic->parts[client_below(&s->client, (uint64_t)topic->partition_count)];
+}
+
+static bool is_last_round(const struct shuffler *s)
+{
+    return s->client.world->calm_ns != 0;
+}
+
+/* Of the last round; NULL when that is over, or its topic is not there yet. */
+static struct part *next_part(struct shuffler *s)
+{
+    const struct world *w = s->client.world;
+    uint32_t n = s->given;
+
+    for (uint32_t i = 0; i < w->truth->topic_count; i++) {
+        struct topic *t = w->truth->topics[i];
+        if (!t->lasting)
+            continue;
+        if (n < (uint32_t)t->partition_count)
+            return t->state == TOPIC_LIVES && w->phase == PHASE_SETTLE ? &t->parts[n] : NULL;
+        n -= (uint32_t)t->partition_count;
+    }
+    return NULL;
+}
+
+bool shuffler_is_through(const struct shuffler *s)
+{
+    const struct world *w = s->client.world;
+    uint32_t parts = 0;
+
+    for (uint32_t i = 0; i < w->truth->topic_count; i++)
+        parts += w->truth->topics[i]->lasting ? (uint32_t)w->truth->topics[i]->partition_count : 0;
+    return s->given >= parts;
 }
 
 /* As many brokers as a partition has replicas, in any order. */
@@ -64,7 +102,7 @@ static void begin_reassign(struct shuffler *s)
     alter_partition_reassignments_request_topics_init(&topic);
     alter_partition_reassignments_request_topics_partitions_init(&partition);
     partition.partition_index = s->part->partition;
-    if (client_below(&s->client, 5) == 0) { /* take it back, if there is one */
+    if (!is_last_round(s) && client_below(&s->client, 5) == 0) { /* take it back, if there is one */
         partition.replicas = NULL;
         partition.replicas_count = -1;
     } else {
@@ -108,11 +146,14 @@ static void take_reassign(struct shuffler *s)
 {
     const struct alter_partition_reassignments_response *a = s->rpc.answer;
 
+    s->accepted = false;
     if (a->error_code != KERR_NONE)
         take_error(s, "AlterPartitionReassignments", a->error_code);
     else if (a->responses_count != 1 || a->responses[0].partitions_count != 1)
         broken(s->client.world, "AlterPartitionReassignments of one partition was answered with %d topics",
                a->responses_count);
+    else if (a->responses[0].partitions[0].error_code == KERR_NONE)
+        s->accepted = true;
     else
         take_error(s, "AlterPartitionReassignments", a->responses[0].partitions[0].error_code);
 }
@@ -154,6 +195,11 @@ static void take_elect(struct shuffler *s)
 
 /* ---- its life ------------------------------------------------------------------------------------- */
 
+static int64_t pause_ns(struct client *c)
+{
+    return client_ms(c, c->world->plan.storm ? 1 : 20, c->world->plan.shuffle_ms_max);
+}
+
 static void shuffler_run(struct flow *f)
 {
     struct shuffler *s = container_of(f, struct shuffler, flow);
@@ -161,8 +207,16 @@ static void shuffler_run(struct flow *f)
 
     FLOW_BEGIN(f);
     while (!c->stop) {
-        s->part = c->world->calm_ns == 0 ? any_part(s) : NULL;
-        if (s->part != NULL && client_below(c, 3) != 0) {
+        if (c->world->phase == PHASE_SETTLE && world_now_ns(c->world) - s->given_ns > ROUND_NS)
+            s->given = 0;
+        s->part = is_last_round(s) ? next_part(s) : any_part(s);
+        if (s->part != NULL && is_last_round(s)) {
+            FLOW_WAIT(f, "reassign", begin_reassign(s));
+            if (f->result == 0)
+                take_reassign(s);
+            s->given += f->result == 0 && s->accepted;
+            s->given_ns = world_now_ns(c->world);
+        } else if (s->part != NULL && client_below(c, 3) != 0) {
             FLOW_WAIT(f, "reassign", begin_reassign(s));
             if (f->result == 0)
                 take_reassign(s);
@@ -178,8 +232,7 @@ static void shuffler_run(struct flow *f)
         }
         if (f->result < 0)
             client_turn(c, s->peer);
-        FLOW_WAIT(f, "pause", client_sleep(c, c->world->plan.storm ? client_ms(c, 1, 15) : client_ms(c, 20, 600),
-                                             &f->op));
+        FLOW_WAIT(f, "pause", client_sleep(c, pause_ns(c), &f->op));
     }
     FLOW_WAIT(f, "close", peer_close(s->peer, &f->op));
     FLOW_END(f);
@@ -192,7 +245,7 @@ struct shuffler *shuffler_new(struct world *w)
 
     ASSERT(s != NULL);
     client_init(&s->client, w, "shuffler", false);
-    s->peer = client_connect(&s->client, 1500, 1);
+    s->peer = client_connect(&s->client, w->plan.storm ? 250 : 1500, 1);
     return s;
 }
 

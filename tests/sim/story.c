@@ -132,7 +132,7 @@ static bool all_topics_are_made(const struct world *w)
 /* A partition that moves takes no records for a moment. */
 static bool all_have_moved(const struct world *w)
 {
-    return w->mover == NULL || mover_is_through(w->mover);
+    return (w->mover == NULL || mover_is_through(w->mover)) && (w->shuffler == NULL || shuffler_is_through(w->shuffler));
 }
 
 static bool all_is_said(const struct world *w)
@@ -270,12 +270,28 @@ static void look_at_the_end(struct world *w)
         truth_disks(w->truth);
 }
 
+#define PATIENCE_MS 3000 /* then a storm begins where there is no topic yet, too */
+
+static void begin_chaos(struct world *w)
+{
+    w->chaos_began_ns = world_now_ns(w);
+    faults_begin(w);
+    enter(w, PHASE_CHAOS, 0);
+}
+
+static void chaos(struct world *w)
+{
+    if (w->chaos_began_ns >= 0 && has_lasted(w, w->plan.chaos_ns / MS))
+        heal(w);
+    else if (w->chaos_began_ns < 0 && (all_topics_are_made(w) || has_lasted(w, PATIENCE_MS)))
+        begin_chaos(w);
+}
+
 static void go_on(struct world *w)
 {
     switch (w->phase) {
     case PHASE_CHAOS:
-        if (has_lasted(w, w->plan.chaos_ns / MS))
-            heal(w);
+        chaos(w);
         return;
     case PHASE_SETTLE:
         settle(w);
@@ -342,8 +358,12 @@ static void tick(struct sim *sim, void *arg)
 
 void story_begin(struct world *w)
 {
+    w->chaos_began_ns = -1;
+    if (w->plan.storm)
+        enter(w, PHASE_CHAOS, 0);
+    else
+        begin_chaos(w);
     clients_begin(w);
-    enter(w, PHASE_CHAOS, 0);
     sim_at(w->sim, TICK_NS, tick, w);
 }
 

@@ -22,7 +22,7 @@
  * Of a world that may lose records (plan.lossy) T1 to T9 and T11 say nothing.
  *
  *   T12 A leader epoch of a partition has one leader, and so has an epoch of the quorum. One of those begins by a vote, or
- *       where the leader of the one before resigns.
+ *       where the leader of the one before resigns; votes and epochs are on disk before anybody acts on them.
  *   T13 When a cluster has come to rest, all replicas of a partition hold the same batches; metadata logs hold the same
  *       at the same offset and epoch; snapshots of one offset tell the same.
  */
@@ -161,6 +161,7 @@ void truth_epoch_leader(struct truth *t, struct epoch_leaders *e, int32_t epoch,
 /* ---- disks of a cluster (check_disks.c) --------------------------------------------------------- */
 
 void truth_quorum(struct truth *t); /* T12, at any time */
+void truth_restart(struct truth *t, const struct server *s); /* T12, of a node that is down */
 void truth_disks(struct truth *t);  /* T13, when all nodes have been stopped cleanly */
 
 /* ---- groups (check_group.c) --------------------------------------------------------------------- */

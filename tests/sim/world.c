@@ -108,7 +108,6 @@ void world_play(uint64_t seed, bool cluster, const char *program, FILE *trace, s
     sim_free(formatted.sim);
     for (uint32_t i = 0; i < w.plan.node_count; i++)
         server_start(&w.servers[i]);
-    faults_begin(&w);
     story_begin(&w);
     while (w.phase != PHASE_OVER) {
         if (!sim_step(w.sim))

@@ -90,6 +90,7 @@ struct world {
     uint32_t restarted_life;      /* the newest life of the second look */
     uint32_t restarted;           /* servers, of those that are restarted one after another */
     int64_t ready_ns;             /* since when all nodes are ready; 0 = they are not */
+    int64_t chaos_began_ns;       /* -1: a storm has yet to begin */
     int64_t calm_ns;              /* since when nothing is done to the nodes any more; 0 = chaos */
     int64_t steady_ns;            /* since when what is asked must be answered well */
 };
