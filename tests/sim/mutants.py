@@ -5,7 +5,8 @@
 
 A mutant is a switch in the sources, -DMUTANT_NAME. Only the files that have the switch are compiled anew and linked before
 the libraries of a build without any. Then seeds of the simulated node, or cluster, are played until one breaks; the mutants that
-cannot show there (what they do wrong needs a file to be looked at) are given to a unit test. A mutant that nothing notices fails.
+cannot show there (what they do wrong needs a file to be looked at) are given to a unit test. Some of those are given to the seeds
+of a cluster as well. A mutant that somebody does not notice who is to notice it fails.
 """
 
 import json
@@ -196,6 +197,33 @@ MUTANTS = {
     "NODE_NO_BROKER_EPOCHS": ("an ISR is proposed without broker epochs", NODE),
 }
 
+# These a cluster's seeds notice, too: the first of those that are played.
+IN_A_CLUSTER = {
+    "BROKER_FETCH_DIVERGING_COUNTS": 1001,
+    "BROKER_READS_PAST_WATERMARK": 1,
+    "CONTROLLER_ANSWER_BEFORE_COMMIT": 1001,
+    "COORDINATOR_FORGETS_THE_LAST": 1,
+    "FETCHER_BEFORE_STABLE": 1001,
+    "FETCHER_DROPS_PARTITIONS": 1,
+    "FETCHER_OLD_ANSWER": 1,
+    "FETCHER_ROLE_BESIDE_CUT": 2001,
+    "IMAGE_EPOCH_STAYS": 1,
+    "LOG_ACK_BEFORE_SYNC": 1,
+    "LOG_STABLE_AT_APPEND": 1,
+    "QUORUM_CLAIMS_EARLY": 1,
+    "QUORUM_DELIVERS_UNCOMMITTED": 1,
+    "QUORUM_VOTE_UNWRITTEN": 1,
+    "RAFT_LEADS_AGAIN": 2001,
+    "RAFT_LOG_NOT_COMPARED": 1001,
+    "RAFT_PRE_VOTE_RAISES": 1,
+    "RAFT_VOTE_NOT_PERSISTED": 1,
+    "RAFT_VOTES_TWICE": 1,
+    "REPLICATION_CUT_TO_MARK": 1001,
+    "REPLICATION_CUT_UNLIKE": 2001,
+    "REPLICATION_SHRINKS_EARLY": 1001,
+}
+CLUSTER_SEEDS = 200
+
 
 def run(command, **more):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -217,6 +245,7 @@ def configure():
             print(done.stdout[-4000:])
             sys.exit("mutants: meson setup failed")
     must(["ninja", *sorted({program.split()[0] for _, program in MUTANTS.values()})], "the build without a mutant")
+    must(["tests/sim_node", "--cluster", "--seeds", "1..5", "--once"], "playing seeds without a mutant")
 
 
 def sources_of(name):
@@ -257,14 +286,14 @@ def link_with(name, program, objects):
     return out
 
 
-def ask_seeds(program, *words):
+def ask_seeds(program, *words, first=1, count=SEEDS):
     """-> whether a seed broke, and words about it."""
-    done = run([program, *words, "--seeds", f"1..{SEEDS}", "--jobs", "2", "--once", "--until-failure"])
-    count = re.search(r"^(\d+) passed, (\d+) failed", done.stdout, re.M)
+    done = run([program, *words, "--seeds", f"{first}..{first + count - 1}", "--jobs", "2", "--once", "--until-failure"])
+    passed = re.search(r"^(\d+) passed, (\d+) failed", done.stdout, re.M)
     broke = re.search(r"^FAILED seed (\d+)[^:]*: (.*?)(; replay.*)?$", done.stdout, re.M)
     if done.returncode == 0 or broke is None:
-        return False, f"{SEEDS} seeds notice nothing"
-    return True, f"seed {broke[1]}, the {int(count[1]) + 1}th: {broke[2][:110]}"
+        return False, f"{count} seeds notice nothing"
+    return True, f"seed {broke[1]}, the {int(passed[1]) + 1}th: {broke[2][:110]}"
 
 
 def ask_unit(program, *pattern):
@@ -290,6 +319,12 @@ def ask_unit(program, *pattern):
     return True, f"{Path(program).name}: {failed[1] if failed else 'it ended badly'}"
 
 
+def try_in_cluster(name, commands):
+    program, *words = CLUSTER.split()
+    linked = link_with(name, program, compile_with(name, commands))
+    return ask_seeds(linked, *words, first=IN_A_CLUSTER[name], count=CLUSTER_SEEDS)
+
+
 def try_one(name, commands):
     program, *pattern = MUTANTS[name][1].split()
     linked = link_with(name, program, compile_with(name, commands))
@@ -313,9 +348,9 @@ def main():
     os.environ["ASAN_OPTIONS"] = "detect_leaks=0"
     count = {True: 0, False: 0}
 
-    def tell(name):
+    def tell(name, ask=try_one):
         at = time.monotonic()
-        caught, words = try_one(name, commands)
+        caught, words = ask(name, commands)
         count[caught] += 1
         print(f"{'caught' if caught else 'MISSED'}  {name:<32} {time.monotonic() - at:5.1f} s  {words}",
               flush=True)
@@ -323,6 +358,9 @@ def main():
     plays = [name for name in wanted if MUTANTS[name][1] in (SIM, CLUSTER)]
     for name in plays:  # on both processors
         tell(name)
+    for name in wanted:
+        if name in IN_A_CLUSTER:
+            tell(name, try_in_cluster)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(tell, [name for name in wanted if name not in plays]))
     passed, failed = count[True], count[False]
