@@ -329,8 +329,8 @@ void log_begin_copy(struct log *log, int64_t offset, const struct log *source, s
 void log_raise_start(struct log *log, int64_t offset, struct op *op);
 
 /* Remove segments that have outlived retention.bytes or retention.ms, as a Kafka broker: oldest first, only what
- * `high_watermark` has passed, by the largest timestamp of a segment (the time of its last append where its
- * records have none; in the future: it stays). When all have outlived it, the last one is rolled first. Completes
+ * `high_watermark` has passed and is stable, by the largest timestamp of a segment (the time of its last append where
+ * its records have none; in the future: it stays). When all have outlived it, the last one is rolled first. Completes
  * when they are durably gone, with their count; ERR_CLOSED, or trouble in reading a time index. */
 void log_retain(struct log *log, int64_t high_watermark, struct op *op);
 

@@ -4,7 +4,8 @@
  *       size  time    └ stays               then by time, on from there, while each is too old
  *
  * Rule: Kafka's UnifiedLog.deleteOldSegments (observed in 4.3). A segment goes only when the high watermark has
- * passed its end; an empty last segment stays; when the last one goes too, another begins at the log's end first.
+ * passed its end and it is stable (a follower's mark may be ahead of that); an empty last segment stays; when the last
+ * one goes too, another begins at the log's end first.
  */
 #include <stdlib.h>
 
@@ -29,7 +30,7 @@ static bool may_go(const struct retaining *x, uint32_t i)
 {
     const struct log *log = x->log;
 
-    if (i >= log->segment_count || end_of(log, i) > x->high_watermark)
+    if (i >= log->segment_count || end_of(log, i) > x->high_watermark || end_of(log, i) > log->stable)
         return false;
     return i + 1 < log->segment_count || log->segments[i]->size_bytes > 0;
 }

@@ -115,6 +115,8 @@ enum kerr replica_delete_records(struct replica *r, int64_t offset, int64_t *low
 
     if (!replica_leads(r))
         return KERR_NOT_LEADER_OR_FOLLOWER;
+    if (mark > log_stable(r->log)) /* as a follower it has heard of it */
+        mark = log_stable(r->log);
     if (cleanup_has(r->settings, STR("compact")) && !cleanup_has(r->settings, STR("delete")))
         return KERR_POLICY_VIOLATION;
     if (offset == DELETE_TO_HIGH_WATERMARK)

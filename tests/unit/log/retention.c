@@ -360,6 +360,22 @@ TEST(log_retention, nothing_goes_that_the_high_watermark_has_not_passed)
     bench_free(b);
 }
 
+/* A follower hears that its leader has committed what its own disk does not have yet. */
+TEST(log_retention, nothing_goes_that_is_not_stable)
+{
+    struct bench *b = bench_new();
+
+    for (int i = 0; i < 7; i++)
+        put(b, io_wall_ms(b->lab.io) - 10 * HOUR_MS);
+    set(b, HOUR_MS, 0);
+    CHECK_EQ(WAIT(&b->lab, log_retain(b->log, log_end(b->log), op)), 0);
+    CHECK(log_stable(b->log) < log_end(b->log));
+    CHECK_EQ(WAIT(&b->lab, log_flush(b->log, op)), 0);
+    CHECK_EQ(WAIT(&b->lab, log_retain(b->log, log_end(b->log), op)), 3);
+    CHECK_EQ(log_start(b->log), 7);
+    bench_free(b);
+}
+
 /* ---- at the same time ---------------------------------------------------------------------- */
 
 static void while_appends_never_pause(struct bench *b, struct wait *w)

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "replica/internal.h"
+
 static int64_t start_of(struct lab *lab, uint8_t id, int32_t partition)
 {
     return log_start(replica_log(lab_get(lab, id, partition)));
@@ -156,6 +158,29 @@ TEST(delete_records, only_by_the_leader_and_not_beyond_the_high_watermark)
     meta_leader(&lab, 1, 0, 2);
     CHECK_EQ(lab_apply(&lab), 0);
     CHECK_EQ(replica_delete_records(r, 2, &low), KERR_NOT_LEADER_OR_FOLLOWER);
+    CHECK_EQ(lab_stop(&lab), 0);
+    lab_deinit(&lab);
+}
+
+/* Who followed until now may have heard of a high watermark that its own disk has not reached. */
+TEST(delete_records, not_beyond_what_is_stable)
+{
+    struct replica_appended appended;
+    struct lab lab;
+    int64_t low = -7;
+
+    begin(&lab, 1);
+    fill(&lab, 1, 1);
+    struct replica *r = lab_get(&lab, 1, 0);
+    CHECK_EQ(lab_append(r, "c", 1, &appended), KERR_NONE);
+    CHECK_EQ(log_stable(replica_log(r)), 2);
+    r->replication.high_watermark = 3;
+    CHECK_EQ(replica_delete_records(r, 3, &low), KERR_OFFSET_OUT_OF_RANGE);
+    CHECK_EQ(replica_delete_records(r, DELETE_TO_HIGH_WATERMARK, &low), KERR_NONE);
+    CHECK_EQ(low, 2);
+    UNTIL(&lab, log_stable(replica_log(r)) == 3);
+    CHECK_EQ(replica_delete_records(r, 3, &low), KERR_NONE);
+    CHECK_EQ(low, 3);
     CHECK_EQ(lab_stop(&lab), 0);
     lab_deinit(&lab);
 }
