@@ -105,8 +105,9 @@ void truth_quorum(struct truth *t)
 
 /* ---- logs -------------------------------------------------------------------------------------- */
 
-/* The content of all files in `dir` whose names end so, in their order. False where there is no such file. */
-static bool read_files(struct sim_node *node, const char *dir, const char *end, struct text *out)
+/* The content of all files in `dir` whose names end so, in their order, and the offset that names the last one. False
+ * where there is no such file. */
+static bool read_files(struct sim_node *node, const char *dir, const char *end, struct text *out, int64_t *last_base)
 {
     struct text names = {0};
     struct str rest, line;
@@ -122,6 +123,7 @@ static bool read_files(struct sim_node *node, const char *dir, const char *end, 
             continue;
         snprintf(name, sizeof name, "%.*s", STR_ARG(path));
         any = sim_disk_get(node, name, out) == 0 || any;
+        *last_base = strtoll(name + strlen(dir), NULL, 10);
     }
     text_deinit(&names);
     return any;
@@ -130,6 +132,7 @@ static bool read_files(struct sim_node *node, const char *dir, const char *end, 
 struct disk_log {
     const struct server *server;
     struct text content;
+    int64_t last_base;  /* of its last segment: where an empty log ends */
     struct bytes rest;
     struct batch batch; /* the next one */
     bool more;
@@ -172,6 +175,9 @@ static void compare(struct truth *t, struct disk_log *a, struct disk_log *b, boo
         int64_t from = a->batch.base_offset > b->batch.base_offset ? a->batch.base_offset : b->batch.base_offset;
         skip_to(t, a, from, name);
         skip_to(t, b, from, name);
+    } else {
+        skip_to(t, a, b->last_base, name);
+        skip_to(t, b, a->last_base, name);
     }
     while (a->more && b->more) {
         bool same = same_bytes(&a->batch, &b->batch);
@@ -201,7 +207,7 @@ static void compare_all(struct truth *t, const char *const *dirs, uint32_t dir_c
     for (uint32_t i = 0; i < w->plan.node_count; i++) {
         for (uint32_t d = 0; d < dir_count; d++) {
             replicas[n].server = &w->servers[i];
-            if (read_files(w->servers[i].node, dirs[d], end, &replicas[n].content)) {
+            if (read_files(w->servers[i].node, dirs[d], end, &replicas[n].content, &replicas[n].last_base)) {
                 n++;
                 break;
             }
@@ -236,7 +242,7 @@ void truth_restart(struct truth *t, const struct server *s)
     int32_t newest = 0;
 
     read_state(s, &state);
-    read_files(s->node, METADATA_DIR, ".log", &log.content);
+    read_files(s->node, METADATA_DIR, ".log", &log.content, &log.last_base);
     log.rest = bytes_of_str(text_str(&log.content));
     while (batch_next(&log.rest, &log.batch) == 1 && batch_crc_ok(&log.batch)) /* to where it is torn */
         newest = log.batch.leader_epoch;
