@@ -95,6 +95,7 @@ struct coordinator {
     struct flow load;
     struct text chunk;  /* load: bytes of the log; append: a copy of the batch */
     int64_t next;       /* load: next offset */
+    int64_t read_limit; /* load: the high watermark when a read began, behind which it reads nothing */
     int64_t now_ms;     /* of the load's start */
     bool unloading;
     bool waits_for_commit; /* load: for the high watermark to reach the end */

@@ -47,13 +47,14 @@ static void load_run(struct flow *f)
     FLOW_BEGIN(f);
     do {
         text_clear(&c->chunk);
+        c->read_limit = c->log.high_watermark(c->log.log);
         FLOW_TRY(f, "read the log",
                  c->log.read(c->log.log, c->next, CHUNK_BYTES, &c->chunk, &f->op));
         if (c->unloading)
             goto unloaded;
-        /* Nothing below the high watermark where it lies ahead: the cleaner left no batch there. */
-        if (c->chunk.n == 0)
-            c->next = c->log.high_watermark(c->log.log);
+        /* Nothing below the high watermark, as it was then, where that lies ahead: the cleaner left no batch there. */
+        if (c->chunk.n == 0 && c->next < c->read_limit)
+            c->next = c->read_limit;
         f->result = apply_chunk(c);
         if (f->result < 0)
             goto failed;

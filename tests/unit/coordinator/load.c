@@ -74,6 +74,27 @@ TEST(load, waits_until_the_end_is_committed)
     rig_end(&r);
 }
 
+/* A read that began before the mark moved has seen nothing of what is below it now. */
+TEST(load, what_is_committed_while_a_read_finds_nothing_is_read_too)
+{
+    struct rig r;
+
+    rig_init(&r);
+    rig_write(&r, "a=1", -1);
+    rig_write(&r, "a=2", -1);
+    r.high_watermark = 1;
+    rig_start(&r);
+    CHECK(rig_read(&r)); /* a=1; now it waits */
+    coordinator_committed(&r.c, 1); /* an answer that changes nothing: it reads up to there once more */
+    r.high_watermark = 2;
+    coordinator_committed(&r.c, 2);
+    while (rig_read(&r))
+        ;
+    CHECK_EQ(r.loaded, 0);
+    CHECK_TEXT(text_str(&r.state), "0:a=1 1:a=2 loaded ");
+    rig_end(&r);
+}
+
 /* The cleaner may leave no batch below the high watermark. */
 TEST(load, a_log_that_is_empty_up_to_its_end_loads)
 {
