@@ -82,7 +82,10 @@ void node_wind(struct node *n)
 {
     int64_t due_ms;
 
-    if (n->controller == NULL || n->closing || n->failed)
+    if (n->controller == NULL)
+        return;
+    /* It decides nothing more; but one that has resigned still answers whom it refused. */
+    if ((n->closing || n->failed) && controller_is_active(n->controller))
         return;
     due_ms = controller_tick(n->controller, io_now_ms(n->io));
     if (due_ms == INT64_MAX)
@@ -106,7 +109,6 @@ void node_fail(struct node *n, const struct fail *why)
         return;
     n->failed = true;
     membership_fail(n);
-    io_timer_clear(&n->tick);
     say(n->telemetry, why->error == -ECANCELED ? LOG_INFO : LOG_ERROR, "node", "%s", why->text);
     ask_stop(n);
     publisher_answer_all(n);
@@ -284,9 +286,9 @@ static void node_free(struct node *n)
 static void end_asks(struct node *n)
 {
     n->closing = true;
-    io_timer_clear(&n->tick);
     if (n->controller != NULL)
         controller_resign(n->controller);
+    node_wind_soon(n);
     ask_stop(n);
 }
 
@@ -305,6 +307,7 @@ static void close_run(struct flow *f)
     n->closed_result = f->result;
     while (n->ask_count > 0)
         FLOW_WAIT(f, "answer who has asked", io_yield(n->io, &f->op));
+    io_timer_clear(&n->tick);
     FLOW_END(f);
     struct op *parent = f->parent;
     int64_t result = n->closed_result;

@@ -144,6 +144,36 @@ TEST(here, who_still_waits_when_the_node_leaves_is_answered)
     lab_end(&lab);
 }
 
+/* The metadata log takes no records any more: what was asked of the controller then is answered, and the node can end. */
+TEST(here, who_asked_when_the_log_failed_is_answered)
+{
+    struct lab lab;
+    struct question before, then;
+
+    for (int asks_while_it_leaves = 0; asks_while_it_leaves < 2; asks_while_it_leaves++) {
+        lab_init(&lab, 13, "broker,controller");
+        lab_run(&lab);
+        lab_lead(&lab, NODE_ID, 2);
+        lab_claim(&lab, 2);
+        lab.quorum->hold = true;
+        question_init(&before, API_CREATE_TOPICS);
+        question_init(&then, API_CREATE_TOPICS);
+        question_forward(&lab, &before);
+        lab.quorum->broken = true;
+        question_forward(&lab, &then);
+        if (!asks_while_it_leaves) {
+            script_pass(lab.s, 10);
+            CHECK(before.done && then.done);
+        }
+        lab_end(&lab);
+        CHECK(before.done && then.done);
+        CHECK_EQ(before.error, KERR_NOT_CONTROLLER);
+        CHECK_EQ(then.error, KERR_NOT_CONTROLLER);
+        question_end(&before);
+        question_end(&then);
+    }
+}
+
 /* A node that leaves decides for others until it is closed: their brokers do not wait for its logs. */
 TEST(here, a_controller_at_rest_still_decides_for_others)
 {

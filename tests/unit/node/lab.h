@@ -18,6 +18,7 @@ struct quorum {
     int32_t node_id, leader, epoch;
     bool hidden;                /* nobody knows where the leader is */
     bool hold;                  /* nothing is committed */
+    bool broken;                /* nothing can be appended */
     struct text log;            /* appended, not delivered */
     int64_t end, delivered;
     struct io_timer timer;

@@ -92,6 +92,8 @@ int quorum_append(struct quorum *q, int32_t epoch, const struct bytes *framed, u
 
     if (q->leader != q->node_id || epoch != q->epoch)
         return ERR_FENCED;
+    if (q->broken)
+        return ERR_OFFLINE;
     for (uint32_t i = 0; i < count; i++) {
         text_add(&records, &framed[i].n, 4);
         text_add(&records, framed[i].p, (size_t)framed[i].n);
