@@ -11,8 +11,18 @@ static const struct fetch_response_responses_partitions *answered_partition(cons
     return &m->responses[0].partitions[0];
 }
 
-static void take_endpoints(struct quorum *q, const struct fetch_response *m, int32_t leader_id, int32_t epoch)
+/* Where the leader is reached: as it is said; or it is who has answered, at an address that was given without an id. A
+ * node that knows the leader's id from its last life and has no voters in its log would learn it nowhere else. */
+static void take_endpoints(struct quorum *q, const struct fetch_response *m, bool is_the_leader, int32_t leader_id,
+                           int32_t epoch)
 {
+    const struct client_broker *asked = client_broker(q->client, q->fetch.to);
+
+#ifdef MUTANT_QUORUM_LEADER_WITHOUT_ADDRESS
+    is_the_leader = false;
+#endif
+    if (is_the_leader && q->fetch.to < 0 && asked != NULL)
+        quorum_nodes_hint(q, leader_id, epoch, asked->host, asked->port);
     for (int32_t i = 0; i < m->node_endpoints_count; i++) {
         if (m->node_endpoints[i].node_id == leader_id)
             quorum_nodes_hint(q, leader_id, epoch, m->node_endpoints[i].host, m->node_endpoints[i].port);
@@ -249,7 +259,7 @@ void quorum_fetch_take(struct quorum *q, struct quorum_event *e)
         f->answer.leader_id = f->to;
         f->answer.epoch = f->epoch;
     }
-    take_endpoints(q, m, f->answer.leader_id, f->answer.epoch);
+    take_endpoints(q, m, p->error_code == KERR_NONE, f->answer.leader_id, f->answer.epoch);
     if (p->error_code == KERR_NONE && quorum_fetch_is_followed(q, f->to, f->epoch) && f->answer.epoch <= f->epoch)
         take_success(q, p);
     else

@@ -193,6 +193,8 @@ MUTANTS = {
     "NODE_UNFENCED_BEFORE_LOGS": ("a broker is unfenced while its logs load", NODE),
     "NODE_ANSWER_BEFORE_VISIBLE": ("a topic is created before this node shows it", "tests/unit_node"),
     "NODE_PROPOSAL_SURE_OF_DOUBT": ("a proposal in doubt is said not to have been made", NODE),
+    "QUORUM_LEADER_WITHOUT_ADDRESS": ("a node that knows the leader's id alone does not learn its address",
+                                      "tests/unit_quorum quorum_nodes*"),
     "NODE_STAYS_REPLACED": ("a broker that its last incarnation has replaced leaves it at that", NODE + " rival*"),
     "NODE_NO_BROKER_EPOCHS": ("an ISR is proposed without broker epochs", NODE),
 }

@@ -145,6 +145,25 @@ static void begin_behind_a_snapshot(uint64_t seed)
     CHECK(log_start(cluster_leader(&c)->q->log) > 0);
 }
 
+/* It was killed when it knew who leads, and had no record yet that says where that one is. Nobody else could say it. */
+TEST(quorum_nodes, an_observer_that_knows_its_leaders_id_alone_finds_it)
+{
+    cluster_init(&c, 16, NULL, 2, 1, true);
+    struct member *m = cluster_member(&c, 2);
+    member_start(cluster_member(&c, 1));
+    cluster_commit(&c, 3);
+    member_start(m);
+    CLUSTER_UNTIL(&c, 60000, m->leader > 0);
+    member_cut_off(m, true);
+    cluster_pass(&c, 100);
+    CHECK_EQ(quorum_end(m->q), 0);
+    member_kill(m);
+    member_cut_off(m, false);
+    member_start(m);
+    CLUSTER_UNTIL(&c, 10000, m->phase == MEMBER_UP && cluster_agrees(&c, 3));
+    cluster_end(&c);
+}
+
 TEST(quorum_nodes, a_new_node_gets_a_snapshot)
 {
     begin_behind_a_snapshot(6);
