@@ -42,6 +42,7 @@ struct server {
     struct telemetry *telemetry;   /* for lines of this room */
     struct fail fail;
     char host_name[HOST_NAME_BYTES];
+    struct text ready;             /* the line that says so, when all is served */
     struct op start, stop, page_stop;
     bool starting, stopping, stop_asked;
     int exit_code;
@@ -130,6 +131,10 @@ static void started(struct op *op, int64_t result)
     s->starting = false;
     if (result == 0)
         result = serve_metrics(s);
+    if (result == 0) {
+        fputs(s->ready.p, stdout);
+        fflush(stdout);
+    }
     if (result < 0 && !(result == -ECANCELED && s->stop_asked)) {
         fprintf(stderr, "millrace: %s\n", s->fail.text);
         s->exit_code = 1;
@@ -153,8 +158,9 @@ static void on_signal(struct io *io, int signal, void *arg)
 
 static void ready(void *ctx, int32_t node_id, const char *listeners)
 {
-    printf("ready node=%d listeners=%s\n", node_id, listeners);
-    fflush(stdout);
+    struct server *s = ctx;
+
+    text_printf(&s->ready, "ready node=%d listeners=%s\n", node_id, listeners);
 }
 
 /* Nothing that was acknowledged depends on what this process would still do. */
@@ -249,6 +255,7 @@ static int run(struct server *s, const struct config *settings, bool format_empt
         s->exit_code = 1;
     }
     page_free(s->page);
+    text_deinit(&s->ready);
     io_epoll_free(s->world);
     return s->exit_code;
 }
