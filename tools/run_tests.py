@@ -24,7 +24,7 @@ SANITIZERS = {
 FUZZ_SECONDS = 10
 LINES_MAX = 400  # of a part that says how it went
 SIM_SEEDS = 2000
-CLUSTER_SEEDS = 1700
+CLUSTER_SEEDS = 3000
 POWER_CUTS = 100  # per file system
 
 
@@ -129,7 +129,7 @@ def part_interop(total):
           "tests/interop/c/our_consumer", "lib/admin_calls")
     total.run("interop set-up", ["tests/interop/setup.sh"], timeout=2400)
     total.run("interop", [sys.executable, "tests/interop/run.py", "--server", "millrace", "--binary",
-                          "build/release/bin/millrace"], quiet=False, timeout=3600)
+                          "build/release/bin/millrace", "--jobs", "2"], quiet=False, timeout=3600)
 
 
 def part_power(total):
