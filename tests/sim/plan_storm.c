@@ -34,9 +34,12 @@ static void draw_times(struct prng *g, struct plan *p)
     struct text *t = &p->settings;
     unsigned latency_ms = (unsigned)(p->latency_ns / MS);
     unsigned heartbeat_ms = ms(g, 15, 50) + 3 * latency_ms;
+    unsigned session_ms = heartbeat_ms * ms(g, 5, 8);
 
     text_printf(t, "broker.heartbeat.interval.ms=%u\n", heartbeat_ms);
-    text_printf(t, "broker.session.timeout.ms=%u\n", heartbeat_ms * ms(g, 5, 8));
+    /* A heartbeat is answered when all is committed that the controller has decided before it: with too little time for
+     * that each fence is the reason for the next one. */
+    text_printf(t, "broker.session.timeout.ms=%u\n", session_ms < 250 ? 250 : session_ms);
     text_printf(t, "controller.quorum.election.timeout.ms=%u\n", 4 * latency_ms + ms(g, 30, 160));
     text_printf(t, "controller.quorum.election.backoff.max.ms=%u\n", ms(g, 10, 100));
     text_printf(t, "controller.quorum.fetch.timeout.ms=%u\n", ms(g, 600, 900));

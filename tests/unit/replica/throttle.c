@@ -49,13 +49,10 @@ TEST(throttle, follower_takes_what_is_throttled_at_its_rate)
 {
     struct rig *g = rig_new(31, NULL);
     struct leader_log *l[3];
-    int64_t bytes = 0;
 
     g->max_bytes = 2000;
-    for (int32_t i = 0; i < 3; i++) {
+    for (int32_t i = 0; i < 3; i++)
         l[i] = behind(g, i, 100);
-        bytes += bytes_of(l[i]);
-    }
     meta_config(&g->lab, "topic1", FOLLOWERS, "0:1,1:1,2:7"); /* the last one is another broker's */
     set_broker(&g->lab, RATE, "5000");
     rig_start(g);
