@@ -90,6 +90,15 @@ def no_faults(nodes):
     equal("faults of Kafka's controller", faults, [])
 
 
+def let_kafka_lead(cluster, nodes):
+    """It and A are left, and A lacks a topic; B is down then."""
+    nodes[A].kill()
+    cluster.create(B)
+    nodes[B].kill()
+    nodes[A].start()
+    equal("leader", cluster.leader(A), KAFKA)
+
+
 def start_all(nodes):
     with ThreadPoolExecutor(len(nodes)) as pool:
         list(pool.map(lambda server: server.start(), nodes.values()))
@@ -105,11 +114,7 @@ def each_follows_the_other(ctx):
     start_all(nodes)
     cluster.create(A)
 
-    nodes[A].kill()
-    cluster.create(B)
-    nodes[B].kill()
-    nodes[A].start()  # it lacks a topic
-    equal("leader", cluster.leader(A), KAFKA)
+    let_kafka_lead(cluster, nodes)
     cluster.create(A)
     cluster.has_all(A)
 
@@ -144,11 +149,7 @@ def voters_come_and_go(ctx):
     cluster.remove(B, KAFKA)
     cluster.add(B, KAFKA)
 
-    nodes[A].kill()
-    cluster.create(B)
-    nodes[B].kill()
-    nodes[A].start()  # it lacks a topic
-    equal("leader", cluster.leader(A), KAFKA)
+    let_kafka_lead(cluster, nodes)
     nodes[B].start()
     cluster.remove(A, B)
     cluster.create(B)
@@ -169,11 +170,7 @@ def kafkas_leader_makes_the_quorum_dynamic(ctx):
     nodes = new_nodes(ctx)
     cluster = Cluster(ctx, nodes)
     start_all(nodes)
-    nodes[A].kill()
-    cluster.create(B)
-    nodes[B].kill()
-    nodes[A].start()  # it lacks a topic
-    equal("leader", cluster.leader(A), KAFKA)
+    let_kafka_lead(cluster, nodes)
     nodes[B].start()
     cluster.upgrade(A)
     voters = cluster.voters(A)
