@@ -228,6 +228,15 @@ static void set_epoch(struct producer *x, int16_t epoch)
     x->batch_count = 0;
 }
 
+static void remember(struct producer *x, struct producer_batch b)
+{
+    if (x->batch_count == PRODUCER_BATCHES) {
+        memmove(x->batches, x->batches + 1, sizeof(x->batches) - sizeof(x->batches[0]));
+        x->batch_count--;
+    }
+    x->batches[x->batch_count++] = b;
+}
+
 static bool apply_marker(struct producers *p, const struct batch *b, struct txn_completed *done)
 {
     int16_t type;
@@ -257,16 +266,12 @@ bool producers_apply(struct producers *p, const struct batch *b, struct txn_comp
         return apply_marker(p, b, done);
     x = producer_get(p, b->producer_id);
     set_epoch(x, b->producer_epoch);
-    if (x->batch_count == PRODUCER_BATCHES) {
-        memmove(x->batches, x->batches + 1, sizeof(x->batches) - sizeof(x->batches[0]));
-        x->batch_count--;
-    }
-    x->batches[x->batch_count++] = (struct producer_batch){
-        .last_offset = b->last_offset,
-        .timestamp_ms = b->max_timestamp_ms,
-        .last_sequence = batch_last_sequence(b),
-        .offset_delta = b->last_offset_delta,
-    };
+    remember(x, (struct producer_batch){
+                    .last_offset = b->last_offset,
+                    .timestamp_ms = b->max_timestamp_ms,
+                    .last_sequence = batch_last_sequence(b),
+                    .offset_delta = b->last_offset_delta,
+                });
     x->last_timestamp_ms = b->max_timestamp_ms;
     if (x->transaction_start < 0 && batch_is_transactional(b)) {
         x->transaction_start = b->base_offset;
@@ -328,7 +333,11 @@ void producers_expire(struct producers *p, int64_t now_ms)
 
 /*  0 version i16 = 1 | 2 crc u32 of 6.. | 6 count i32 | 10 entries:
  *     0 id i64 | 8 epoch i16 | 10 last sequence i32 | 14 last offset i64 | 22 offset delta i32 |
- *    26 timestamp i64 | 34 coordinator epoch i32 | 38 first offset of the open transaction i64 */
+ *    26 timestamp i64 | 34 coordinator epoch i32 | 38 first offset of the open transaction i64
+ *
+ * Kafka writes an entry for each producer, with its newest batch; so after a restart it does not know the four before
+ * that one, and takes them twice or refuses them. Here each older batch has an entry of its own, in front of the
+ * newest's: of several entries of a producer Kafka's reader keeps the last. */
 #define SNAPSHOT_HEAD_BYTES 10
 #define SNAPSHOT_ENTRY_BYTES 46
 
@@ -340,26 +349,44 @@ static int compare_ids(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static void print_entry(const struct producer *x, uint8_t *e)
+/* With `b` as its last batch; NULL none. */
+static void print_entry(const struct producer *x, const struct producer_batch *b, struct text *out)
 {
-    const struct producer_batch *last =
-        x->batch_count == 0 ? NULL : &x->batches[x->batch_count - 1];
+    uint8_t e[SNAPSHOT_ENTRY_BYTES];
+    bool is_newest = b == NULL || b == &x->batches[x->batch_count - 1];
 
     put_u64(e, (uint64_t)x->id);
     put_u16(e + 8, (uint16_t)x->epoch);
-    put_u32(e + 10, (uint32_t)last_sequence(x));
-    put_u64(e + 14, last == NULL ? UINT64_MAX : (uint64_t)last->last_offset);
-    put_u32(e + 22, last == NULL ? 0 : (uint32_t)last->offset_delta);
-    put_u64(e + 26, (uint64_t)x->last_timestamp_ms);
+    put_u32(e + 10, b == NULL ? UINT32_MAX : (uint32_t)b->last_sequence);
+    put_u64(e + 14, b == NULL ? UINT64_MAX : (uint64_t)b->last_offset);
+    put_u32(e + 22, b == NULL ? 0 : (uint32_t)b->offset_delta);
+    put_u64(e + 26, (uint64_t)(is_newest ? x->last_timestamp_ms : b->timestamp_ms));
     put_u32(e + 34, (uint32_t)x->coordinator_epoch);
-    put_u64(e + 38, (uint64_t)x->transaction_start);
+    put_u64(e + 38, (uint64_t)(is_newest ? x->transaction_start : -1));
+    text_add(out, e, sizeof(e));
+}
+
+static uint32_t print_entries(const struct producer *x, struct text *out)
+{
+    if (x->batch_count == 0) {
+        print_entry(x, NULL, out);
+        return 1;
+    }
+#ifdef MUTANT_LOG_SNAPSHOT_NEWEST
+    print_entry(x, &x->batches[x->batch_count - 1], out);
+    return 1;
+#endif
+    for (uint32_t i = 0; i < x->batch_count; i++)
+        print_entry(x, &x->batches[i], out);
+    return x->batch_count;
 }
 
 void producers_print(const struct producers *p, struct text *out)
 {
     size_t start = out->n, count = p->by_id.count, i = 0;
     struct producer **sorted = malloc((count + 1) * sizeof(*sorted));
-    uint8_t head[SNAPSHOT_HEAD_BYTES], entry[SNAPSHOT_ENTRY_BYTES];
+    uint8_t head[SNAPSHOT_HEAD_BYTES];
+    uint32_t entries = 0;
 
     ASSERT(sorted != NULL);
     MAP_EACH (node, &p->by_id) {
@@ -368,43 +395,42 @@ void producers_print(const struct producers *p, struct text *out)
     qsort(sorted, count, sizeof(*sorted), compare_ids);
     put_u16(head, 1);
     put_u32(head + 2, 0);
-    put_u32(head + 6, (uint32_t)count);
+    put_u32(head + 6, 0);
     text_add(out, head, sizeof(head));
-    for (i = 0; i < count; i++) {
-        print_entry(sorted[i], entry);
-        text_add(out, entry, sizeof(entry));
-    }
+    for (i = 0; i < count; i++)
+        entries += print_entries(sorted[i], out);
     free(sorted);
+    put_u32(out->p + start + 6, entries);
     put_u32(out->p + start + 2, crc32c(0, out->p + start + 6, out->n - start - 6));
 }
 
+/* Of several entries of a producer the last one counts; the batches of those before it are its older ones. */
 static void parse_entry(struct producers *p, const uint8_t *e, int64_t now_ms)
 {
-    struct producer x = {
+    struct producer read = {
         .id = get_i64(e),
-        .epoch = get_i16(e + 8),
         .last_timestamp_ms = get_i64(e + 26),
-        .coordinator_epoch = get_i32(e + 34),
         .transaction_start = get_i64(e + 38),
     };
-    struct producer *made;
+    struct producer *x;
 
-    if (x.id < 0 || is_expired(p, &x, now_ms) || producer_find(p, x.id) != NULL)
+    if (read.id < 0 || is_expired(p, &read, now_ms))
         return;
-    if (get_i32(e + 10) >= 0) {
-        x.batches[0] = (struct producer_batch){
-            .last_sequence = get_i32(e + 10),
-            .last_offset = get_i64(e + 14),
-            .offset_delta = get_i32(e + 22),
-            .timestamp_ms = x.last_timestamp_ms,
-        };
-        x.batch_count = 1;
+    x = producer_get(p, read.id);
+    set_epoch(x, get_i16(e + 8));
+    x->last_timestamp_ms = read.last_timestamp_ms;
+    x->coordinator_epoch = get_i32(e + 34);
+    if (get_i32(e + 10) >= 0)
+        remember(x, (struct producer_batch){
+                        .last_sequence = get_i32(e + 10),
+                        .last_offset = get_i64(e + 14),
+                        .offset_delta = get_i32(e + 22),
+                        .timestamp_ms = read.last_timestamp_ms,
+                    });
+    if (read.transaction_start >= 0 && x->transaction_start < 0) {
+        x->transaction_start = read.transaction_start;
+        transactions_add(&p->open, (struct transaction){x->transaction_start, -1, x->id});
     }
-    made = producer_get(p, x.id);
-    x.node = made->node;
-    *made = x;
-    if (x.transaction_start >= 0)
-        transactions_add(&p->open, (struct transaction){x.transaction_start, -1, x.id});
 }
 
 int producers_parse(struct producers *p, struct bytes in, int64_t now_ms)

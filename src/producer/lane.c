@@ -269,7 +269,7 @@ static enum lane_verdict refused(struct producer_partition *part, struct produce
 
     if (is_about_sequence(a->code) && b->fate.base_sequence >= 0) {
         /* Behind another one that is not appended yet it says nothing new. The oldest one has lost its place: what is
-         * in doubt may be there all the same, for a broker that started again knows only the newest batch. */
+         * in doubt may be there all the same: a broker of Kafka that started again knows only the newest batch. */
         if (b == first_open(l)) {
             l->bump_due = true;
             l->lost = l->lost || first_in_doubt(l) != NULL;

@@ -50,6 +50,7 @@ MUTANTS = {
     "LOG_STABLE_AT_APPEND": ("a batch is acknowledged when it is in memory", SIM),
     "LOG_RETRIED_SYNC": ("a sync that failed is tried again", JOURNAL),  # what it loses, the journal mostly has
     "LOG_DEDUPE_FOUR": ("four batches of a producer are remembered, not five", SIM),
+    "LOG_SNAPSHOT_NEWEST": ("of a producer's batches a snapshot has the newest alone", "tests/unit_log producers*"),
     "LOG_NO_CRC": ("recovery believes a torn batch", SIM),
     "LOG_INDEX_AHEAD": ("index entries are written before their batches", "tests/unit_log"),
     "LOG_CLEAN_MARKER_EARLY": ("the clean marker stands while logs are open", "tests/unit_log log_dir*"),

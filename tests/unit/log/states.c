@@ -331,6 +331,64 @@ TEST(producers, those_that_are_silent_are_forgotten_unless_in_a_transaction)
     producers_deinit(&x.p);
 }
 
+/* What `from` is after a stop and a start. */
+static void read_again(struct bench *from, struct producers *to)
+{
+    struct text file = {0};
+
+    producers_print(&from->p, &file);
+    producers_init(to, from->p.expiration_ms);
+    CHECK_EQ(producers_parse(to, bytes_of_str(text_str(&file)), 0), 0);
+    text_deinit(&file);
+}
+
+/* All that may be in doubt at the client, not the newest alone; and the reader that keeps a producer's last entry, as
+ * Kafka's does, has the newest, and the open transaction. */
+TEST(producers, snapshots_know_the_last_five_batches)
+{
+    struct bench x = {0}, y = {0};
+    struct lab_batch b = {.producer_id = 5, .count = 3}, open = {.producer_id = 6, .count = 2, .transactional = true};
+    struct text file = {0};
+
+    producers_init(&x.p, INT64_MAX / 2);
+    for (int i = 0; i < 7; i++) {
+        CHECK_EQ(offer(&x, b), KERR_NONE);
+        b.sequence += 3;
+    }
+    CHECK_EQ(offer(&x, open), KERR_NONE);
+    open.sequence += 2;
+    CHECK_EQ(offer(&x, open), KERR_NONE);
+
+    producers_print(&x.p, &file);
+    CHECK_EQ(file.n, 10 + 7 * 46);
+    const uint8_t *last_of_5 = (const uint8_t *)file.p + 10 + 4 * 46, *last_of_6 = last_of_5 + 2 * 46;
+    CHECK_EQ(get_i64(last_of_5), 5);
+    CHECK_EQ(get_i32(last_of_5 + 10), 20);
+    CHECK_EQ(get_i64(last_of_5 + 14), 20);
+    CHECK_EQ(get_i64(last_of_6), 6);
+    CHECK_EQ(get_i32(last_of_6 + 10), 3);
+    CHECK_EQ(get_i64(last_of_6 + 38), 21);
+    CHECK_EQ(get_i64(last_of_6 - 46 + 38), -1);
+    text_deinit(&file);
+
+    read_again(&x, &y.p);
+    y.end = x.end;
+    CHECK_EQ(producers_first_unstable(&y.p, 0), 21);
+    for (int i = 2; i < 7; i++) {
+        b.sequence = 3 * i;
+        CHECK_EQ(offer(&y, b), KERR_NONE);
+        CHECK(y.duplicate);
+        CHECK_EQ(y.duplicate_offset, 3 * i + 2);
+    }
+    b.sequence = 3;
+    CHECK_EQ(offer(&y, b), KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    b.sequence = 21;
+    CHECK_EQ(offer(&y, b), KERR_NONE);
+    CHECK(!y.duplicate);
+    producers_deinit(&x.p);
+    producers_deinit(&y.p);
+}
+
 /* The golden bytes of an empty snapshot and of one entry. */
 TEST(producers, snapshots_are_kafkas)
 {

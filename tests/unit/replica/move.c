@@ -207,7 +207,7 @@ static void ignore_cleaned(void *ctx, struct log_dir *dir)
 }
 
 /* Also what is known by batches that were deleted: who sends them once more must not have them twice. It outlives a
- * crash, save for all but the newest batch of each, which is all that Kafka's snapshots hold. */
+ * crash. */
 TEST(move, producers_of_deleted_batches_are_known_afterwards)
 {
     struct lab lab;
@@ -241,6 +241,8 @@ TEST(move, producers_of_deleted_batches_are_known_afterwards)
     CHECK_EQ(lab_start(&lab), 0);
     r = lab_get(&lab, 1, 0);
     CHECK(replica_dir(r) == lab.dirs[1]);
+    CHECK_EQ(append_as(&lab, 7, 0, 1, &a), KERR_NONE);
+    CHECK(a.duplicate && a.base_offset == 0);
     CHECK_EQ(append_as(&lab, 7, 1, 2, &a), KERR_NONE);
     CHECK(a.duplicate && a.base_offset == 1);
     CHECK_EQ(append_as(&lab, 7, 5, 1, &a), KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
