@@ -198,7 +198,7 @@ struct connection {
     struct list all;
     struct end ends[2]; /* 0 connected, 1 accepted */
     int64_t latency_ns;
-    bool loopback;
+    bool loopback, bad_line;
 };
 
 struct socket {
@@ -292,6 +292,8 @@ void sim_end_break(struct end *e, int error);  /* fails here, resets the other s
 void sim_end_wake_sender(struct end *receiver);
 void sim_node_net_down(struct sim_node *node, bool power);
 void sim_pipes_retry(struct sim *sim);
+/* No line of a connection is bad any more. */
+void sim_lines_calm(struct sim *sim);
 
 /* socket.c */
 struct socket *sim_socket_new(struct shard *shard, struct end *end);

@@ -239,15 +239,34 @@ static void end_init(struct sim *sim, struct connection *c, struct end *e, struc
     list_add_tail(&node->ends, &e->in_node);
 }
 
-static int64_t latency_draw(struct sim *sim, bool loopback)
+static int64_t good_latency(struct sim *sim)
 {
-    if (loopback)
-        return 5000 + (int64_t)sim_below(sim, 25000);
-    if (sim->latency_ns > 0)
-        return sim->latency_ns;
-    if (sim->options.outlier_ppm > 0 && !sim->calm && sim_below(sim, 8) == 0)
-        return 1000000 + (int64_t)sim_below(sim, 50000000); /* a bad line */
     return 50000 + (int64_t)sim_below(sim, 450000);
+}
+
+static void latency_draw(struct sim *sim, struct connection *c)
+{
+    if (c->loopback)
+        c->latency_ns = 5000 + (int64_t)sim_below(sim, 25000);
+    else if (sim->latency_ns > 0)
+        c->latency_ns = sim->latency_ns;
+    else if (sim->options.outlier_ppm > 0 && !sim->calm && sim_below(sim, 8) == 0)
+        c->bad_line = true;
+    else
+        c->latency_ns = good_latency(sim);
+    if (c->bad_line)
+        c->latency_ns = 1000000 + (int64_t)sim_below(sim, 50000000);
+}
+
+void sim_lines_calm(struct sim *sim)
+{
+    LIST_EACH (it, &sim->connections) {
+        struct connection *c = container_of(it, struct connection, all);
+        if (!c->bad_line)
+            continue;
+        c->bad_line = false;
+        c->latency_ns = good_latency(sim);
+    }
 }
 
 struct connection *sim_connection_new(struct sim *sim, struct sim_node *from, struct sim_node *to)
@@ -256,7 +275,7 @@ struct connection *sim_connection_new(struct sim *sim, struct sim_node *from, st
 
     ASSERT(c != NULL);
     c->loopback = from == to;
-    c->latency_ns = latency_draw(sim, c->loopback);
+    latency_draw(sim, c);
     list_add_tail(&sim->connections, &c->all);
     end_init(sim, c, &c->ends[0], from);
     end_init(sim, c, &c->ends[1], to);

@@ -271,6 +271,7 @@ int64_t sim_delay(struct sim *sim, int64_t base, int64_t spread)
 void sim_calm(struct sim *sim)
 {
     sim->calm = true;
+    sim_lines_calm(sim);
 }
 
 /* 0 in half of all worlds, else up to `most`. */

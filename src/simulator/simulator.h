@@ -109,8 +109,8 @@ void sim_note(struct sim *sim, uint64_t what);
 /* Random numbers for the test's own choices. */
 struct prng *sim_prng(struct sim *sim);
 
-/* From now on: no random faults, outliers, stalls; resets and cuts that happened stay. For the
- * phase of a test in which everything must come right. */
+/* From now on: no random faults, outliers, stalls, and no bad line, of connections that are there either; resets and
+ * cuts that happened stay. For the phase of a test in which everything must come right. */
 void sim_calm(struct sim *sim);
 
 /* ---- nodes ----------------------------------------------------------------------------- */

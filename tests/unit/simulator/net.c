@@ -304,6 +304,40 @@ TEST(net, connections_are_not_ordered_among_each_other)
     CHECK(overtaken < 40);
 }
 
+static int64_t byte_takes_ns(struct wire *w)
+{
+    int64_t began_ns = sim_now_ns(w->sim);
+    char into;
+
+    CHECK_EQ(send_bytes(w, w->near, "x", 1), 1);
+    CHECK_EQ(recv_bytes(w, w->far, &into, 1), 1);
+    return sim_now_ns(w->sim) - began_ns;
+}
+
+/* A line that was drawn while the world was wild would be bad for as long as its connection lives. */
+TEST(net, bad_lines_are_mended_when_the_world_calms)
+{
+    struct sim_options options = {.outlier_ppm = 1};
+    struct io_socket *near, *far;
+    struct wire w;
+
+    wire_open(&w, 12, &options);
+    while (byte_takes_ns(&w) < 2 * MS)
+        wire_connect(&w);
+    near = w.near;
+    far = w.far;
+    sim_calm(w.sim);
+    CHECK(byte_takes_ns(&w) < MS);
+    for (int i = 0; i < 40; i++) {
+        wire_connect(&w);
+        CHECK(byte_takes_ns(&w) < MS);
+    }
+    w.near = near;
+    w.far = far;
+    CHECK(byte_takes_ns(&w) < MS);
+    sim_free(w.sim);
+}
+
 TEST(net, random_resets_are_counted)
 {
     struct sim_options options = {.fail_ppm[SIM_SEND] = 500000};
