@@ -8,12 +8,18 @@
 #define CHUNK_BYTES_MAX (16U << 20)
 #define RATE_UNLIMITED 1e15 /* bytes a second */
 
-bool compact_goes_on(const struct compacting *c)
+/* A log that is being cut, or was, may have other segments, or none. */
+static bool is_wanted(const struct compacting *c)
 {
     struct log *log = c->log;
 
-    return !c->how->cancelled && !log->closing && !log_is_failed(log) &&
-           c->generation == log->generation && log->start < c->lowest_end;
+    return !c->how->cancelled && !log->closing && log->busy == 0 && !log_is_failed(log) &&
+           c->generation == log->generation;
+}
+
+bool compact_goes_on(const struct compacting *c)
+{
+    return is_wanted(c) && c->log->start < c->lowest_end;
 }
 
 /* ---- the rate ------------------------------------------------------------------------------ */
@@ -108,7 +114,7 @@ static int learn_batch(struct compacting *c)
 static bool keeps_empty(const struct compacting *c)
 {
     return producers_last_is(&c->log->producers, &c->batch) ||
-           c->batch.last_offset + 1 == c->how->first_uncleanable;
+           c->batch.last_offset + 1 == c->first_uncleanable;
 }
 
 static int filter_batch(struct compacting *c)
@@ -187,6 +193,8 @@ static void walk_run(struct flow *f)
             FLOW_WAIT(f, "turn", io_yield(c->log->io, &f->op));
         }
     }
+    if (!compact_goes_on(c)) /* the map is full, and there was a wait since */
+        goto cancelled;
     FLOW_END(f);
     walk_end(c, 0);
     return;
@@ -207,7 +215,7 @@ static bool next_dirty_segment(struct compacting *c)
 {
     const struct log *log = c->log;
 
-    if (c->full || c->from >= c->how->first_uncleanable)
+    if (c->full || c->from >= c->first_uncleanable)
         return false;
     c->segment = log->segments[log_segment_index(log, c->from)];
     c->from = c->lowest_end = next_base(c);
@@ -291,25 +299,27 @@ static void compact_run(struct flow *f)
 
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(c->log->io, &f->op));
-    f->result = compact_goes_on(c) ? 0 : -ECANCELED;
-    if (f->result < 0)
-        goto failed;
+    if (!compact_goes_on(c))
+        goto cancelled;
     while (next_dirty_segment(c))
         FLOW_TRY(f, "learn keys", flow_start(&c->part, walk_run, &f->op));
     begin_filter(c);
     while (next_group(c)) {
         FLOW_TRY(f, "make a compacted segment", cleaned_begin(c, &f->op));
         for (c->i = 0; c->i < c->group_count; c->i++) {
+            if (!compact_goes_on(c))
+                goto cancelled;
             take_segment_of_group(c);
             FLOW_TRY(f, "filter a segment", flow_start(&c->part, walk_run, &f->op));
         }
         FLOW_TRY(f, "finish a compacted segment", cleaned_finish(c, &f->op));
-        f->result = compact_goes_on(c) ? 0 : -ECANCELED;
-        if (f->result < 0)
-            goto failed;
         FLOW_TRY(f, "replace segments", compact_swap(c, &f->op));
+        if (!is_wanted(c))
+            goto cancelled;
     }
     goto ended;
+cancelled:
+    f->result = -ECANCELED;
 failed:
     c->result = f->result;
     if (c->result != -ECANCELED && c->fail->error == 0)
@@ -326,7 +336,7 @@ static struct compaction_rules rules_of(const struct compacting *c)
 {
     struct compaction_rules rules = {
         .first_dirty = c->first_dirty,
-        .first_uncleanable = c->how->first_uncleanable,
+        .first_uncleanable = c->first_uncleanable,
         .now_ms = io_wall_ms(c->log->io),
         .delete_retention_ms = c->how->delete_retention_ms,
         .map_bytes_max = c->how->map_bytes_max,
@@ -337,12 +347,26 @@ static struct compaction_rules rules_of(const struct compacting *c)
     return rules;
 }
 
+/* The log may be another than the one that was measured: shorter, or with other segments. */
+static int begin(struct compacting *c)
+{
+    struct log *log = c->log;
+
+    if (!is_wanted(c))
+        return -ECANCELED;
+    c->first_dirty = c->from = log_first_dirty_now(log);
+    c->first_uncleanable = log_first_untouchable(log, c->how->first_uncleanable);
+    if (c->first_dirty >= c->first_uncleanable || !gate_enter(&log->gate))
+        return -ECANCELED;
+    return 0;
+}
+
 void log_compact(struct log *log, const struct log_compaction *how, struct log_compacted *out,
                  struct fail *fail, struct op *op)
 {
     struct compacting *c = calloc(1, sizeof(*c));
     struct compaction_rules rules;
-    int rc = 0;
+    int rc;
 
     ASSERT(c != NULL);
     *out = (struct log_compacted){.first_dirty = log->first_dirty};
@@ -352,9 +376,7 @@ void log_compact(struct log *log, const struct log_compaction *how, struct log_c
     c->fail = fail == NULL ? &c->own_fail : fail;
     c->generation = log->generation;
     c->lowest_end = INT64_MAX;
-    c->first_dirty = c->from = log_first_dirty_now(log);
-    if (c->first_dirty >= how->first_uncleanable || !gate_enter(&log->gate))
-        rc = -ECANCELED; /* the start was raised, or it is being closed */
+    rc = begin(c);
     if (rc == 0) {
         rules = rules_of(c);
         c->decisions = compaction_new(&rules);

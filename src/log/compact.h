@@ -26,6 +26,7 @@ struct compacting {
     bool filtering; /* pass 2 */
     bool full;      /* the map was: pass 1 is over */
     int64_t first_dirty;
+    int64_t first_uncleanable; /* of the log as it is: it may have been cut since it was measured */
     int64_t from;       /* offset in the next segment of the pass */
     int64_t lowest_end; /* of the lowest segment in use: the log must not start behind it */
     int64_t result;
@@ -60,6 +61,10 @@ bool compact_goes_on(const struct compacting *c);
 
 /* From where on it is dirty: log->first_dirty, or its start. */
 int64_t log_first_dirty_now(const struct log *log);
+
+/* Base of the first segment that may not be touched, whatever its records say: that which holds `end`, is
+ * written to, or is not wholly durable yet. */
+int64_t log_first_untouchable(const struct log *log, int64_t end);
 
 /* ---- compact_write.c ----------------------------------------------------------------------- */
 

@@ -27,12 +27,9 @@ static void measuring_end(struct measuring *m, int64_t result)
     free(m);
 }
 
-/* Base of the first segment that may not be touched, whatever its records say: that which holds the
- * stable end, is written to, or is not wholly durable yet. */
-static int64_t first_untouchable(const struct measuring *m)
+int64_t log_first_untouchable(const struct log *log, int64_t end)
 {
-    const struct log *log = m->log;
-    uint32_t at = log_segment_index(log, m->rules->stable_end);
+    uint32_t at = log_segment_index(log, end);
 
     while (at > 0 && !log->segments[at - 1]->closed)
         at--;
@@ -112,8 +109,12 @@ static void measure_run(struct flow *f)
 
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(m->log->io, &f->op));
+    if (m->log->busy > 0) { /* it is being cut, or will be */
+        measuring_end(m, -ECANCELED);
+        return;
+    }
     *m->out = (struct log_dirt){.first_dirty = log_first_dirty_now(m->log),
-                                .first_uncleanable = first_untouchable(m),
+                                .first_uncleanable = log_first_untouchable(m->log, m->rules->stable_end),
                                 .dirty_since_ms = -1};
     for (m->from = m->out->first_dirty; wants_times(m) && next_segment(m);) {
         if (!m->segment->timestamps_known || first_time_is_missing(m)) {

@@ -439,12 +439,13 @@ struct log_dirt {
     uint64_t clean_bytes, cleanable_bytes;
     int64_t dirty_since_ms;    /* -1 unknown */
 };
-/* Measure what there is to compact. `rules`, `out` live until completion. Rule: LogCleanerManager. */
+/* Measure what there is to compact. `rules`, `out` live until completion. -ECANCELED while it is being cut.
+ * Rule: LogCleanerManager. */
 void log_measure_dirt(struct log *log, const struct log_dirt_rules *rules, struct log_dirt *out,
                       struct op *op);
 
 struct log_compaction {
-    int64_t first_uncleanable;   /* from log_measure_dirt; > first dirty offset */
+    int64_t first_uncleanable;   /* from log_measure_dirt, but <= the last stable offset of now */
     int64_t delete_retention_ms; /* delete.retention.ms */
     uint64_t map_bytes_max;      /* log.cleaner.dedupe.buffer.size, this shard's part */
     double load_factor;          /* log.cleaner.io.buffer.load.factor */
@@ -457,11 +458,12 @@ struct log_compacted {
     int64_t first_dirty;         /* from now on */
     uint32_t segments_before, segments_after;
 };
-/* Compact closed segments below first_uncleanable: of each key the last record stays. Appends and
- * reads go on; each group of segments is replaced at once and for good, so that what was done stays
- * also when it ends early. One at a time for a log. `how`, `out`, `f` live until completion.
+/* Compact closed segments below first_uncleanable: of each key the last record stays. The log may have been cut since
+ * it was measured: what is closed of it now counts. Appends and reads go on; each group of segments is replaced at once
+ * and for good, so that what was done stays also when it ends early. One at a time for a log. `how`, `out`, `f` live
+ * until completion.
  *
- * Fails  -ECANCELED   asked to, or the log is being closed, deleted or cut
+ * Fails  -ECANCELED   asked to, the log is being closed, deleted or cut, or nothing is left to compact
  *        ERR_CORRUPT, ERR_VERSION, ERR_LIMIT, read errors  this log cannot be compacted: `f` says where
  *        -ENOMEM      for the key map
  *        write errors the directory is offline (L6)

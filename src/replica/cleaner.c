@@ -101,7 +101,7 @@ static void take_measure(struct cleaner *c, int64_t result)
     struct candidate *x = &c->now;
     int64_t now_ms = x->rules.wall_ms;
 
-    if (x->replica->log == NULL || result == ERR_CLOSED)
+    if (x->replica->log == NULL || result == ERR_CLOSED || result == -ECANCELED)
         return;
     if (result < 0) {
         leave_alone(c, x->replica, error_text((int)result));
@@ -135,14 +135,17 @@ static bool begin_compaction(struct cleaner *c)
     const struct replica *r = c->best.replica;
     const struct config *broker = c->rs->broker;
     uint32_t shards = io_shard_count(io_of(c));
+    int64_t end = c->best.dirt.first_uncleanable;
 
     if (r == NULL || r->log == NULL || c->stopping != NULL)
         return false;
+    if (end > replica_last_stable_offset(r)) /* its log was cut while others were measured */
+        end = replica_last_stable_offset(r);
     c->began_ns = io_now_ns(io_of(c));
     c->fail = (struct fail){0};
     /* What Kafka shares between threads is shared between shards: each cleans one log at a time. */
     c->how = (struct log_compaction){
-        .first_uncleanable = c->best.dirt.first_uncleanable,
+        .first_uncleanable = end,
         .delete_retention_ms = config_i64(r->settings, TOPIC_DELETE_RETENTION_MS),
         .map_bytes_max = (uint64_t)config_i64(broker, BROKER_LOG_CLEANER_DEDUPE_BUFFER_SIZE) / shards,
         .load_factor = config_f64(broker, BROKER_LOG_CLEANER_IO_BUFFER_LOAD_FACTOR),

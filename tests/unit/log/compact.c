@@ -243,7 +243,7 @@ TEST(log_compact, survives_each_failing_operation)
 /* ---- ends that come early ----------------------------------------------------------------------
  */
 
-enum interruption { CANCEL, CLOSE, DELETE, RAISE, INTERRUPTIONS };
+enum interruption { CANCEL, CLOSE, DELETE, RAISE, CUT, BEGIN_ANEW, INTERRUPTIONS };
 
 static void interrupt(struct keyed_story *s, struct keyed_run *run, enum interruption what)
 {
@@ -257,6 +257,13 @@ static void interrupt(struct keyed_story *s, struct keyed_run *run, enum interru
     case DELETE:
         CHECK_EQ(WAIT(&s->lab, log_delete(s->log, op)), 0);
         s->log = NULL;
+        break;
+    case CUT:
+        keyed_cut(s, run->dirt.first_uncleanable / 3);
+        break;
+    case BEGIN_ANEW:
+        s->started = log_end(s->log);
+        CHECK_EQ(WAIT(&s->lab, log_restart_at(s->log, s->started, op)), 0);
         break;
     default:
         s->started = run->dirt.first_uncleanable / 2;
@@ -310,6 +317,42 @@ TEST(log_compact, ends_when_it_is_interrupted)
         for (uint32_t steps = 0; interrupt_after(steps, what); steps += 5)
             ;
     }
+}
+
+/* Between the two another log may be measured, and this one is cut: what is left of it is compacted, if anything. */
+static int64_t compact_cut(int64_t cut)
+{
+    struct keyed_story *s = keyed_new(13);
+    struct keyed_run run;
+
+    keyed_open(s);
+    tell_some(s, 20);
+    CHECK(keyed_measure(s, &run));
+    int64_t measured = run.dirt.first_uncleanable;
+    keyed_cut(s, cut);
+    if (run.dirt.first_uncleanable > log_end(s->log))
+        run.dirt.first_uncleanable = log_end(s->log);
+    keyed_compact_measured(s, &run);
+    int64_t rc = wait_end(&s->lab, &run.wait);
+    CHECK(rc == 0 || rc == -ECANCELED);
+    CHECK_EQ(log_first_dirty(s->log), rc < 0 ? 0 : run.done.first_dirty);
+    CHECK(log_first_dirty(s->log) <= log_end(s->log));
+    s->started = 0;
+    keyed_check(s);
+    keyed_append(s, 30);
+    keyed_until_stable(s);
+    keyed_check(s);
+    keyed_close(s, true);
+    keyed_free(s);
+    return measured;
+}
+
+TEST(log_compact, leaves_what_was_cut_since_it_was_measured)
+{
+    int64_t measured = 1;
+
+    for (int64_t cut = 0; cut < measured; cut += 3)
+        measured = compact_cut(cut);
 }
 
 /* The rate is kept: of reading and writing together. */

@@ -200,7 +200,7 @@ void keyed_flush(struct keyed_story *s)
 
 /* ---- compaction ------------------------------------------------------------------------------ */
 
-bool keyed_compact_begin(struct keyed_story *s, struct keyed_run *run)
+bool keyed_measure(struct keyed_story *s, struct keyed_run *run)
 {
     if (!works(s))
         return false;
@@ -213,13 +213,23 @@ bool keyed_compact_begin(struct keyed_story *s, struct keyed_run *run)
                                       .bytes_per_second = 1e300}};
     if (WAIT(&s->lab, log_measure_dirt(s->log, &rules, &run->dirt, op)) < 0)
         return false;
-    if (run->dirt.first_uncleanable <= run->dirt.first_dirty)
-        return false;
+    return run->dirt.first_uncleanable > run->dirt.first_dirty;
+}
+
+void keyed_compact_measured(struct keyed_story *s, struct keyed_run *run)
+{
     s->compacted_to = run->dirt.first_uncleanable;
     if (s->retention_ms == 0)
         s->tombstones_to = run->dirt.first_uncleanable;
     run->how.first_uncleanable = run->dirt.first_uncleanable;
     log_compact(s->log, &run->how, &run->done, &run->fail, wait_begin(&run->wait));
+}
+
+bool keyed_compact_begin(struct keyed_story *s, struct keyed_run *run)
+{
+    if (!keyed_measure(s, run))
+        return false;
+    keyed_compact_measured(s, run);
     return true;
 }
 
@@ -376,6 +386,15 @@ void keyed_check_names(struct keyed_story *s)
         CHECK(!str_ends(name, STR(".swap")));
     }
     text_deinit(&files);
+}
+
+void keyed_cut(struct keyed_story *s, int64_t offset)
+{
+    while (offset > 0 && offset < log_end(s->log) && !s->records[offset - 1].last_of_batch)
+        offset++;
+    CHECK_EQ(WAIT(&s->lab, log_truncate(s->log, offset, op)), 0);
+    CHECK_EQ(log_end(s->log), offset);
+    s->acknowledged = s->started = offset;
 }
 
 void keyed_adopt(struct keyed_story *s)

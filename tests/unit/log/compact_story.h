@@ -56,7 +56,11 @@ struct keyed_run {
     struct fail fail;
     struct wait wait;
 };
-/* Measure, and begin to compact; false when there is nothing to do. */
+/* Measure; false when there is nothing to do. */
+bool keyed_measure(struct keyed_story *s, struct keyed_run *run);
+/* Begin to compact what was measured. */
+void keyed_compact_measured(struct keyed_story *s, struct keyed_run *run);
+/* Both. */
 bool keyed_compact_begin(struct keyed_story *s, struct keyed_run *run);
 /* Measure and compact; `meanwhile` (may be NULL) is called again and again until it has ended. Its
  * result; 0 when nothing was to be done. */
@@ -65,6 +69,8 @@ int64_t keyed_compact(struct keyed_story *s, void (*meanwhile)(struct keyed_stor
 /* What must hold. */
 void keyed_check(struct keyed_story *s);
 void keyed_check_names(struct keyed_story *s);
+/* Cut it at the end of the batch that `offset` is in, or behind. Older values of what goes may be gone already. */
+void keyed_cut(struct keyed_story *s, int64_t offset);
 /* Forget what a crash took with it. */
 void keyed_adopt(struct keyed_story *s);
 /* Read somewhere, ask for a time: what comes must be true. */
