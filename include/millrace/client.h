@@ -251,7 +251,7 @@ MR_API int mr_unsubscribe(struct mr_consumer *c, struct mr_error *e);
 MR_API int mr_assign(struct mr_consumer *c, const struct mr_partition *partitions, uint32_t count, struct mr_error *e);
 
 /* Wait up to timeout_ms for records, and call `hooks.event` for what else happens. 1: `*out` is a chunk, of one
- * batch or of several with at most max.poll.records together; 0: nothing came. At least every max.poll.interval.ms, or
+ * partition, with max.poll.records at most; 0: nothing came. At least every max.poll.interval.ms, or
  * the group takes the consumer for dead. */
 MR_API int mr_poll(struct mr_consumer *c, int64_t timeout_ms, struct mr_chunk **out, struct mr_error *e);
 

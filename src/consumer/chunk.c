@@ -1,6 +1,7 @@
 /* Cutting chunks from what has come, and reading them. */
 #include "consumer/internal.h"
 #include "consumer/pieces.h"
+#include "consumer/split.h"
 
 #include <stdlib.h>
 
@@ -100,19 +101,47 @@ static bool goes_on(const struct chunk *k, struct part *p, struct piece *piece, 
            (!p->consumer->settings.check_crcs || batch_crc_ok(b));
 }
 
+/* Records of the batch that is given in several chunks. */
+static struct chunk *cut_split(struct part *p, struct piece *piece)
+{
+    struct split *s = piece->split;
+    struct chunk *k = chunk_new(p, piece, &s->batch);
+
+    k->split = s;
+    s->refs++;
+    k->number = s->number;
+    k->public.bytes = s->number == 0 ? (uint32_t)s->batch.bytes.n : 0;
+    p->position = split_take(s, p->position, p->consumer->settings.max_poll_records, &k->count);
+    p->position_epoch = s->batch.leader_epoch;
+    k->public.next = k->counts = k->covers = p->position;
+    k->public.leader_epoch = k->covers_epoch = s->batch.leader_epoch;
+    if (p->position > s->batch.last_offset) {
+        split_unref(s);
+        piece->split = NULL;
+    }
+    done_handed_out(p, k);
+    return k;
+}
+
 /* One chunk of the piece; NULL: nothing in it (any more). */
 static struct chunk *cut_piece(struct part *p, struct piece *piece)
 {
+    const struct consumer_settings *settings = &p->consumer->settings;
     struct chunk *k;
     struct batch b;
     int rc;
 
+    if (piece->split != NULL)
+        return cut_split(p, piece);
     while ((rc = next_batch(p, piece, &b)) > 0) {
         if (piece_is_hidden(piece, &b) || b.count == 0) {
             move_to(p, &b);
             done_skipped(p, p->position, p->position_epoch);
             continue;
         }
+        piece->split = split_new(&b, p->position, settings->max_poll_records, (size_t)settings->plain_bytes_max);
+        if (piece->split != NULL)
+            return cut_split(p, piece);
         k = chunk_new(p, piece, &b);
         extend(k, p, &b);
         while (is_plain(&b) && !batch_is_transactional(&b) && goes_on(k, p, piece, &b)) {
@@ -168,13 +197,39 @@ static int bad(struct chunk *k, struct record *out, int64_t offset, int error)
     return error;
 }
 
+static int next_of_split(struct chunk *k, struct record *out)
+{
+    int rc;
+
+    if (!k->open) {
+        rc = split_open(k->split, k->number, &k->records);
+        if (rc < 0)
+            return bad(k, out, k->split->batch.base_offset, rc);
+        k->start = records_place(&k->records);
+        k->left = k->count;
+        k->open = true;
+    }
+    if (k->left == 0 && k->records.left > 0)
+        return 0;
+    rc = records_next(&k->records, out);
+    if (rc == 0)
+        return 0;
+    if (rc < 0 || out->offset < k->public.first || out->offset >= k->public.next)
+        return bad(k, out, k->split->batch.base_offset, rc < 0 ? rc : ERR_CORRUPT);
+    if (--k->left == 0)
+        split_mark(k->split, &k->records);
+    return 1;
+}
+
 int consumer_chunk_next(struct consumer_chunk *public, struct record *out)
 {
     struct chunk *k = of(public);
     int rc;
 
     if (UNLIKELY(k->bad))
-        return bad(k, out, k->batch.base_offset, ERR_CORRUPT);
+        return bad(k, out, k->split == NULL ? k->batch.base_offset : k->split->batch.base_offset, ERR_CORRUPT);
+    if (k->split != NULL)
+        return next_of_split(k, out);
     for (;;) {
         if (LIKELY(k->open)) {
             rc = records_next(&k->records, out);
@@ -203,6 +258,12 @@ void consumer_chunk_rewind(struct consumer_chunk *public)
     struct chunk *k = of(public);
 
     k->bad = false;
+    if (k->split != NULL) {
+        if (k->open)
+            records_go(&k->records, k->start);
+        k->left = k->count;
+        return;
+    }
     if (k->open && k->batch.bytes.p == k->run.p) {
         records_rewind(&k->records);
         return;
@@ -229,6 +290,9 @@ void consumer_chunk_release(struct consumer_chunk *public, int64_t done_to)
     if (k->open)
         records_end(&k->records);
     k->open = false;
+    if (k->split != NULL)
+        split_unref(k->split);
+    k->split = NULL;
     fetch_unref(k->from);
     k->from = NULL;
     if (c != NULL)

@@ -72,7 +72,7 @@ struct consumer_settings {
     int64_t buffer_bytes;               /* frames of answers in flight and held, chunks that the caller keeps included.
                                            Nothing is asked for that would not fit; what a broker may send beyond
                                            what it was asked for is one batch per fetch that is larger than asked */
-    int32_t max_poll_records;           /* of a chunk, unless one batch alone has more: a batch is never split */
+    int32_t max_poll_records;           /* of a chunk */
     int64_t plain_bytes_max;            /* of one batch, decompressed: beyond it the batch counts as damaged */
     bool rebalance_wait;                /* REVOKED and ASSIGNED wait for consumer_consent */
 };
@@ -185,13 +185,13 @@ struct consumer_chunk {
     int64_t first;          /* position before it: no record is below */
     int64_t next;           /* and behind it: offset of the last record + 1 at least */
     int32_t leader_epoch;   /* of its last batch; -1 = not known */
-    uint32_t bytes;         /* as they came */
+    uint32_t bytes;         /* as they came; of a batch in several chunks the first one has them all */
     uint16_t attributes;    /* of its first batch: codec, LogAppendTime */
 };
 
 /* The next chunk: of the partitions that have something, each in turn. NULL: nothing there. A chunk has one compressed
- * batch, or some uncompressed ones of at most max_poll_records together. The caller owes one consumer_chunk_release, in any order, also after the partition is
- * gone or the consumer is closed. */
+ * batch, or some uncompressed ones, or a part of a batch: max_poll_records at most. The caller owes one
+ * consumer_chunk_release, in any order, also after the partition is gone or the consumer is closed. */
 struct consumer_chunk *consumer_take(struct consumer *c);
 
 /* The next record: 1, or 0 = no more. Slices live until the release. A compressed chunk is decompressed by

@@ -6,6 +6,7 @@
  *   fetch*.c, session.c   what nodes are asked   pieces.c     what has come and was not taken
  *   chunk.c      what was taken                  done.c       what of it is done
  *   commit*.c    commits, in order               membership*.c     carries out what member.h decides
+ *   split.c      one batch in several chunks
  *
  * The pump runs in a turn of its own: there, and where answers come, hooks may be called. Whatever changes calls
  * consumer_poke; whatever becomes due later calls consumer_wake_at from inside the pump.
@@ -164,6 +165,7 @@ struct piece {
     struct aborted *aborted; /* by first offset; read_committed only */
     uint32_t aborted_count, aborted_next;
     struct map aborting;     /* producers of whose transactions we are inside */
+    struct split *split;     /* the batch before `rest`, of which a part was not taken yet; NULL */
 };
 /* The answer of a partition: takes what is whole of `records`. `f` gets a reference. */
 struct fetch_response_responses_partitions;
@@ -191,6 +193,10 @@ struct chunk {
     struct batch batch;
     struct records records;    /* of `batch` */
     bool open, bad;
+    struct split *split;       /* NULL: whole batches; else some records of one, as follows */
+    int32_t number, count;     /* which; the first one counted from the batch's first */
+    int32_t left;              /* of these, not read yet */
+    struct records_place start;
     int64_t plain_max;
 };
 /* What the next pieces of the partition give; NULL: nothing (any more). */

@@ -1,6 +1,7 @@
 /* What has come of a partition and was not taken yet: answers in the order of their offsets, each as whole batches. */
 #include "consumer/internal.h"
 #include "consumer/pieces.h"
+#include "consumer/split.h"
 
 #include <stdlib.h>
 
@@ -15,6 +16,8 @@ static void piece_free(struct piece *p)
 {
     map_deinit(&p->aborting);
     free(p->aborted);
+    if (p->split != NULL)
+        split_unref(p->split);
     fetch_unref(p->from);
     free(p);
 }

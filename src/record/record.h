@@ -104,7 +104,7 @@ struct record_header {
 /* Goes through the records of a batch, in order. Zeroed, or after records_end: nothing to free. */
 struct records {
     const struct batch *batch;
-    const uint8_t *p, *end;
+    const uint8_t *first, *p, *end;
     int32_t left;
     struct text plain; /* the decompressed records, owned */
 };
@@ -123,6 +123,18 @@ MUST int records_begin(struct records *r, const struct batch *batch, size_t limi
 MUST int records_next(struct records *r, struct record *out);
 void records_rewind(struct records *r); /* back to the first record; nothing is done twice */
 void records_end(struct records *r);
+
+/* Go through what `of` has begun, from the first record, beside it and whoever else does: also on another thread. `of`
+ * and its batch live until records_end, and only records_end may touch `of` meanwhile. */
+void records_share(struct records *r, const struct records *of);
+/* Which record is next. Whoever goes through the same batch may go on there. */
+struct records_place {
+    int32_t number, bytes; /* counted from the first one */
+};
+struct records_place records_place(const struct records *r);
+void records_go(struct records *r, struct records_place at);
+/* Pass over `count` records, by their lengths alone: 0, or ERR_CORRUPT. */
+MUST int records_skip(struct records *r, int32_t count);
 
 /* 1/0 as records_next; `*rest` starts as record.headers. */
 MUST int record_header_next(struct bytes *rest, struct record_header *out);

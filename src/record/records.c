@@ -9,15 +9,6 @@
 #include "record/record.h"
 #include "record/layout.h"
 
-static struct bytes records_all(const struct records *r)
-{
-    const struct batch *b = r->batch;
-
-    if (batch_codec(b) != CODEC_NONE && b->count > 0)
-        return bytes_of_str(text_str(&r->plain));
-    return (struct bytes){b->bytes.p + AT_RECORDS, b->bytes.n - AT_RECORDS};
-}
-
 int records_begin(struct records *r, const struct batch *batch, size_t limit_bytes)
 {
     struct records begun = {.batch = batch};
@@ -33,7 +24,10 @@ int records_begin(struct records *r, const struct batch *batch, size_t limit_byt
             text_deinit(&begun.plain);
             return error;
         }
+        stored = bytes_of_str(text_str(&begun.plain));
     }
+    begun.first = stored.p;
+    begun.end = stored.p + stored.n;
     records_rewind(&begun);
     *r = begun;
     return 0;
@@ -41,11 +35,25 @@ int records_begin(struct records *r, const struct batch *batch, size_t limit_byt
 
 void records_rewind(struct records *r)
 {
-    struct bytes all = records_all(r);
-
-    r->p = all.p;
-    r->end = all.p + all.n;
+    r->p = r->first;
     r->left = r->batch->count;
+}
+
+void records_share(struct records *r, const struct records *of)
+{
+    *r = (struct records){.batch = of->batch, .first = of->first, .end = of->end};
+    records_rewind(r);
+}
+
+struct records_place records_place(const struct records *r)
+{
+    return (struct records_place){r->batch->count - r->left, (int32_t)(r->p - r->first)};
+}
+
+void records_go(struct records *r, struct records_place at)
+{
+    r->p = r->first + at.bytes;
+    r->left = r->batch->count - at.number;
 }
 
 void records_end(struct records *r)
@@ -188,6 +196,21 @@ int records_next(struct records *r, struct record *out)
     r->left--;
     *out = record;
     return 1;
+}
+
+int records_skip(struct records *r, int32_t count)
+{
+    const uint8_t *p = r->p;
+    int32_t n;
+
+    for (int32_t i = 0; i < count; i++) {
+        if (i == r->left || (p = take_varint(p, r->end, &n)) == NULL || n < 1 || n > r->end - p)
+            return ERR_CORRUPT;
+        p += n;
+    }
+    r->p = p;
+    r->left -= count;
+    return 0;
 }
 
 int record_header_next(struct bytes *rest, struct record_header *out)

@@ -50,6 +50,22 @@ size_t cluster_append(struct cluster *c, int32_t count, enum codec codec)
     return append(c, &b, count);
 }
 
+size_t cluster_append_sparse(struct cluster *c, int32_t count, int32_t step, enum codec codec)
+{
+    struct batch_builder b;
+
+    batch_builder_init(&b);
+    b.attributes = (uint16_t)codec;
+    b.level = codec_level_default(codec);
+    for (int32_t i = 0; i < count; i += step) {
+        char value[24];
+        int n = snprintf(value, sizeof value, "%d", (int)c->end + i);
+        batch_builder_add_at(&b, i, 1000, BYTES_NULL, (struct bytes){(uint8_t *)value, n}, BYTES_NULL, 0);
+    }
+    b.last_offset_delta = count - 1;
+    return append(c, &b, count);
+}
+
 void cluster_append_of(struct cluster *c, int64_t producer_id, int32_t count)
 {
     struct batch_builder b;

@@ -44,6 +44,8 @@ void cluster_end(struct cluster *c);
 
 /* A batch of `count` records "FIRST" ...; returns where it lies in the log. */
 size_t cluster_append(struct cluster *c, int32_t count, enum codec codec);
+/* What compaction has left of a batch: every `step`th of `count` records. */
+size_t cluster_append_sparse(struct cluster *c, int32_t count, int32_t step, enum codec codec);
 /* The same, of a transaction; and its end. */
 void cluster_append_of(struct cluster *c, int64_t producer_id, int32_t count);
 void cluster_mark(struct cluster *c, int64_t producer_id, enum control_type type);

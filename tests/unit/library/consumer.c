@@ -2,7 +2,9 @@
 #define _GNU_SOURCE
 #include "lab.h"
 
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,6 +67,71 @@ TEST(library_consumer, what_is_assigned_is_read_sought_and_paused)
     CHECK_EQ(at[0].offset, 1003);
     CHECK_EQ(at[1].offset, 0);
     CHECK_EQ(at[2].offset, 500);
+    CHECK_OK(&lab, mr_consumer_close(c, 10000, &lab.e));
+    lab_deinit(&lab);
+}
+
+/* ---- one batch, several threads ------------------------------------------------------------------- */
+
+#define PARTS 40
+#define PART_RECORDS 50 /* max.poll.records */
+
+static struct mr_chunk *parts[PARTS];
+static long part_sums[PARTS];
+
+/* Every fourth part, from the last one to the first. */
+static void *read_parts(void *arg)
+{
+    for (int i = PARTS - 1 - (int)(intptr_t)arg; i >= 0; i -= 4) {
+        struct mr_read r;
+        int count = 0;
+        for (part_sums[i] = 0; mr_chunk_next(parts[i], &r, NULL) == 1; count++)
+            part_sums[i] += strtol(r.value.p, NULL, 10);
+        CHECK_EQ(count, PART_RECORDS);
+    }
+    return NULL;
+}
+
+static void write_one_batch(long count)
+{
+    struct mr_settings *s = lab_settings(&lab, "compression.type", "lz4", "batch.size", "1000000", "linger.ms", "60000",
+                                         NULL);
+    struct mr_producer *p = mr_producer_open(s, NULL, NULL, &lab.e);
+    char value[16];
+
+    mr_settings_free(s);
+    CHECK(p != NULL);
+    for (long i = 0; i < count; i++) {
+        snprintf(value, sizeof value, "%ld", i);
+        struct mr_record r = {.topic = mr_producer_topic(p, "t"), .key = MR_NULL, .value = mr_text(value)};
+        CHECK_OK(&lab, mr_produce(p, &r, 10000, &lab.e));
+    }
+    CHECK_OK(&lab, mr_producer_close(p, 20000, &lab.e));
+}
+
+TEST(library_consumer, parts_of_a_batch_are_read_by_several_threads_at_once)
+{
+    struct mr_partition p = {"t", 0};
+    pthread_t threads[4];
+    long sum = 0;
+
+    lab_init(&lab);
+    write_one_batch(PARTS * PART_RECORDS);
+    struct mr_settings *s = lab_settings(&lab, "auto.offset.reset", "earliest", "max.poll.records", "50", NULL);
+    struct mr_consumer *c = mr_consumer_open(s, NULL, NULL, &lab.e);
+    mr_settings_free(s);
+    CHECK_OK(&lab, mr_assign(c, &p, 1, &lab.e));
+    for (int i = 0; i < PARTS; i++)
+        CHECK_EQ(mr_poll(c, 20000, &parts[i], &lab.e), 1);
+    for (intptr_t i = 0; i < 4; i++)
+        CHECK_EQ(pthread_create(&threads[i], NULL, read_parts, (void *)i), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < PARTS; i++) {
+        sum += part_sums[i];
+        mr_chunk_release(parts[i], MR_DONE_ALL);
+    }
+    CHECK_EQ(sum, sum_below(PARTS * PART_RECORDS));
     CHECK_OK(&lab, mr_consumer_close(c, 10000, &lab.e));
     lab_deinit(&lab);
 }

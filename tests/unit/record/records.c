@@ -118,6 +118,36 @@ TEST(records, can_be_read_twice)
     text_deinit(&bytes);
 }
 
+/* Several may go through what one has decompressed, and go on where another one is. */
+TEST(records, are_shared_passed_over_and_gone_on_with)
+{
+    struct text bytes = of_hex(golden_get("v2-gzip-mixed")->hex);
+    struct batch b;
+    struct records r, other;
+    struct record record;
+
+    CHECK(batch_read(bytes_of_text(&bytes), &b, NULL) > 0);
+    CHECK_EQ(records_begin(&r, &b, 10000), 0);
+    CHECK_EQ(records_skip(&r, 3), 0);
+    CHECK_EQ(records_next(&r, &record), 1);
+    CHECK_EQ(record.offset, 1003);
+    CHECK_EQ(records_place(&r).number, 4);
+    records_share(&other, &r);
+    CHECK_EQ(records_next(&other, &record), 1);
+    CHECK_EQ(record.offset, 1000);
+    records_go(&other, records_place(&r));
+    CHECK_EQ(records_next(&other, &record), 1);
+    CHECK_EQ(record.offset, 1004);
+    CHECK_EQ(records_skip(&other, 3), ERR_CORRUPT); /* there are two more */
+    CHECK_EQ(records_skip(&other, 2), 0);
+    CHECK_EQ(records_next(&other, &record), 0);
+    records_end(&other);
+    CHECK_EQ(records_next(&r, &record), 1);
+    CHECK_EQ(record.offset, 1004);
+    records_end(&r);
+    text_deinit(&bytes);
+}
+
 TEST(records, control_types_are_read)
 {
     static const uint8_t commit[] = {0, 0, 0, 1}, newer[] = {0, 1, 0, 6, 9},
