@@ -243,31 +243,36 @@ static void want_topics(struct admin_call *call, bool want)
     }
 }
 
-/* Whether metadata must come before it is known whom to ask. */
-static bool wants_metadata(const struct admin_call *call)
+enum lack { LACKS_NOTHING, LACKS_NEW_TOPICS, LACKS_ALL };
+
+/* What of the metadata must come before it is known whom to ask. */
+static enum lack lack_of(const struct admin_call *call)
 {
+    enum lack lack = LACKS_NOTHING;
     const struct admin_list *topics = &call->api->request.list;
     const void *start = shape_start(&call->api->request_outer, call->request);
     uint32_t count;
 
     if (call->to_node)
-        return false;
+        return LACKS_NOTHING;
     if (call->api->route == ROUTE_BROKERS) {
         (void)client_brokers(call->admin->client, &count);
-        return count == 0 || str_is_null(client_cluster_id(call->admin->client));
+        return count == 0 || str_is_null(client_cluster_id(call->admin->client)) ? LACKS_ALL : LACKS_NOTHING;
     }
     if (call->api->route != ROUTE_LEADERS)
-        return false;
+        return LACKS_NOTHING;
     for (int32_t i = 0; i < list_count(topics, start); i++) {
         const struct client_topic *t =
             client_topic(call->admin->client, *element_name(topics, list_element(topics, start, i)));
-        if (t == NULL || t->error != KERR_NONE)
-            return true;
+        if (t == NULL)
+            lack = LACKS_NEW_TOPICS;
+        else if (t->error != KERR_NONE)
+            return LACKS_ALL;
     }
-    return false;
+    return lack;
 }
 
-static void update(struct admin_call *call)
+static void update(struct admin_call *call, enum lack lack)
 {
     int64_t left_ms = remaining_ms(call), patience_ms = call->admin->options.unreachable_ms;
     struct client_health health;
@@ -275,8 +280,13 @@ static void update(struct admin_call *call)
     client_health(call->admin->client, &health);
     if (health.state != CLIENT_UP && patience_ms < left_ms)
         left_ms = patience_ms;
+    if (left_ms < 1)
+        left_ms = 1;
     call->updating = true;
-    client_update(call->admin->client, left_ms < 1 ? 1 : left_ms, &call->flow.op);
+    if (lack == LACKS_NEW_TOPICS)
+        client_learn(call->admin->client, left_ms, &call->flow.op);
+    else
+        client_update(call->admin->client, left_ms, &call->flow.op);
 }
 
 /* ---- the call -------------------------------------------------------------------------------------- */
@@ -296,8 +306,8 @@ static void call_run(struct flow *f)
     call->updating = false;
     FLOW_BEGIN(f);
     want_topics(call, true);
-    if (wants_metadata(call))
-        FLOW_TRY(f, "metadata", update(call));
+    if (lack_of(call) != LACKS_NOTHING)
+        FLOW_TRY(f, "metadata", update(call, lack_of(call)));
     if (call->cancelled)
         goto failed;
     admin_split(call, call->request, call->to_node ? call->node_id : -1, STR_NULL);
@@ -312,7 +322,7 @@ static void call_run(struct flow *f)
         if (call->cancelled)
             break;
         if (call->api->route == ROUTE_LEADERS)
-            FLOW_TRY(f, "metadata again", update(call));
+            FLOW_TRY(f, "metadata again", update(call, LACKS_ALL));
         if (call->cancelled)
             break;
         renew_parts(call);

@@ -226,5 +226,8 @@ void client_unwatch(struct client_watch *w);
 
 /* Completes when an answer newer than this call has come, or with trouble after `timeout_ms`. */
 void client_update(struct client *c, int64_t timeout_ms, struct op *op);
+/* Likewise, but for topics that were wanted for the first time: their own request, which is under way or next, is what
+ * is waited for. Without such topics it is client_update. */
+void client_learn(struct client *c, int64_t timeout_ms, struct op *op);
 /* Ask that it end early: completes with -ECANCELED, or as it ends. */
 void client_update_cancel(struct client *c, struct op *op);

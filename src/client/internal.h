@@ -138,6 +138,7 @@ struct metadata {
     bool asking, asked_all_topics;      /* the request in flight; it is for every topic that there is */
     uint64_t begun, answered;           /* number of the newest request, and of the newest that was answered */
     uint32_t attempts;                  /* in a row without all that is wanted */
+    uint64_t new_in;                    /* the request that names what was wanted for the first time last */
     bool failed;                        /* the last one was not answered at all */
     int64_t due_ns;                     /* before which there is no next one, but for new topics */
     int64_t ended_ns;                   /* when the last one ended */
@@ -145,7 +146,7 @@ struct metadata {
     struct io_timer timer;              /* back-off, or age */
     struct client_call call;
     struct arena arena;                 /* of the request */
-    struct list updates;                /* struct op of client_update: word[0] deadline, word[1] request number */
+    struct list updates;                /* struct op of client_update: word[0] deadline, word[1] which request */
     struct io_timer update_timer;
 };
 

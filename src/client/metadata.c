@@ -50,14 +50,23 @@ static void updates_fail(struct io_timer *timer)
     updates_watch(c);
 }
 
-/* Those that were there before the request was begun have what they wait for. */
+/* Those that wait for this request, or for an older one. */
 static void updates_done(struct client *c)
 {
     LIST_EACH (node, &c->metadata.updates) {
         struct op *op = container_of(node, struct op, node);
-        if (op->word[1] < c->metadata.answered)
+        if (op->word[1] <= c->metadata.answered)
             update_end(c, op, 0);
     }
+    updates_watch(c);
+}
+
+/* An answer to request number `number`, or to a later one. */
+static void update_begin(struct client *c, uint64_t number, int64_t timeout_ms, struct op *op)
+{
+    op->word[0] = (uint64_t)after_ns(c, timeout_ms);
+    op->word[1] = number;
+    list_add_tail(&c->metadata.updates, &op->node);
     updates_watch(c);
 }
 
@@ -67,11 +76,16 @@ void client_update(struct client *c, int64_t timeout_ms, struct op *op)
         io_complete(c->io, op, ERR_CLOSED);
         return;
     }
-    op->word[0] = (uint64_t)after_ns(c, timeout_ms);
-    op->word[1] = c->metadata.begun;
-    list_add_tail(&c->metadata.updates, &op->node);
-    updates_watch(c);
+    update_begin(c, c->metadata.begun + 1, timeout_ms, op);
     metadata_need(c);
+}
+
+void client_learn(struct client *c, int64_t timeout_ms, struct op *op)
+{
+    if (c->closed != NULL || c->metadata.new_in <= c->metadata.answered)
+        client_update(c, timeout_ms, op);
+    else
+        update_begin(c, c->metadata.new_in, timeout_ms, op);
 }
 
 void client_update_cancel(struct client *c, struct op *op)
@@ -309,15 +323,18 @@ static void asked(struct op *op, int64_t result)
 void client_want(struct client *c, struct str name)
 {
     struct topic *t = topic_get(c, name);
+    bool is_new = !t->asked;
 
     if (t->wants++ > 0)
         return;
     c->metadata.wanted++;
-    if (!t->asked)
+    if (is_new)
         c->metadata.need_new = true;
     else if ((io_now_ns(c->io) - t->shown.updated_ns) / 1000000 >= c->settings.metadata_max_age_ms)
         c->metadata.need_all = true;
     metadata_go(c);
+    if (is_new) /* else the one under way has left without it */
+        c->metadata.new_in = c->metadata.begun + (t->asked ? 0 : 1);
 }
 
 void client_unwant(struct client *c, struct str name)

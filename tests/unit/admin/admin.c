@@ -94,6 +94,25 @@ TEST(admin, partitions_go_to_their_leaders_and_unknown_ones_are_answered_here)
     bench_end(&b);
 }
 
+/* Nor is a back-off waited for: a tool would be ten times as slow. */
+TEST(admin, leaders_are_asked_for_once)
+{
+    static const char *const topics[] = {"orders"};
+    struct list_offsets_request m;
+    struct bench b;
+
+    bench_open(&b, 3, 60000);
+    script_topic(b.script, "orders", 3);
+    script_on(b.script, 0, API_LIST_OFFSETS, answer_list, NULL);
+    make_list(&b, &m, topics, 1, 3);
+    CHECK_EQ(bench_ask(&b, API_LIST_OFFSETS, &m), 0);
+    CHECK_TEXT(listed(&b), "[1] orders-0=0\n"
+                           "[2] orders-1=100\n"
+                           "[3] orders-2=200\n");
+    CHECK_EQ(script_count(b.script, 0, API_METADATA), 1);
+    bench_end(&b);
+}
+
 /* The metadata of the first answer is old when broker 2 is asked. */
 static void move_then_list(struct script_request *r, void *ctx)
 {

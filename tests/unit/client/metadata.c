@@ -81,6 +81,39 @@ TEST(client_metadata, wanted_topic_is_asked_for_and_told)
     bench_end(&b);
 }
 
+/* A tool that asks leaders has no time for a back-off (100 ms by default). */
+TEST(client_metadata, topics_wanted_for_the_first_time_are_learned_by_their_own_request)
+{
+    struct bench b;
+    struct script_wait w;
+    int64_t begun_ms;
+
+    bench_open(&b, 1);
+    b.settings.retry_backoff_ms = b.settings.retry_backoff_max_ms = 60000;
+    script_topic(b.script, "one", 1);
+    script_topic(b.script, "two", 1);
+    script_topic(b.script, "three", 1);
+    bench_start(&b);
+    begun_ms = io_now_ms(script_io(b.script));
+    client_want(b.client, STR("one"));
+    client_want(b.client, STR("two")); /* the request for the first one is under way: it has the next one */
+    client_learn(b.client, 30000, script_wait_begin(&w));
+    CHECK_EQ(script_wait_end(b.script, &w), 0);
+    CHECK_TEXT(seen(&b, "one"), "1/0");
+    CHECK_TEXT(seen(&b, "two"), "1/0");
+    CHECK_EQ(script_count(b.script, 0, API_METADATA), 2);
+    client_want(b.client, STR("three"));
+    client_learn(b.client, 30000, script_wait_begin(&w));
+    CHECK_EQ(script_wait_end(b.script, &w), 0);
+    CHECK_TEXT(seen(&b, "three"), "1/0");
+    CHECK(io_now_ms(script_io(b.script)) < begun_ms + 30000);
+    client_learn(b.client, 90000, script_wait_begin(&w)); /* nothing is new: an answer that is newer than this */
+    CHECK_EQ(script_wait_end(b.script, &w), 0);
+    CHECK_EQ(script_count(b.script, 0, API_METADATA), 4);
+    CHECK(io_now_ms(script_io(b.script)) > begun_ms + 30000);
+    bench_end(&b);
+}
+
 TEST(client_metadata, topic_that_does_not_exist_is_asked_for_until_it_does)
 {
     struct bench b;
