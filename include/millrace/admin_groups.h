@@ -45,8 +45,9 @@ MR_API struct mr_answer *mr_delete_groups(struct mr_admin *a, const char *const 
 struct mr_group_leaver {
     const char *id, *instance_id; /* one of them is enough; the other is NULL */
 };
-/* These members are out of the group, as if they had left it; `reason` (NULL: none) is told to whoever asks the broker.
- * -> outcomes; `name`: the instance id, or the id. A refusal of the whole is each row's error */
+/* These members (NULL: all that the group has, who are asked for first) are out of the group, as if they had left it;
+ * `reason` (NULL: none) is told to whoever asks the broker. -> outcomes; `name`: the instance id, or the id. A refusal
+ * of the whole is each row's error; where nobody was named, it is trouble */
 MR_API struct mr_answer *mr_remove_group_members(struct mr_admin *a, const char *group,
                                                  const struct mr_group_leaver *members, uint32_t count,
                                                  const char *reason, const struct mr_how *how);

@@ -133,11 +133,62 @@ TEST(library_operator, members_are_taken_out_of_their_group)
     CHECK_TEXT(kafka_word(&outcome_of(r, "nobody")->error), "UNKNOWN_MEMBER_ID");
     mr_answer_free(r);
     mr_answer_free(groups);
+    r = lab_well(&lab, mr_remove_group_members(a, "g", NULL, 0, "all", NULL));
+    (void)mr_outcomes(r, &count);
+    CHECK_EQ(count, 0); /* there is none */
+    mr_answer_free(r);
     leavers[0] = (struct mr_group_leaver){0};
     r = mr_remove_group_members(a, "g", leavers, 1, NULL, NULL);
     CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), MR_INVALID);
     mr_answer_free(r);
     CHECK_OK(&lab, mr_admin_close(a, &lab.e));
     (void)mr_consumer_close(c, 20000, &lab.e); /* its last commit may be refused: it is no member any more */
+    lab_deinit(&lab);
+}
+
+static struct mr_consumer *member(const char *instance)
+{
+    const char *topics[] = {"t"};
+    struct mr_settings *s = lab_settings(&lab, "group.id", "g", "auto.offset.reset", "earliest", NULL);
+
+    if (instance != NULL)
+        CHECK_OK(&lab, mr_set(s, "group.instance.id", instance, &lab.e));
+    struct mr_consumer *c = mr_consumer_open(s, NULL, NULL, &lab.e);
+    mr_settings_free(s);
+    CHECK_OK(&lab, mr_subscribe(c, topics, 1, &lab.e));
+    return c;
+}
+
+TEST(library_operator, all_members_are_taken_out_of_their_group_without_being_named)
+{
+    const char *ids[] = {"g"};
+    struct mr_answer *r;
+    struct mr_chunk *k;
+    uint32_t count;
+
+    lab_init(&lab);
+    lab_write(&lab, "t", 1);
+    struct mr_consumer *one = member("fixed"), *two = member(NULL);
+    struct mr_admin *a = lab_admin(&lab, NULL);
+    for (bool both = false; !both; mr_answer_free(r)) {
+        if (mr_poll(one, 100, &k, &lab.e) == 1)
+            mr_chunk_release(k, MR_DONE_NONE);
+        if (mr_poll(two, 100, &k, &lab.e) == 1)
+            mr_chunk_release(k, MR_DONE_NONE);
+        r = lab_well(&lab, mr_describe_groups(a, ids, 1, NULL));
+        both = mr_groups(r, &count)->member_count == 2 && strcmp(mr_groups(r, &count)->state, "Stable") == 0;
+    }
+    r = lab_well(&lab, mr_remove_group_members(a, "g", NULL, 0, "maintenance", NULL));
+    CHECK_TEXT(outcome_of(r, "fixed")->name, "fixed"); /* a static one by its name */
+    (void)mr_outcomes(r, &count);
+    CHECK_EQ(count, 2);
+    mr_answer_free(r);
+    r = mr_remove_group_members(a, "nosuch", NULL, 0, NULL, NULL);
+    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), MR_BROKER);
+    CHECK_TEXT(mr_kafka_code_name(lab.e.kafka_code), "GROUP_ID_NOT_FOUND");
+    mr_answer_free(r);
+    CHECK_OK(&lab, mr_admin_close(a, &lab.e));
+    (void)mr_consumer_close(one, 20000, &lab.e);
+    (void)mr_consumer_close(two, 20000, &lab.e);
     lab_deinit(&lab);
 }
