@@ -279,6 +279,7 @@ static void topics_end(struct tool *t)
 
     admin_call_release(&x->names);
     admin_call_release(&x->configs);
+    admin_call_release(&x->moving);
 }
 
 static void topics_complain(struct tool *t)

@@ -35,6 +35,7 @@ struct topics {
     struct tool tool;
     int action;
     struct admin_call names, configs; /* Metadata of all topics; DescribeConfigs of those that are described */
+    struct admin_call moving;         /* ListPartitionReassignments */
     struct metadata_request all;
     struct metadata_response_topics **chosen; /* sorted by name; in `names` */
     uint32_t chosen_count;
@@ -43,6 +44,7 @@ struct topics {
     struct create_partitions_request grow;
     struct delete_topics_request remove;
     struct describe_configs_request ask_configs;
+    struct list_partition_reassignments_request ask_moving;
     struct describe_topic_partitions_request page;
     struct describe_topic_partitions_request_cursor cursor;
     struct str described; /* the topic whose first line was printed last */

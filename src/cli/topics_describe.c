@@ -1,4 +1,5 @@
 /* kafka-topics.sh --describe. */
+#include "cli/placements.h"
 #include "cli/topics.h"
 
 #include <errno.h>
@@ -15,6 +16,8 @@ static void make_requests(struct topics *x)
     size_t n = x->chosen_count;
     int64_t limit;
 
+    list_partition_reassignments_request_init(&x->ask_moving);
+    x->ask_moving.topics_count = -1; /* all that move: few, mostly */
     describe_configs_request_init(&x->ask_configs);
     x->ask_configs.resources = arena_take_array(&t->arena, n + 1, sizeof(*x->ask_configs.resources));
     describe_topic_partitions_request_init(&x->page);
@@ -99,6 +102,38 @@ static bool is_live(const struct topics *x, int32_t broker)
     return false;
 }
 
+/* How it moves; NULL: it does not, or nobody may say so. */
+static moving_ptr moving_of(const struct topics *x, struct str topic, int32_t partition)
+{
+    const struct list_partition_reassignments_response *r =
+        x->moving.part_count == 0 ? NULL : admin_list_partition_reassignments_answer(&x->moving, 0);
+
+    return r == NULL || r->error_code != KERR_NONE ? NULL : moving_find(r, topic, partition);
+}
+
+static bool has_any(const int32_t *replicas, int32_t count, const int32_t *of, int32_t of_count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        for (int32_t k = 0; k < of_count; k++) {
+            if (replicas[i] == of[k])
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Without those that are being added. A reassignment that has ended since it was listed counts no more. */
+static int32_t replication_of(const struct topics *x, struct str topic, int32_t partition, const int32_t *replicas,
+                              int32_t count)
+{
+    moving_ptr m = moving_of(x, topic, partition);
+
+    if (m == NULL || (!has_any(replicas, count, m->adding_replicas, m->adding_replicas_count) &&
+                      !has_any(replicas, count, m->removing_replicas, m->removing_replicas_count)))
+        return count;
+    return m->replicas_count - m->adding_replicas_count;
+}
+
 static bool filters_partitions(const struct tool *t)
 {
     return given(t, TOPICS_UNDER_REPLICATED) || given(t, TOPICS_UNAVAILABLE) || given(t, TOPICS_UNDER_MIN_ISR) ||
@@ -111,7 +146,8 @@ static bool is_shown(struct topics *x, const struct shown *p)
 
     if (!filters_partitions(t))
         return !given(t, TOPICS_OVERRIDES);
-    if (given(t, TOPICS_UNDER_REPLICATED) && p->isr_count < p->replica_count)
+    if (given(t, TOPICS_UNDER_REPLICATED) && 
+        p->isr_count < replication_of(x, p->topic, p->index, p->replicas, p->replica_count))
         return true;
     if (given(t, TOPICS_UNAVAILABLE) && (p->leader < 0 || !is_live(x, p->leader)))
         return true;
@@ -142,10 +178,14 @@ static void show_topic(struct topics *x, const struct metadata_response_topics *
     struct tool *t = &x->tool;
     struct str configs = overrides(x, topic->name);
     char id[UUID_TEXT_BYTES];
-    int32_t replication = topic->partitions_count > 0 ? topic->partitions[0].replica_nodes_count : 0;
+    const struct metadata_response_topics_partitions *first = topic->partitions;
+    int32_t replication = 0;
 
     if (filters_partitions(t) || in_table(t) || (given(t, TOPICS_OVERRIDES) && configs.n == 0))
         return;
+    if (topic->partitions_count > 0)
+        replication = replication_of(x, topic->name, first->partition_index, first->replica_nodes,
+                                     first->replica_nodes_count);
     text_printf(&t->cli->out, "Topic: %.*s\tTopicId: %s\tPartitionCount: %d\tReplicationFactor: %d\tConfigs: %.*s\n",
                 STR_ARG(topic->name), uuid_text(topic->topic_id, id), topic->partitions_count, replication,
                 STR_ARG(configs));
@@ -181,6 +221,7 @@ static void show_partition(struct topics *x, const struct shown *p)
     struct str leader = p->leader < 0 ? STR("none") : arena_printf(&x->tool.arena, "%d", p->leader);
     struct str replicas = ids(x, p->replicas, p->replica_count), isr = ids(x, p->isr, p->isr_count);
     struct str elr = ids(x, p->elr, p->elr_count), last = ids(x, p->last_elr, p->last_elr_count);
+    moving_ptr m = moving_of(x, p->topic, p->index);
 
     if (!is_shown(x, p))
         return;
@@ -188,9 +229,13 @@ static void show_partition(struct topics *x, const struct shown *p)
         row_partition(x, p, leader, replicas, isr);
         return;
     }
-    text_printf(
-        out, "\tTopic: %.*s\tPartition: %d\tLeader: %.*s\tReplicas: %.*s\tIsr: %.*s\tElr: %.*s\tLastKnownElr: %.*s\n",
-        STR_ARG(p->topic), p->index, STR_ARG(leader), STR_ARG(replicas), STR_ARG(isr), STR_ARG(elr), STR_ARG(last));
+    text_printf(out, "\tTopic: %.*s\tPartition: %d\tLeader: %.*s\tReplicas: %.*s\tIsr: %.*s", STR_ARG(p->topic),
+                p->index, STR_ARG(leader), STR_ARG(replicas), STR_ARG(isr));
+    if (m != NULL)
+        text_printf(out, "\tAdding Replicas: %.*s\tRemoving Replicas: %.*s",
+                    STR_ARG(ids(x, m->adding_replicas, m->adding_replicas_count)),
+                    STR_ARG(ids(x, m->removing_replicas, m->removing_replicas_count)));
+    text_printf(out, "\tElr: %.*s\tLastKnownElr: %.*s\n", STR_ARG(elr), STR_ARG(last));
 }
 
 static int compare_name(const void *name, const void *topic)
@@ -269,7 +314,7 @@ static void print_table(struct topics *x)
     if (given(&x->tool, TOPICS_JSON))
         table_json(&x->table, &x->tool.cli->out);
     else if (x->table.row_count > 0)
-        table_print(&x->table, "  ", "", true, &x->tool.cli->out);
+        table_show(&x->table, &x->tool);
 }
 
 void topics_describe_run(struct flow *f)
@@ -289,6 +334,10 @@ void topics_describe_run(struct flow *f)
         FLOW_WAIT(f, "settings", admin_describe_configs(x->tool.admin, &x->configs, &x->ask_configs, &f->op));
         if (f->result < 0)
             f->result = call_trouble(&x->tool, &x->configs);
+    }
+    if (f->result == 0 && x->more) {
+        FLOW_WAIT(f, "moves", admin_list_partition_reassignments(x->tool.admin, &x->moving, &x->ask_moving, &f->op));
+        f->result = f->result == ERR_VERSION ? 0 : f->result < 0 ? call_trouble(&x->tool, &x->moving) : 0;
     }
     while (f->result == 0 && x->more) {
         FLOW_WAIT(f, "partitions", admin_describe_topic_partitions(x->tool.admin, &x->tool.call, &x->page, &f->op));

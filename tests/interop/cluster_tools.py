@@ -129,6 +129,11 @@ def a_throttled_reassignment(ctx):
     held = size()
     check("no more for eleven seconds", held < 4_000_000, held)
     check("it moves", "t-0: replicas: 2,3,1. adding: 3. removing: 1." in our_tool("reassign-partitions", *boot, "--list")[1])
+    for words in ([], ["--under-replicated-partitions"]):  # one that is being added is not missing
+        seen = [[re.sub(r"\tConfigs: .*", "", line) for line in run("topics", *boot, "--describe", "--topic", "t", *words)[1].splitlines()]
+                for run in (our_tool, theirs)]
+        equal(f"described while it moves {words}", *seen)
+    check("what is added and removed", "Adding Replicas: 3\tRemoving Replicas: 1" in our_tool("topics", *boot, "--describe")[1])
     ctx.java.producer(cluster)
     ctx.java.send("t", [{"partition": 0, "value": "meanwhile"}])  # acks=all: of those in sync
     status, out, _ = theirs(*move, "--execute", "--additional", "--throttle", 100_000_000)
