@@ -2,9 +2,10 @@
 against real Kafka, with the same results.
 
 A part is a function of (ctx, server); it names its topics and groups after itself, so parts may share a server."""
-from checks import equal, wait_equal
+from checks import check, equal, wait_equal, wait_for
 from java_groups import RANGE
 from lines import T, OurConsumer, as_java, committed, numbered, send
+from operations import scrape
 from our_reads import by_hand, codecs, resets, sessions, transactions, transactions_of_before
 from scenario import Skip, scenario
 from server import KafkaServer, MillraceServer
@@ -188,6 +189,59 @@ def groups(ctx):
 def reading(ctx):
     """By hand; where it begins; codecs; fetch sessions."""
     play(ctx, READING)
+
+
+def bytes_out(node, topic):
+    """What this node has sent to consumers."""
+    return scrape(node.metrics_port).get(f'kafka_server_brokertopicmetrics_bytesout_total{{topic="{topic}"}}', 0)
+
+
+@scenario
+def nearest_replica(ctx):
+    """client.rack: it reads from the follower in its rack (KIP-392), from the leader as soon as that is dead, and from the
+    follower again when it is back; each record comes once, in order."""
+    if ctx.is_kafka:
+        raise Skip("which node sends what is seen in our metrics")
+    cluster = ctx.cluster(["broker,controller"] * 3, {
+        "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector", "broker.rack": "rack-{node_id}",
+        "millrace.metrics.listener": "127.0.0.1:{metrics_port}", "offsets.topic.replication.factor": 3})
+    leader, near, far = cluster.nodes
+    ctx.java.create(cluster, "near", replicas=[[1, 2, 3]])
+
+    def in_sync():
+        topics = ctx.java.admin(cluster, "describeTopics", names=["near"])
+        return sorted(topics["near"]["partitions"][0]["isr"])
+    wait_equal("in sync", in_sync, [1, 2, 3])
+    send(ctx, cluster, "near", numbered(50, 1))
+    c = OurConsumer(ctx, "near", cluster, client_rack="rack-2", request_timeout_ms=5000)
+    c.ask("assign", "near", 0)
+    equal("all", c.take(50), as_java(ctx, cluster, "near"))
+    read_by_java = bytes_out(leader, "near")  # Java says no rack
+    check("Java read from the leader", read_by_java > 0)
+    for i in range(10):
+        send(ctx, cluster, "near", numbered(5, 1, 50 + 5 * i))
+        equal("what is new", c.take_offsets(5), [(0, 50 + 5 * i + o) for o in range(5)])
+    equal("from the leader, and from the other follower", (bytes_out(leader, "near"), bytes_out(far, "near")), (read_by_java, 0))
+    check("from the near one", bytes_out(near, "near") > 0)
+
+    near.kill()
+    send(ctx, cluster, "near", numbered(50, 1, 100))
+    equal("while it is dead", c.take_offsets(50), [(0, o) for o in range(100, 150)])
+    check("from the leader", bytes_out(leader, "near") > read_by_java)
+    near.start()
+    wait_equal("in sync", in_sync, [1, 2, 3], timeout_s=60)
+    sent = 150
+
+    def is_near_again():
+        nonlocal sent
+        send(ctx, cluster, "near", numbered(1, 1, sent))
+        equal("one more", c.take_offsets(1), [(0, sent)])
+        sent += 1
+        return bytes_out(near, "near") > 0
+    wait_for("the near one is asked again", is_near_again, timeout_s=60)
+    c.ask("seek", "near", 0, 0)
+    equal("all once more", c.take(sent), as_java(ctx, cluster, "near"))
+    c.close()
 
 
 @scenario

@@ -93,7 +93,7 @@ class Server:
         self.log_dirs = [self.directory / "data/a", self.directory / "data/b"]
         self.log = self.directory / "server.log"
         self.config = self.directory / "server.properties"
-        self.port, self.controller_port = free_port(), free_port()
+        self.port, self.controller_port, self.metrics_port = free_port(), free_port(), free_port()
         self.process = None
         self.starts = 0
         self.write_properties(dict(properties))
@@ -118,13 +118,17 @@ class Server:
         server.__dict__.update(other.__dict__)
         return server
 
+    def fill(self, value):
+        """What the nodes of a cluster have of their own: {node_id}, and ports."""
+        return str(value).format(node_id=self.node_id, controller_port=self.controller_port, metrics_port=self.metrics_port)
+
     def write_properties(self, properties):
         self.advertised = properties.get("advertised.listeners", f"PLAINTEXT://{self.bootstrap}")
         values = PROPERTIES | {
             "controller.quorum.voters": f"1@{self.controller}",
             "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{self.controller}",
             "log.dirs": ",".join(map(str, self.log_dirs)),
-        } | {k: str(v).format(controller_port=self.controller_port) if v is not None else None for k, v in properties.items()}
+        } | {k: v if v is None else self.fill(v) for k, v in properties.items()}
         self.config.write_text("".join(f"{k}={v}\n" for k, v in values.items() if v is not None))
 
     def start(self):
