@@ -14,6 +14,9 @@
 #include "base/base.h"
 #include "io/io.h"
 
+/* The release whose tools these are like. */
+#define KAFKA_VERSION "4.3.1"
+
 struct cli;
 
 /* Standard input and output as they come and go: of the process, or of a test. I1 and I2 of io/io.h hold. One of each
@@ -43,6 +46,7 @@ struct cli {
     void (*interrupt)(struct cli *c);
     void *tool;                                            /* the tool's own, for `interrupt` */
     bool in_is_terminal, out_is_terminal, err_is_terminal; /* somebody watches */
+    int out_width;                                         /* letters in a line of that terminal; 0 = not known */
 };
 
 /* kafka-storage.sh: format, info, random-uuid, version-mapping, feature-dependencies. Completes

@@ -13,9 +13,6 @@
 /* Kafka's tools try for a minute to reach a broker that is not there; who waits for an answer knows sooner. */
 #define UNREACHABLE_MS 10000
 
-/* The release whose tools these are like. */
-#define TOOLS_VERSION "4.3.1"
-
 /* Where `millrace NAME` looks for a broker when it is told nothing: where `millrace server` is by default. */
 #define SERVER_DEFAULT "127.0.0.1:9092"
 
@@ -299,7 +296,7 @@ static int tool_words(struct tool *t)
         return 0;
     }
     if (rc == READ_VERSION) {
-        text_printf(&t->cli->out, TOOLS_VERSION " (millrace " MILLRACE_VERSION ")\n");
+        text_printf(&t->cli->out, KAFKA_VERSION " (millrace " MILLRACE_VERSION ")\n");
         return 0;
     }
     if (rc < 0) {

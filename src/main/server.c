@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "broker/broker.h"
+#include "cli/cli.h"
 #include "io_epoll/io_epoll.h"
+#include "main/background.h"
 #include "main/load.h"
 #include "main/page.h"
 #include "main/sink.h"
@@ -26,6 +28,9 @@ static const char usage[] =
     "127.0.0.1:9093) with its data in ./data, formatted when it is empty.\n"
     "\n"
     "  --override KEY=VALUE   set one setting over the file's\n"
+    "  -daemon                go on in the background; what it says goes to $LOG_DIR/kafkaServer.out\n"
+    "                         (./logs without LOG_DIR)\n"
+    "  --version              the version of Kafka that it is like, and millrace's\n"
     "\n"
     "KAFKA_* environment variables set settings as in Kafka's container image (KAFKA_LOG_DIRS).\n"
     "When it serves, one line goes to standard output:\n"
@@ -54,6 +59,7 @@ struct words {
     const char *file;
     const char *overrides[OVERRIDES_MAX];
     int override_count;
+    bool background;
 };
 
 /* 0 go on; otherwise the exit code, +1. */
@@ -64,8 +70,14 @@ static int parse(int argc, char **argv, struct words *w)
             fputs(usage, stdout);
             return 1;
         }
-        if (strcmp(argv[i], "-daemon") == 0)
-            continue; /* of Kafka's script: whoever starts us sends us to the background */
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("%s (millrace %s)\n", KAFKA_VERSION, MILLRACE_VERSION);
+            return 1;
+        }
+        if (strcmp(argv[i], "-daemon") == 0) {
+            w->background = true;
+            continue;
+        }
         if (strcmp(argv[i], "--override") == 0) {
             if (i + 1 == argc || w->override_count == OVERRIDES_MAX) {
                 fprintf(stderr, "millrace server: --override needs KEY=VALUE\n");
@@ -294,6 +306,11 @@ int server_main(int argc, char **argv)
     rc = load_settings(&load, &settings, &fail);
     if (rc < 0) {
         fprintf(stderr, "millrace: %s\n", fail.text);
+        telemetry_free(telemetry);
+        return 1;
+    }
+    if (words.background && background_begin() < 0) {
+        config_free(settings);
         telemetry_free(telemetry);
         return 1;
     }

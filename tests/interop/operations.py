@@ -339,6 +339,49 @@ def help_is_there(ctx):
             check(f"{args} says {word!r}", word in done.stdout, done.stdout)
 
 
+def processes_of(config):
+    """Those that have been started with this file, and have not ended."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(config).encode() in (process / "cmdline").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+        except OSError:
+            pass  # it has ended meanwhile
+    return found
+
+
+@ours
+def start_in_the_background(ctx):
+    """kafka-server-start.sh -daemon returns at once, and the server serves; what it says is in LOG_DIR."""
+    server = new_server(ctx)
+    start = ctx.directory / "kafka-server-start.sh"
+    start.symlink_to(server.binary)
+    logs = ctx.directory / "logs-of-the-server"
+
+    def words(*args):
+        return subprocess.run([start, *map(str, args)], capture_output=True, text=True, cwd=ctx.directory, timeout=REFUSAL_TIMEOUT_S * SLACK,
+                              env=os.environ | {"LOG_DIR": str(logs)})
+    done = words("-daemon", server.config)
+    equal("status, output", (done.returncode, done.stdout), (0, ""))  # what is wrong with settings is said here
+    out = wait_for("ready", lambda: "ready node=1" in (text := (logs / "kafkaServer.out").read_text()) and text)
+    pid, = processes_of(server.config)
+    try:
+        kcat.produce(server, "t", [("k", "one")])
+        equal("its session", os.getsid(pid), pid)
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    wait_for("its end", lambda: not processes_of(server.config))
+    check("one log", out in (logs / "kafkaServer.out").read_text())
+    logs.joinpath("kafkaServer.out").unlink()
+    logs.rmdir()
+    logs.write_text("a file is in the way")
+    done = words("-daemon", server.config)
+    check("why not", done.returncode == 1 and str(logs) in done.stderr and "LOG_DIR" in done.stderr, done.stderr)
+    done = words("--version")
+    check("version", done.returncode == 0 and re.fullmatch(r"4\.\d+\.\d+ \(millrace \S+\)\n", done.stdout), done.stdout)
+
+
 # ---- what is there to be seen
 
 
