@@ -60,7 +60,7 @@ void bench_print(struct bench *x)
     if (given(t, BENCH_JSON))
         table_json(&table, &t->cli->out);
     else
-        table_print(&table, "  ", "", true, &t->cli->out);
+        table_show(&table, t);
     if (x->feed.failed > 0 && x->result == 0)
         x->result = fail_set(&t->fail, -EPROTO, "%llu records were not acknowledged; the first: %s",
                              (unsigned long long)x->feed.failed, x->first_error);

@@ -33,7 +33,10 @@ static void end_table(struct cgroups *x, const char *end, bool show)
         return;
     if (!x->tool.native || x->at > 0)
         text_printf(out, "\n");
-    table_print(&x->table, x->tool.native ? "  " : " ", x->tool.native ? "" : end, true, out);
+    if (x->tool.native)
+        table_show(&x->table, &x->tool);
+    else
+        table_print(&x->table, " ", end, true, out);
 }
 
 /* ---- offsets ---------------------------------------------------------------------------------- */

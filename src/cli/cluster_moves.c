@@ -55,7 +55,7 @@ static void print_moves(struct cluster *x)
     if (given(t, CL_JSON))
         table_json(&x->table, &t->cli->out);
     else if (x->moves.count > 0)
-        table_print(&x->table, "  ", "", true, &t->cli->out);
+        table_show(&x->table, t);
 }
 
 /* Says what is to be done. The moves' text and arrays outlive the look that they were made of. */

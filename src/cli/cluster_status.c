@@ -175,7 +175,7 @@ static void print(struct cluster *x)
     if (given(t, CL_JSON))
         table_json(&x->table, &t->cli->out);
     else
-        table_print(&x->table, "  ", "", true, &t->cli->out);
+        table_show(&x->table, t);
 }
 
 void cluster_status_run(struct flow *f)

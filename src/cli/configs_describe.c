@@ -242,7 +242,7 @@ void configs_table_print(struct configs *x)
     if (given(&x->tool, CONFIGS_JSON))
         table_json(&x->table, &x->tool.cli->out);
     else if (x->tool.native && x->table.row_count > 0)
-        table_print(&x->table, "  ", "", true, &x->tool.cli->out);
+        table_show(&x->table, &x->tool);
 }
 
 void configs_describe_run(struct flow *f)

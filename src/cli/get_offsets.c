@@ -252,7 +252,7 @@ static void print(struct get_offsets *x)
         if (given(&x->tool, GO_JSON))
             table_json(&x->table, out);
         else
-            table_print(&x->table, "  ", "", true, out);
+            table_show(&x->table, &x->tool);
         return;
     }
     if (x->table.row_count > 0)

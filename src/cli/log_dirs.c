@@ -189,7 +189,7 @@ static void print(struct log_dirs *x)
     if (given(&x->tool, LD_JSON))
         table_json(&x->table, out);
     else
-        table_print(&x->table, "  ", "", true, out);
+        table_show(&x->table, &x->tool);
 }
 
 /* ---- the flow ------------------------------------------------------------------------------------- */

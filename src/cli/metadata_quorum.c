@@ -194,7 +194,7 @@ static void print_replication(struct quorum_tool *x, partition_ptr p)
     if (given(&x->tool, MQ_JSON))
         table_json(&x->table, &x->tool.cli->out);
     else if (x->tool.native)
-        table_print(&x->table, "  ", "", true, &x->tool.cli->out);
+        table_show(&x->table, &x->tool);
     else
         table_print(&x->table, "\t", "\t", true, &x->tool.cli->out);
 }

@@ -35,13 +35,28 @@ static int letters(struct str s)
     return n;
 }
 
-/* A group or client may be called anything: its name makes no lines of its own, and moves no cursor. */
-static void add_cell(struct text *out, struct str s)
+/* The first `count` letters. */
+static struct str first_letters(struct str s, int count)
 {
+    int32_t n = 0;
+
+    while (n < s.n && (count > 0 || ((unsigned char)s.p[n] & 0xc0) == 0x80))
+        count -= ((unsigned char)s.p[n++] & 0xc0) != 0x80;
+    return (struct str){s.p, n};
+}
+
+/* A group or client may be called anything: its name makes no lines of its own, and moves no cursor. */
+static void add_cell(struct text *out, struct str s, int letters_max)
+{
+    static const char cut[] = "\xe2\x80\xa6"; /* … */
     size_t at = out->n;
 
-    if (s.n > 0)
+    if (letters(s) > letters_max) {
+        text_add_str(out, first_letters(s, letters_max - 1));
+        text_add_str(out, str_of(cut));
+    } else if (s.n > 0) {
         text_add_str(out, s);
+    }
     for (; at < out->n; at++) {
         if ((unsigned char)out->p[at] < 0x20 || out->p[at] == 0x7f)
             out->p[at] = '?';
@@ -54,15 +69,37 @@ static void line(const struct table *t, const struct str *cells, const int *widt
     static const char blanks[] = "                                                                ";
 
     for (uint32_t i = 0; i < t->column_count; i++) {
-        int pad = widths[i] - letters(cells[i]);
+        bool bare = t->width_max > 0 && i + 1 == t->column_count; /* a blank too many would begin a new line */
+        int pad = bare ? 0 : widths[i] - letters(cells[i]);
         if (i > 0)
             text_add_str(out, str_of(separator));
-        add_cell(out, cells[i]);
+        add_cell(out, cells[i], t->width_max > 0 ? widths[i] : INT32_MAX);
         for (; pad > 0; pad -= (int)sizeof(blanks) - 1)
             text_add(out, blanks, (size_t)pad < sizeof(blanks) - 1 ? (size_t)pad : sizeof(blanks) - 1);
     }
     text_add_str(out, str_of(end));
     text_add(out, "\n", 1);
+}
+
+/* Shorten the widest columns, one letter after the other, as long as their names stay. */
+static void shorten(const struct table *t, int separator, int *widths)
+{
+    int all = -separator;
+
+    for (uint32_t i = 0; i < t->column_count; i++)
+        all += widths[i] + separator;
+    while (all > t->width_max) {
+        uint32_t widest = t->column_count;
+        for (uint32_t i = 0; i < t->column_count; i++) {
+            if (!t->columns[i].number && widths[i] > str_of(t->columns[i].name).n &&
+                (widest == t->column_count || widths[i] > widths[widest]))
+                widest = i;
+        }
+        if (widest == t->column_count)
+            return;
+        widths[widest]--;
+        all--;
+    }
 }
 
 void table_print(const struct table *t, const char *separator, const char *end, bool header, struct text *out)
@@ -73,7 +110,7 @@ void table_print(const struct table *t, const char *separator, const char *end, 
     for (uint32_t i = 0; i < t->column_count; i++) {
         names[i] = str_of(t->columns[i].name);
         widths[i] = t->columns[i].least;
-        if (!t->columns[i].grows)
+        if (!t->columns[i].grows && t->width_max == 0)
             continue;
         if (header && names[i].n > widths[i])
             widths[i] = names[i].n;
@@ -82,10 +119,18 @@ void table_print(const struct table *t, const char *separator, const char *end, 
             widths[i] = n > widths[i] ? n : widths[i];
         }
     }
+    if (t->width_max > 0)
+        shorten(t, str_of(separator).n, widths);
     if (header)
         line(t, names, widths, separator, end, out);
     for (uint32_t r = 0; r < t->row_count; r++)
         line(t, t->cells + (size_t)r * t->column_count, widths, separator, end, out);
+}
+
+void table_show(struct table *t, const struct tool *tool)
+{
+    t->width_max = tool->cli->out_width;
+    table_print(t, "  ", "", true, &tool->cli->out);
 }
 
 void table_json(const struct table *t, struct text *out)

@@ -191,12 +191,15 @@ struct table {
     uint32_t column_count;
     struct str *cells; /* row after row */
     uint32_t row_count, row_capacity;
+    int width_max;     /* letters in a line: longer text is cut, which "…" says; 0 = no limit */
 };
 void table_begin(struct table *t, struct arena *arena, const struct column *columns, uint32_t count);
 /* A row of column_count cells; their text is borrowed. */
 void table_row(struct table *t, const struct str *cells);
 /* Lines: cells padded, `separator` between them, `end` behind the last one. With `header` its line first. */
 void table_print(const struct table *t, const char *separator, const char *end, bool header, struct text *out);
+/* For eyes, to the tool's output: with a header, and in lines no longer than the terminal that it goes to. */
+void table_show(struct table *t, const struct tool *tool);
 /* An array of objects, a line each. */
 void table_json(const struct table *t, struct text *out);
 /* By the first column, then the second ..., numbers as numbers. */

@@ -35,6 +35,8 @@ static const char usage[] =
     "  topic | group | config ACTION [NAME]... [-b HOST:PORT] [--json]\n"
     "      Ask a running cluster, and change it. Kafka's names are there as well, with Kafka's flags and output:\n"
     "      kafka-topics.sh, kafka-consumer-groups.sh, kafka-configs.sh ...\n"
+    "  offset list [TOPIC]... [--time TIME],  log-dirs list [-b HOST:PORT] [--json]\n"
+    "      Where logs end, begin, or are at a time; what lies in the brokers' log directories.\n"
     "  cluster status | balance | decommission ID,  quorum status | add | remove [-b HOST:PORT]\n"
     "      Brokers of a cluster and their shares, controllers of its quorum.\n"
     "  why partition TOPIC-NUMBER [-b HOST:PORT] [--json]\n"

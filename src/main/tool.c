@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -72,6 +73,14 @@ static int tool_run_in(struct tool *t, bool streams)
     return io_epoll_run(t->world, start, t);
 }
 
+/* 0 where standard output is no terminal. */
+static int width_of_terminal(void)
+{
+    struct winsize size;
+
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 static int tool_main(int argc, char **argv, void (*run)(struct cli *c, struct op *op), bool streams)
 {
     struct tool t = {
@@ -82,7 +91,8 @@ static int tool_main(int argc, char **argv, void (*run)(struct cli *c, struct op
                 .flush = flush,
                 .in_is_terminal = isatty(STDIN_FILENO) == 1,
                 .out_is_terminal = isatty(STDOUT_FILENO) == 1,
-                .err_is_terminal = isatty(STDERR_FILENO) == 1},
+                .err_is_terminal = isatty(STDERR_FILENO) == 1,
+                .out_width = width_of_terminal()},
         .exit_code = 1,
     };
     int rc = tool_run_in(&t, streams);

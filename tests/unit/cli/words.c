@@ -149,6 +149,38 @@ TEST(cli_table, cells_are_padded_or_json)
     arena_deinit(&arena);
 }
 
+/* Text gives way, the widest first, as far as its name allows; numbers never do. */
+TEST(cli_table, lines_fit_the_terminal)
+{
+    static const struct column columns[] = {{"ID", .grows = true, .key = "id"},
+                                            {"OFFSET", .grows = true, .key = "offset", .number = true},
+                                            {"HOST", .key = "host"}};
+    static const struct {
+        int width;
+        const char *lines;
+    } cases[] = {
+        {0, "ID                         OFFSET  HOST\nconsumer-\xc3\xa4-0123456789abcd  12345   /127.0.0.1\n"},
+        {45, "ID                         OFFSET  HOST\nconsumer-\xc3\xa4-0123456789abcd  12345   /127.0.0.1\n"},
+        {30, "ID          OFFSET  HOST\nconsumer-\xe2\x80\xa6  12345   /127.0.0.1\n"},
+        {24, "ID       OFFSET  HOST\nconsum\xe2\x80\xa6  12345   /127.0\xe2\x80\xa6\n"},
+        {10, "ID  OFFSET  HOST\nc\xe2\x80\xa6  12345   /12\xe2\x80\xa6\n"},
+    };
+    struct arena arena;
+    struct table rows;
+
+    arena_init(&arena, 0);
+    table_begin(&rows, &arena, columns, array_count(columns));
+    table_row(&rows, (struct str[]){STR("consumer-\xc3\xa4-0123456789abcd"), STR("12345"), STR("/127.0.0.1")});
+    for (size_t i = 0; i < array_count(cases); i++) {
+        struct cli cli = {.out_width = cases[i].width};
+        struct tool tool = {.cli = &cli};
+        table_show(&rows, &tool);
+        CHECK_TEXT(text_str(&cli.out), cases[i].lines);
+        text_deinit(&cli.out);
+    }
+    arena_deinit(&arena);
+}
+
 TEST(cli_table, foreign_names_make_no_lines)
 {
     static const struct column columns[] = {{"NAME", .key = "name"}};
