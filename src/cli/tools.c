@@ -75,6 +75,18 @@ const char *tool_of_class(const char *name)
     return NULL;
 }
 
+/* Commands that ask no cluster; where a file is wanted, the shell completes its name. */
+static const struct {
+    const char *name, *words;
+} others[] = {
+    {"server", "--override -daemon --help --version"},
+    {"storage", "format info random-uuid version-mapping feature-dependencies drain --help"},
+    {"log", "dump verify --help"},
+    {"settings", ""},
+    {"version", ""},
+    {"completion", ""},
+};
+
 void completion_print(struct text *out)
 {
     text_printf(out, "# Completion of millrace's words for bash: `millrace completion > FILE`, then source FILE.\n");
@@ -85,7 +97,9 @@ void completion_print(struct text *out)
     text_printf(out, "_millrace() {\n"
                      "    local words=\n"
                      "    if [ \"$COMP_CWORD\" = 1 ]; then\n"
-                     "        words='server storage log settings version completion");
+                     "        words='");
+    for (size_t i = 0; i < array_count(others); i++)
+        text_printf(out, i == 0 ? "%s" : " %s", others[i].name);
     for (size_t i = 0; i < array_count(tools); i++) {
         if (tools[i].class == NULL)
             text_printf(out, " %s", tools[i].name);
@@ -97,6 +111,10 @@ void completion_print(struct text *out)
         text_printf(out, "        %s) words='", tools[i].name);
         tool_words_print(tools[i].info, out);
         text_printf(out, "' ;;\n");
+    }
+    for (size_t i = 0; i < array_count(others); i++) {
+        if (others[i].words[0] != '\0')
+            text_printf(out, "        %s) words='%s' ;;\n", others[i].name, others[i].words);
     }
     text_printf(out, "        esac\n"
                      "    fi\n"

@@ -398,3 +398,30 @@ def server_stop(ctx):
     equal("topics", ours("kafka-topics.sh", "--bootstrap-server", server.bootstrap, "--list"), (0, "", ""))
     equal("stop", ours("kafka-server-stop.sh", f"--node-id={node}"), (0, "", ""))
     equal("a clean end", process.wait(timeout=30), 0)
+
+
+@scenario
+def completion(ctx):
+    """bash completes commands, actions and options with what `millrace completion` prints."""
+    if ctx.is_kafka:
+        raise Skip("the words are ours")
+    path = ctx.directory / "completion.bash"
+    path.write_text(ours("millrace", "completion")[1])
+
+    def words(*typed):
+        """What bash offers for the last one."""
+        script = f"""source {path}
+            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+            _millrace millrace "${{COMP_WORDS[COMP_CWORD]}}" "${{COMP_WORDS[COMP_CWORD - 1]}}"
+            printf '%s\\n' "${{COMPREPLY[@]}}"
+            complete -p millrace kafka-topics.sh >&2"""
+        done = subprocess.run(["bash", "-c", script, "bash", "millrace", *typed], capture_output=True, text=True, timeout=TOOL_TIMEOUT_S)
+        equal(f"status of bash {done.stderr}", done.returncode, 0)
+        check("both are completed", len(done.stderr.splitlines()) == 2, done.stderr)
+        return done.stdout.split()
+    equal("a command", words("to"), ["topic"])
+    equal("commands", sorted(set("topic produce consume group offset config cluster log bench server storage".split()) - set(words(""))), [])
+    equal("an action", words("group", "res"), ["reset"])
+    equal("an option", words("topic", "create", "orders", "--partitions"), ["--partitions"])
+    equal("of files", [words("log", ""), words("storage", "f")], [["dump", "verify", "--help"], ["format", "feature-dependencies"]])
+    equal("nothing fits", words("topic", "create", "nosuch"), [])

@@ -317,6 +317,7 @@ static void play(struct history *h, uint64_t seed, bool lies)
     h->lies = lies;
     cluster_open_in(&h->c, script_new_with(seed, BROKERS, seed % 2 == 0 ? NULL : &wild));
     history_serve(h);
+    h->c.settings.max_poll_records = 1 + (int32_t)(seed % 5); /* batches have 1 to 5: some come in parts */
     open_consumer(h);
     for (int i = 0; i < STEPS; i++)
         step(h);
