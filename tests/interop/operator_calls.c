@@ -84,6 +84,18 @@ void cluster(struct mr_admin *a, const char *topic)
 
 /* ---- groups --------------------------------------------------------------------------------------------------- */
 
+/* All, without naming them; member ids are made up by brokers and clients. */
+static void empty(struct mr_admin *a, const char *group)
+{
+    struct mr_answer *r = end("leave all", mr_remove_group_members(a, group, NULL, 0, "a test", NULL));
+    uint32_t count;
+    const struct mr_outcome *o = mr_outcomes(r, &count);
+
+    for (uint32_t i = 0; i < count; i++)
+        printf("leave all of %s: %s %s\n", group, strcmp(o[i].name, "fixed") == 0 ? "fixed" : "member", word(&o[i].error));
+    mr_answer_free(r);
+}
+
 void members(struct mr_admin *a)
 {
     const char *const ids[] = {"classic"};
@@ -100,6 +112,9 @@ void members(struct mr_admin *a)
         mr_answer_free(r);
     }
     mr_answer_free(groups);
+    empty(a, "static");
+    empty(a, "modern");
+    empty(a, "nosuch");
 }
 
 static struct mr_answer *share_group_when(struct mr_admin *a, uint32_t wanted_partitions)

@@ -57,6 +57,9 @@ with settings: __share_group_state -1 ok
 with settings: t -1 ok
 leave: member ok
 leave: ghost UNKNOWN_MEMBER_ID
+leave all of static: fixed ok
+leave all of modern: member ok
+leave all: trouble: GROUP_ID_NOT_FOUND
 share: shared Share 1 ok
 share: nosuch Share 0 GROUP_ID_NOT_FOUND
 share offsets: t-0 known ok
@@ -87,8 +90,9 @@ def what_only_kafka_answers(ctx):
     ctx.java("producer.init", name="tx")
     ctx.java.transaction(server, "tx")
     ctx.java.send("t", [{"partition": 0, "value": "v"}], name="tx")
-    timing = {"classic": {"session_timeout_ms": 20_000}, "modern": {"session_timeout_ms": None, "heartbeat_interval_ms": None}}
-    for group, protocol in (("classic", "classic"), ("modern", "consumer")):
+    timing = {"classic": {"session_timeout_ms": 20_000}, "modern": {"session_timeout_ms": None, "heartbeat_interval_ms": None},
+              "static": {"session_timeout_ms": 20_000, "group_instance_id": "fixed"}}
+    for group, protocol in (("classic", "classic"), ("modern", "consumer"), ("static", "classic")):
         ctx.java.consumer(server, group, topics=["t"], group_id=group, group_protocol=protocol, **timing[group])
         wait_for(f"the assignment in {group}", lambda name=group: len(ctx.java("consumer.assignment", name=name)) == 1)
     done = subprocess.run([str(PROGRAM), server.bootstrap, "t"], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
