@@ -23,7 +23,7 @@ static const struct arg_option options[CG_OPTIONS] = {
                  .help = "Reset to the offsets in a CSV file: topic,partition,offset, or with "
                          "the group before them."},
     [CG_GROUP] = {"group", .has_value = true, .value = "GROUP", .help = "The group; may be repeated."},
-    [CG_JSON] = {"json", .help = "List and describe as JSON."},
+    [CG_JSON] = {"json", .help = "List, describe and reset as JSON."},
     [CG_LIST] = {"list", .help = "Print the names of consumer groups."},
     [CG_MEMBERS] = {"members", .help = "Describe members; with --verbose what each is assigned."},
     [CG_OFFSETS] =
@@ -79,7 +79,7 @@ static const struct option_rule rules[] = {
     {CG_EARLIEST, FOR_RESET},
     {CG_LATEST, FOR_RESET},
     {CG_OFFSET, FOR_RESET},
-    {CG_JSON, FOR_LIST | FOR_DESCRIBE},
+    {CG_JSON, FOR_LIST | FOR_DESCRIBE | FOR_RESET},
 };
 
 static const int targets[] = {CG_OFFSET, CG_SHIFT,   CG_DATETIME, CG_DURATION, CG_EARLIEST,
@@ -90,6 +90,8 @@ static int check_reset(struct cgroups *x)
     struct tool *t = &x->tool;
     int target = only_one(t, targets);
 
+    if (given(t, CG_JSON) && given(t, CG_EXPORT))
+        return wrong_words(t, "Option [reset-offsets] only accepts one of [json], [export]");
     if (given(t, CG_DRY_RUN) && given(t, CG_EXECUTE))
         return wrong_words(t, "Option [reset-offsets] only accepts one of [dry-run], [execute]");
     if (!given(t, CG_DRY_RUN) && !given(t, CG_EXECUTE) && !t->native)

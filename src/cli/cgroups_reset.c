@@ -207,6 +207,10 @@ static void print_plan(struct cgroups *x)
                                      arena_printf(&x->tool.arena, "%lld", (long long)s->target)});
         }
     }
+    if (given(&x->tool, CG_JSON)) {
+        table_json(&x->table, &x->tool.cli->out);
+        return;
+    }
     text_printf(&x->tool.cli->out, "\n");
     table_print(&x->table, " ", "", true, &x->tool.cli->out);
 }

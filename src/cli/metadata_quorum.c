@@ -21,7 +21,7 @@ static const struct arg_option options[MQ_OPTIONS] = {
                .help = "To remove a controller: its node id."},
     [MQ_DRY_RUN] = {"dry-run", .help = "To add or remove a controller: only say what would be done."},
     [MQ_HUMAN] = {"human-readable", .help = "With --replication: times as ages."},
-    [MQ_JSON] = {"json", .help = "With --replication: print JSON."},
+    [MQ_JSON] = {"json", .help = "Print JSON."},
     [MQ_REPLICATION] = {"replication", .help = "How far each voter and observer has the metadata log."},
     [MQ_STATUS] = {"status", .help = "The leader, its epoch, voters and observers."},
     [MQ_ADD] = {"add-controller"},
@@ -42,8 +42,6 @@ static int check_describe(struct tool *t)
                             : "One of --status or --replication must be specified with describe sub-command");
     if (given(t, MQ_HUMAN) && !given(t, MQ_REPLICATION))
         return fail_set(&t->fail, -EINVAL, "The option --human-readable is only supported along with --replication");
-    if (given(t, MQ_JSON) && !given(t, MQ_REPLICATION))
-        return fail_set(&t->fail, -EINVAL, "The option --json is only supported along with --replication");
     return 0;
 }
 
@@ -98,15 +96,31 @@ static void print_node(struct quorum_tool *x, const struct describe_quorum_respo
     text_printf(out, "}");
 }
 
-static void print_nodes(struct quorum_tool *x, const struct describe_quorum_response *r, replica_ptr nodes,
-                        int32_t count, const char *title, bool with_endpoints)
+/* Before one value of the status: Kafka's title, or the name in JSON. */
+static void print_name(struct quorum_tool *x, const char *title, const char *key)
 {
-    text_printf(&x->tool.cli->out, "%-24s[", title);
+    if (given(&x->tool, MQ_JSON))
+        text_printf(&x->tool.cli->out, ",\n  \"%s\": ", key);
+    else
+        text_printf(&x->tool.cli->out, "%-24s", title);
+}
+
+static void print_number(struct quorum_tool *x, const char *title, const char *key, int64_t value)
+{
+    print_name(x, title, key);
+    text_printf(&x->tool.cli->out, given(&x->tool, MQ_JSON) ? "%lld" : "%lld\n", (long long)value);
+}
+
+static void print_nodes(struct quorum_tool *x, const struct describe_quorum_response *r, replica_ptr nodes,
+                        int32_t count, const char *title, const char *key, bool with_endpoints)
+{
+    print_name(x, title, key);
+    text_printf(&x->tool.cli->out, "[");
     for (int32_t i = 0; i < count; i++) {
         text_printf(&x->tool.cli->out, "%s", i == 0 ? "" : ", ");
         print_node(x, r, &nodes[i], with_endpoints);
     }
-    text_printf(&x->tool.cli->out, "]\n");
+    text_printf(&x->tool.cli->out, given(&x->tool, MQ_JSON) ? "]" : "]\n");
 }
 
 static replica_ptr leader_of(partition_ptr p)
@@ -136,14 +150,21 @@ static void print_status(struct quorum_tool *x, const struct describe_quorum_res
                          ? -1
                          : leader->last_caught_up_timestamp - last->last_caught_up_timestamp;
     }
-    text_printf(out, "%-24s%.*s\n", "ClusterId:", STR_ARG(c->cluster_id));
-    text_printf(out, "%-24s%d\n", "LeaderId:", p->leader_id);
-    text_printf(out, "%-24s%d\n", "LeaderEpoch:", p->leader_epoch);
-    text_printf(out, "%-24s%lld\n", "HighWatermark:", (long long)p->high_watermark);
-    text_printf(out, "%-24s%lld\n", "MaxFollowerLag:", (long long)lag);
-    text_printf(out, "%-24s%lld\n", "MaxFollowerLagTimeMs:", (long long)lag_ms);
-    print_nodes(x, r, p->current_voters, p->current_voters_count, "CurrentVoters:", true);
-    print_nodes(x, r, p->observers, p->observers_count, "CurrentObservers:", false);
+    if (given(&x->tool, MQ_JSON)) {
+        text_printf(out, "{\n  \"cluster_id\": ");
+        text_add_json(out, c->cluster_id);
+    } else {
+        text_printf(out, "%-24s%.*s\n", "ClusterId:", STR_ARG(c->cluster_id));
+    }
+    print_number(x, "LeaderId:", "leader_id", p->leader_id);
+    print_number(x, "LeaderEpoch:", "leader_epoch", p->leader_epoch);
+    print_number(x, "HighWatermark:", "high_watermark", p->high_watermark);
+    print_number(x, "MaxFollowerLag:", "max_follower_lag", lag);
+    print_number(x, "MaxFollowerLagTimeMs:", "max_follower_lag_time_ms", lag_ms);
+    print_nodes(x, r, p->current_voters, p->current_voters_count, "CurrentVoters:", "current_voters", true);
+    print_nodes(x, r, p->observers, p->observers_count, "CurrentObservers:", "current_observers", false);
+    if (given(&x->tool, MQ_JSON))
+        text_printf(out, "\n}\n");
 }
 
 /* ---- replication --------------------------------------------------------------------------------

@@ -326,13 +326,17 @@ def own_words(ctx):
     ctx.java.producer(server)
     ctx.java.send("t", [{"partition": 0, "value": "x"}] * 5)
     equal("offsets", run("offset", "list", "t", "--json"), [{"topic": "t", "partition": 0, "offset": 5}, {"topic": "t", "partition": 1, "offset": 0}])
-    run("group", "reset", "crew", "--topic", "t", "--to-offset", "2", "--execute")
+    equal("reset", [(r["group"], r["partition"], r["new_offset"]) for r in
+                    run("group", "reset", "crew", "--topic", "t", "--to-offset", "2", "--execute", "--json")], [("crew", 0, 2), ("crew", 1, 0)])
     equal("group", [(r["partition"], r["current_offset"], r["lag"], r["consumer_id"]) for r in run("group", "describe", "crew", "--json")],
           [(0, 2, 3, None), (1, 0, 0, None)])
     equal("groups", run("group", "list", "--json"), [{"group": "crew", "type": "Classic", "state": "Empty"}])
     equal("settings", [(r["name"], r["value"]) for r in run("config", "describe", "--topic", "t", "--json")], [("retention.ms", "7")])
     equal("nodes", [(r["id"], r["port"]) for r in run("cluster", "nodes", "--json")], [(1, server.port)])
     check("id", run("cluster", "id").startswith("Cluster ID: "))
+    quorum = run("quorum", "status", "--json")
+    equal("quorum", (quorum["cluster_id"], quorum["leader_id"], quorum["max_follower_lag"], [v["id"] for v in quorum["current_voters"]],
+                     quorum["current_observers"]), (CLUSTER_ID, 1, 0, [1], []))
     equal("directories", {r["partition"] for r in run("log-dirs", "list", "--topic-list", "t", "--json")}, {0, 1})
     check("what is not there", "not found" in run("group", "describe", "nosuch", status=1))
     run("group", "delete", "nosuch", status=1)
