@@ -38,7 +38,7 @@ static const char *state_of(const struct image *image, int32_t id, struct uuid d
     if (b == NULL)
         return "is not registered";
     if (b->fenced)
-        return "is fenced: the controller hears nothing of it, or it starts";
+        return "is fenced: the controller hears nothing of it or holds it back, or it starts";
     if (b->in_controlled_shutdown)
         return "shuts down";
     if (!image_broker_has_online(b, directory))

@@ -184,7 +184,7 @@ static struct admin *asked_by(struct why *x, struct why_node *n)
         return x->tool.admin;
     if (n->is_controller && !n->is_broker)
         return x->controllers_admin;
-    n->unasked = n->is_broker ? STR("it is fenced: no controller hears of it; its own log says more")
+    n->unasked = n->is_broker ? STR("it is fenced: the controller has not heard of it, or holds it back; its own log says more")
                               : STR("it is not registered");
     return NULL;
 }

@@ -29,7 +29,7 @@ static enum control_state state_of(const struct image_broker *b)
     return b->in_controlled_shutdown ? STATE_CONTROLLED_SHUTDOWN : STATE_UNFENCED;
 }
 
-static enum control_state next_state(const struct decision *d, const struct image_broker *b,
+static enum control_state next_state(struct decision *d, const struct image_broker *b,
                                      const struct session *s,
                                      const struct broker_heartbeat_request *m)
 {
@@ -41,7 +41,7 @@ static enum control_state next_state(const struct decision *d, const struct imag
             return STATE_SHUTDOWN_NOW;
         /* Whoever began to shut down does not come back: only a new incarnation leads again. */
         if (!m->want_fence && !b->in_controlled_shutdown &&
-            m->current_metadata_offset >= s->registration_offset)
+            m->current_metadata_offset >= s->registration_offset && !session_is_held(d, s))
             return STATE_UNFENCED;
         return STATE_FENCED;
     case STATE_UNFENCED:

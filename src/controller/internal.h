@@ -33,6 +33,9 @@ struct session {
     int64_t registration_offset; /* of its RegisterBrokerRecord */
     int64_t shutdown_offset;     /* at which its controlled shutdown began */
     bool gone;                   /* controller_broker_gone was believed once */
+    uint32_t silences;           /* it was fenced for; none of them long after the one before */
+    int64_t silenced_ms;         /* monotonic; by the last one */
+    int64_t held_until_ms;       /* monotonic; not taken back before, where nothing needs it */
 };
 
 struct controller {
@@ -171,6 +174,11 @@ int64_t sessions_due_ms(const struct controller *c);
 /* ---- silence.c ---- */
 /* When it was heard last, in whatever way (monotonic ms). */
 int64_t session_heard_ms(const struct controller *c, const struct session *s);
+/* It was fenced for its silence often lately, and no partition has to do without a leader or enough in its ISR for want
+ * of it: it is not to be unfenced yet. */
+bool session_is_held(struct decision *d, const struct session *s);
+/* How long it is held back since it was fenced; 0 = it is not. */
+int64_t session_hold_ms(const struct session *s);
 
 /* ---- ids.c: lists of broker ids, each at most once; memory of the decision ---- */
 struct ids {

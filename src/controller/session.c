@@ -23,6 +23,10 @@ struct session *session_begin(struct controller *c, int32_t id, int64_t epoch, i
         *s = (struct session){.id = id};
         list_add_tail(&c->sessions, &s->node);
     }
+    if (s->epoch != epoch)
+        s->silences = 0; /* another process: what made the last one hang may be gone */
+    if (s->silences == 0)
+        s->held_until_ms = INT64_MIN;
     s->epoch = epoch;
     s->contact_ms = now_ms;
     s->spoke_ms = now_ms;
@@ -80,7 +84,8 @@ static const struct image_broker *first_stale(const struct controller *c, int64_
 static void say_why(struct decision *d, const struct image_broker *b, enum session_end end)
 {
     const struct session *session = session_find(d->c, b->id); /* there is one for each registered broker */
-    int64_t beat_ms = d->now_ms - session->contact_ms;
+    int64_t beat_ms = d->now_ms - session->contact_ms, hold_ms = session_hold_ms(session);
+    struct str held = STR("");
 
     switch (end) {
     case SESSION_TIMED_OUT:
@@ -95,10 +100,13 @@ static void say_why(struct decision *d, const struct image_broker *b, enum sessi
                        b->id, beat_ms);
         break;
     case SESSION_SILENT:
+        if (hold_ms > 0)
+            held = arena_printf(&d->c->scratch, "; so it was %u times in a short time: it is taken back in %" PRId64
+                                " ms, sooner where a partition needs it", session->silences, hold_ms);
         decide_because(d, true,
                        "broker %d is fenced: nothing has come of it for %" PRId64
-                       " ms, and it does not answer (millrace.broker.silence.ms)",
-                       b->id, d->now_ms - session_heard_ms(d->c, session));
+                       " ms, and it does not answer (millrace.broker.silence.ms)%.*s",
+                       b->id, d->now_ms - session_heard_ms(d->c, session), STR_ARG(held));
         break;
     }
     d->bad = true;

@@ -89,13 +89,72 @@ static bool most_are_silent(const struct controller *c, int64_t since_ms)
     return silent > all / 2;
 }
 
+/* ---- again and again ---------------------------------------------------------------------------------
+ *
+ * A broker that hangs, goes on and hangs makes leaders move and ISRs shrink each time, and holds up whoever waits for
+ * acks=all: at the third silence it is taken back after five seconds, then after twice as long, up to a minute.
+ */
+
+#define SILENCES_FREE 2               /* what stalls a machine once may do so twice */
+#define SILENCE_FORGOTTEN_MS 300000   /* one that did not hang for so long is well again */
+#define HOLD_MS 5000
+#define HOLDS_DOUBLED_MAX 4           /* up to CONTROLLER_HOLD_MS_MAX */
+
+static void note_silence(struct session *s, int64_t now_ms)
+{
+    uint32_t doubled;
+    int64_t hold_ms;
+
+    if (s->silences > 0 && now_ms - s->silenced_ms >= SILENCE_FORGOTTEN_MS)
+        s->silences = 0;
+    s->silences++;
+    s->silenced_ms = now_ms;
+    s->held_until_ms = now_ms;
+    if (s->silences <= SILENCES_FREE)
+        return;
+    doubled = s->silences - SILENCES_FREE - 1;
+    hold_ms = (int64_t)HOLD_MS << (doubled < HOLDS_DOUBLED_MAX ? doubled : HOLDS_DOUBLED_MAX);
+    s->held_until_ms = now_ms + (hold_ms < CONTROLLER_HOLD_MS_MAX ? hold_ms : CONTROLLER_HOLD_MS_MAX);
+}
+
+int64_t session_hold_ms(const struct session *s)
+{
+    return s->silences > SILENCES_FREE ? s->held_until_ms - s->silenced_ms : 0;
+}
+
+/* Nobody leads, or producers with acks=all are refused. */
+static bool is_short(struct decision *d, const struct image_topic *t, const struct image_partition *p)
+{
+    return p->leader == NO_LEADER ||
+           p->isr_count < effective_min_isr(d, effective_broker(d), t, p->replica_count);
+}
+
+static bool is_needed(struct decision *d, int32_t id)
+{
+    for (uint32_t i = 0; i < image_topic_count(d->image); i++) {
+        const struct image_topic *t = image_topic_at(d->image, i);
+        for (int32_t n = 0; n < t->partition_count; n++) {
+            const struct image_partition *p = &t->partitions[n];
+            if (ids_have(p->replicas, p->replica_count, id) && is_short(d, t, p))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool session_is_held(struct decision *d, const struct session *s)
+{
+    return d->now_ms < s->held_until_ms && !is_needed(d, s->id);
+}
+
 bool controller_broker_silent(struct controller *c, const struct controller_silent *silent, int64_t since_ms,
                               int64_t now_ms)
 {
-    const struct session *s = c->active ? session_find(c, silent->id) : NULL;
+    struct session *s = c->active ? session_find(c, silent->id) : NULL;
     const struct image_broker *b = s != NULL ? watched(c, s) : NULL;
 
     if (b == NULL || b->epoch != silent->epoch || session_heard_ms(c, s) > since_ms || most_are_silent(c, since_ms))
         return false;
+    note_silence(s, now_ms);
     return session_fence(c, b, SESSION_SILENT, now_ms);
 }

@@ -4,9 +4,11 @@
  */
 #include "client.h"
 #include "clients.h"
+#include "controller/controller.h"
 
 #define MS INT64_C(1000000)
 #define TICK_NS (20 * MS)
+#define IN_SYNC_MS (30000 + CONTROLLER_HOLD_MS_MAX) /* who stood still again and again is held back first */
 
 static void enter(struct world *w, enum phase phase, int64_t limit_ms)
 {
@@ -171,7 +173,7 @@ static void heal(struct world *w)
         if (server_met_disk_faults(&w->servers[i]))
             server_kill(&w->servers[i], false); /* the operator has seen what it could not load, and starts it anew */
     }
-    enter(w, PHASE_SETTLE, world_is_cluster(w) ? 50000 : 20000);
+    enter(w, PHASE_SETTLE, world_is_cluster(w) ? IN_SYNC_MS + 20000 : 20000);
 }
 
 /* Connections that hang from a loss of power would be noticed by their timeouts only. */
@@ -188,7 +190,8 @@ static void reset_connections(struct world *w)
     w->phase_began_ns = world_now_ns(w);
 }
 
-/* What a cluster owes when all of its nodes are there again: leaders within 5 s, all replicas in sync within 30 s. */
+/* What a cluster owes when all of its nodes are there again: leaders within 5 s, all replicas in sync within 30 s, or later
+ * where one of them is held back. */
 static bool is_whole(struct world *w)
 {
     int64_t since_ns = world_now_ns(w) - w->ready_ns;
@@ -197,8 +200,8 @@ static bool is_whole(struct world *w)
         return true;
     if (since_ns > 5000 * MS && watcher_lacks_leaders(w->watcher) != NULL)
         broken(w, "5 s after all nodes are there again: %s", watcher_lacks_leaders(w->watcher));
-    if (since_ns > 30000 * MS && watcher_lacks_replicas(w->watcher) != NULL)
-        broken(w, "30 s after all nodes are there again: %s", watcher_lacks_replicas(w->watcher));
+    if (since_ns > IN_SYNC_MS * MS && watcher_lacks_replicas(w->watcher) != NULL)
+        broken(w, "%d s after all nodes are there again: %s", IN_SYNC_MS / 1000, watcher_lacks_replicas(w->watcher));
     return watcher_lacks_replicas(w->watcher) == NULL;
 }
 

@@ -198,7 +198,7 @@ TEST(cli_why, what_replicas_and_controllers_remember_the_oldest_first)
                "61 s ago  2     broker 1 leaves the ISR [1,2,3]: the controller has \"decided\" so\n"
                "0 s ago   2     broker 3 leaves the ISR [2,3]: it lacks 7 records\n"
                "\n"
-               "Broker 1 (b1:9092) could not be asked: it is fenced: no controller hears of it; its own log says more.\n");
+               "Broker 1 (b1:9092) could not be asked: it is fenced: the controller has not heard of it, or holds it back; its own log says more.\n");
     run_end(&r);
 }
 
@@ -241,7 +241,7 @@ TEST(cli_why, json_says_the_same)
                "  {\"ago_ms\": 61000, \"node\": 2, \"words\": \"broker 1 leaves the ISR [1,2,3]: the controller has "
                "\\\"decided\\\" so\"},\n"
                "  {\"ago_ms\": 500, \"node\": 2, \"words\": \"broker 3 leaves the ISR [2,3]: it lacks 7 records\"}],\n"
-               " \"not_asked\": [{\"node\": 1, \"reason\": \"it is fenced: no controller hears of it; its own log says more\"}, "
+               " \"not_asked\": [{\"node\": 1, \"reason\": \"it is fenced: the controller has not heard of it, or holds it back; its own log says more\"}, "
                "{\"node\": 3, \"reason\": \"it keeps no causes: it is no millrace, or one that does not know how\"}]}\n");
     run_end(&r);
 }

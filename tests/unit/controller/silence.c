@@ -116,3 +116,82 @@ TEST(controller_silence, brokers_of_kafka_and_those_that_leave_have_their_sessio
     CHECK(!fence(&w, 3, w.now_ms - 500));
     world_end(&w);
 }
+
+/* ---- again and again ---- */
+
+/* Of heartbeats of all of them. */
+static void pass(struct world *w, int64_t ms)
+{
+    for (int64_t end_ms = w->now_ms + ms; w->now_ms < end_ms;) {
+        w->now_ms += 1000;
+        for (int32_t id = 1; id <= 3; id++)
+            CHECK_EQ(world_beat(w, id, w->epochs[id], false, false), KERR_NONE);
+    }
+}
+
+/* Broker 2 hangs: fenced, and back with the first heartbeat that unfences it. -> how long that took. */
+static int64_t hang(struct world *w)
+{
+    int64_t from_ms;
+
+    w->now_ms += 1000;
+    CHECK_EQ(world_beat(w, 3, w->epochs[3], false, false), KERR_NONE);
+    CHECK(fence(w, 2, w->now_ms - 500));
+    for (from_ms = w->now_ms; w->now_ms - from_ms <= 100000; w->now_ms += 1000) {
+        CHECK_EQ(world_beat(w, 3, w->epochs[3], false, false), KERR_NONE);
+        CHECK_EQ(world_beat(w, 2, w->epochs[2], false, false), KERR_NONE);
+        if (!image_broker_find(controller_latest(w->c), 2)->fenced)
+            break;
+    }
+    return w->now_ms - from_ms;
+}
+
+TEST(controller_silence, who_hangs_again_and_again_is_taken_back_later_and_later)
+{
+    static const int64_t took_ms[] = {0, 0, 5000, 10000, 20000, 40000, 60000, 60000};
+    struct world w;
+
+    begin(&w, 3);
+    world_create_on(&w, "t", (const int32_t[]){2, 3}, 2);
+    for (size_t i = 0; i < array_count(took_ms); i++) {
+        (void)world_news(&w);
+        CHECK_EQ(hang(&w), took_ms[i]);
+        const char *held = strstr(world_news(&w).p, "; so it was 3 times in a short time: it is taken back in 5000 ms");
+        CHECK_EQ(held != NULL, i == 2);
+    }
+    pass(&w, 298000 - 60000); /* since it was fenced, with the second in which it hangs */
+    CHECK_EQ(hang(&w), 60000);
+    pass(&w, 299000 - 60000);
+    CHECK_EQ(hang(&w), 0); /* it was well for long */
+    world_end(&w);
+}
+
+TEST(controller_silence, who_hangs_comes_back_where_a_partition_needs_it)
+{
+    struct world w;
+
+    begin(&w, 3);
+    world_create_on(&w, "t", (const int32_t[]){3, 2}, 2);
+    world_create_on(&w, "alone", (const int32_t[]){2}, 1);
+    for (int i = 0; i < 5; i++)
+        CHECK_EQ(hang(&w), 0); /* nobody else may lead it */
+    world_end(&w);
+}
+
+TEST(controller_silence, another_process_is_not_held_back)
+{
+    struct world w;
+
+    begin(&w, 3);
+    for (int i = 0; i < 4; i++)
+        (void)hang(&w);
+    w.now_ms += 1000;
+    CHECK_EQ(world_beat(&w, 3, w.epochs[3], false, false), KERR_NONE);
+    CHECK(fence(&w, 2, w.now_ms - 500));
+    CHECK_EQ(world_beat(&w, 2, w.epochs[2], false, false), KERR_NONE);
+    CHECK(image_broker_find(controller_latest(w.c), 2)->fenced);
+    w.epochs[2] = world_register(&w, 2, 77, -1, true);
+    CHECK_EQ(world_beat(&w, 2, w.epochs[2], false, false), KERR_NONE);
+    CHECK(!image_broker_find(controller_latest(w.c), 2)->fenced);
+    world_end(&w);
+}
