@@ -1,5 +1,5 @@
 /* A node with the controller's role tells the active controller where it is and what it can (KIP-919), once in each
- * life: beside the broker's own calls, which do not wait for it. */
+ * life, and again when another incarnation has come after it: beside the broker's own calls, which do not wait for it. */
 #include "node/internal.h"
 
 #include <stdlib.h>
@@ -38,6 +38,8 @@ static void registered(struct own_call *c, enum kerr error)
 
     n->controller_calling = false;
     n->controller_registered = error == KERR_NONE;
+    if (n->controller_registered && n->controller_since_ns == 0)
+        n->controller_since_ns = io_now_ns(n->io);
     arena_deinit(&c->arena);
     free(r);
     if (error != KERR_NONE)
@@ -54,6 +56,56 @@ static bool is_due(const struct node *n)
     c = image_controller_find(n->loaded, n->options.node_id);
     return c == NULL || !uuid_equal(c->incarnation, n->incarnation);
 }
+
+/* ---- another process ---------------------------------------------------------------------------------------------- */
+
+/* A controller's start is over before another one that lives has noticed it. */
+#define NEW_FOR_NS INT64_C(60000000000)
+
+static uint32_t rival_times_max(const struct node *n)
+{
+    bool is_new = !n->options.is_broker && io_now_ns(n->io) - n->controller_since_ns < NEW_FOR_NS;
+
+    return n->starting != NULL || is_new ? RIVAL_TIMES_START_MAX : RIVAL_TIMES_MAX;
+}
+
+static void replaced(struct node *n, struct uuid by)
+{
+    struct fail why = {0};
+    char id[UUID_TEXT_BYTES];
+
+    n->controller_in_force = n->controller_registered = false;
+    n->controller_rival_times = uuid_equal(by, n->controller_rival) ? n->controller_rival_times + 1 : 1;
+    n->controller_rival = by;
+    say(n->telemetry, LOG_WARN, "node",
+        "another incarnation of this controller (%s) has registered: a request that came late, or another process with "
+        "its node.id; this controller registers again", uuid_text(by, id));
+    if (n->controller_rival_times <= rival_times_max(n))
+        return;
+    fail_set(&why, -EEXIST,
+             "another process with node.id %d registers as a controller again and again: both would vote as one, and the "
+             "quorum could not rely on its votes; stop one of them, or format it anew with a node.id of its own", n->options.node_id);
+    node_fail(n, &why);
+}
+
+/* Two processes with one node.id, or one with a copy of the other's directory, would vote as one voter. Nobody locks
+ * what another machine has, but each sees in the metadata that the other one has registered after it. */
+static void look_for_rival(struct node *n)
+{
+    const struct image_controller *c;
+
+    if (n->controller == NULL || !n->controller_registered || n->failed || n->quiet)
+        return;
+    c = image_controller_find(n->loaded, n->options.node_id);
+    if (c == NULL)
+        return;
+    if (uuid_equal(c->incarnation, n->incarnation))
+        n->controller_in_force = true;
+    else if (n->controller_in_force)
+        replaced(n, c->incarnation);
+}
+
+/* ---- the call ----------------------------------------------------------------------------------------------------- */
 
 static void fill(struct controller_registration *r)
 {
@@ -85,6 +137,7 @@ void register_controller_when_due(struct node *n)
 {
     struct controller_registration *r;
 
+    look_for_rival(n);
     if (!is_due(n))
         return;
     r = calloc(1, sizeof *r);

@@ -177,6 +177,10 @@ struct node {
 
     /* controller_registration.c */
     bool controller_registered, controller_calling;
+    bool controller_in_force;           /* the metadata has had this incarnation since it was taken */
+    struct uuid controller_rival;       /* the incarnation that has replaced this one last, */
+    uint32_t controller_rival_times;    /* and how often it has */
+    int64_t controller_since_ns;        /* when this one was first taken; 0 = not yet */
     uint32_t controller_attempts;
     enum kerr controller_refusal;
     struct io_timer controller_again;
@@ -234,9 +238,13 @@ void register_broker(struct node *n);
 /* Another incarnation with a directory of ours is in force: register, now or when the pulse comes; or fail, where that
  * one lives. False: none is. */
 bool register_again(struct node *n);
+/* So often the same incarnation may come: a dead one's requests arrive late, but it does not make new ones. Of two that
+ * live the one that starts gives way to the one that runs. */
+#define RIVAL_TIMES_MAX 5
+#define RIVAL_TIMES_START_MAX 3
 void register_limit(struct node *n);
 
-/* controller_registration.c: where the metadata does not know this incarnation yet. */
+/* controller_registration.c: where the metadata does not know this incarnation yet, or another one has come after it. */
 void register_controller_when_due(struct node *n);
 void controller_registration_stop(struct node *n);
 

@@ -115,6 +115,8 @@ void membership_advance(struct node *n)
     if (n->opening || n->failed || n->state == BROKER_SHUTTING_DOWN)
         return;
     register_controller_when_due(n);
+    if (n->failed)
+        return;
     if (!n->options.is_broker)
         advance_controller(n);
     else if (n->broker_epoch >= 0 && !n->calling)

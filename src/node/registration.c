@@ -174,11 +174,6 @@ void register_broker(struct node *n)
 
 /* ---- another process -------------------------------------------------------------------------------------------- */
 
-/* So often the same incarnation may come: a dead one's requests arrive late, but it does not make new ones. Of two that
- * live the one that starts gives way to the one that runs. */
-#define RIVAL_TIMES_MAX 5
-#define RIVAL_TIMES_START_MAX 3
-
 static const struct log_dir *dir_in_common(const struct node *n, const struct image_broker *b)
 {
     const struct node_options *o = &n->options;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "protocol/register_broker_record.h"
+#include "protocol/register_controller_record.h"
 
 /* What the controller has taken from somebody else who says to be this broker. */
 static void register_rival(struct lab *lab, uint8_t incarnation, struct uuid dir)
@@ -123,4 +124,69 @@ TEST(rival, who_has_the_node_id_with_other_directories_is_left_in_force)
     CHECK_EQ(script_count(lab.s, 1, API_BROKER_REGISTRATION), 1);
     CHECK_EQ(lab.fatal.error, 0);
     lab_end(&lab);
+}
+
+/* ---- controllers ---------------------------------------------------------------------------------------------------- */
+
+/* What the controller has taken from this node, or from somebody else who says to be it. */
+static void register_controller(struct lab *lab, struct uuid incarnation)
+{
+    struct register_controller_record r;
+
+    register_controller_record_init(&r);
+    r.controller_id = NODE_ID;
+    r.incarnation_id = incarnation;
+    lab_add(lab, &register_controller_record_message, 0, &r);
+    lab_commit(lab);
+    script_pass(lab->s, 100);
+}
+
+static void begin_controller(struct lab *lab, uint64_t seed)
+{
+    lab_init(lab, seed, "controller");
+    lab_open(lab);
+    lab_lead(lab, 1, 1);
+    lab_add_metadata_version(lab);
+    lab_commit(lab);
+    CHECK_EQ(script_wait_end(lab->s, &lab->started), 0);
+    script_pass(lab->s, 100);
+    CHECK_EQ(script_count(lab->s, 1, API_CONTROLLER_REGISTRATION), 1);
+    register_controller(lab, lab->node->incarnation);
+}
+
+TEST(rival, a_controller_whose_registration_was_replaced_registers_again)
+{
+    struct lab lab;
+
+    begin_controller(&lab, 28);
+    for (uint32_t late = 1; late <= 3; late++) {
+        register_controller(&lab, (struct uuid){{99}});
+        CHECK_EQ(script_count(lab.s, 1, API_CONTROLLER_REGISTRATION), 1 + late);
+        register_controller(&lab, lab.node->incarnation);
+    }
+    script_pass(lab.s, 20000);
+    CHECK_EQ(script_count(lab.s, 1, API_CONTROLLER_REGISTRATION), 4);
+    CHECK_EQ(lab_lines(&lab, "another incarnation of this controller"), 3);
+    CHECK_EQ(lab.fatal.error, 0);
+    lab_end(&lab);
+}
+
+/* One that runs for long stays for longer than one that has just come: so one of both goes. */
+TEST(rival, of_two_controllers_with_one_node_id_one_ends)
+{
+    for (int is_old = 0; is_old < 2; is_old++) {
+        struct lab lab;
+        uint32_t times = 0;
+        begin_controller(&lab, 29);
+        script_pass(lab.s, is_old ? 60000 : 1000);
+        for (; lab.fatal.error == 0 && times < 10; times++) {
+            register_controller(&lab, (struct uuid){{99}});
+            if (lab.fatal.error == 0)
+                register_controller(&lab, lab.node->incarnation);
+        }
+        CHECK_EQ(times, is_old ? 6 : 4);
+        CHECK_EQ(lab.fatal.error, -EEXIST);
+        CHECK(strstr(lab.fatal.text, "another process with node.id 7 registers as a controller again and again") != NULL);
+        lab_end(&lab);
+    }
 }
