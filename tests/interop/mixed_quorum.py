@@ -6,6 +6,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 from checks import check, equal, wait_for
+from cluster import REPLICATED, wait_in_sync
 from scenario import Skip, scenario
 from server import CLUSTER_ID, START_TIMEOUT_S, KafkaServer, MillraceServer, ServerError
 from tools import TOPICS
@@ -13,6 +14,8 @@ from tools import TOPICS
 FEATURES = "org.apache.kafka.tools.FeatureCommand"
 QUORUM = "org.apache.kafka.tools.MetadataQuorumCommand"
 KAFKA, A, B = 1, 2, 3  # node ids
+NEWER_FEATURES = {"eligible.leader.replicas.version": "1", "group.version": "1", "kraft.version": "1", "share.version": "1",
+                  "streams.version": "1", "transaction.version": "2"}  # than 3.9, as of 4.3
 
 
 def format_with_ours(server):
@@ -186,3 +189,51 @@ def kafkas_leader_makes_the_quorum_dynamic(ctx):
         equal(f"voters after a restart of node {node}", cluster.voters(node), voters)
         cluster.has_all(node)
     no_faults(nodes)
+
+
+class OlderServer(MillraceServer):
+    """Formatted as a release of Kafka would have done it that knew static voters alone."""
+
+    release = "3.9"
+
+    def format(self, *words):
+        super().format("--release-version", self.release, *words)
+
+
+@scenario
+def a_static_quorum_of_an_older_release(ctx):
+    """It works at the level of that release; then Kafka's tool raises all features, by which its voters come into the
+    log with the ids of their directories."""
+    if ctx.is_kafka:
+        raise Skip("it is about ours")
+    cluster = ctx.cluster(["broker,controller"] * 3, REPLICATED, classes=[OlderServer] * 3)
+    java, first = ctx.java, cluster.node(1)
+
+    def features():
+        described = ctx.tool(FEATURES, "--bootstrap-server", cluster.bootstrap, "describe")
+        return dict(re.findall(r"Feature: (\S+)\s.*FinalizedVersionLevel: (\S+)", described))
+
+    def voters():
+        found = re.search(r"CurrentVoters:\s+(\[.*\])", ctx.tool(QUORUM, "--bootstrap-server", cluster.bootstrap, "describe", "--status"))[1]
+        return {voter["id"]: voter.get("directoryId") for voter in json.loads(found)}
+
+    equal("features", features(), dict.fromkeys(NEWER_FEATURES, "0") | {"metadata.version": "3.9-IV0"})
+    java.create(cluster, "t", partitions=1)
+    java.producer(cluster)
+    java.send("t", [{"partition": 0, "value": str(i)} for i in range(100)])
+    first.kill_restart()
+    wait_in_sync(java, cluster, "t", partitions=1)
+    said = wait_for("all features are raised", lambda: (text := ctx.tool(
+        FEATURES, "--bootstrap-server", cluster.bootstrap, "upgrade", "--release-version", "4.3", ok=False)) and "failed" not in text and text, 60)
+    for feature in ("kraft.version was upgraded to 1.", "metadata.version was upgraded to 30."):
+        check(f"{feature} is said", feature in said, said)
+    equal("features", features(), NEWER_FEATURES | {"metadata.version": "4.3-IV0"})
+    java.send("t", [{"partition": 0, "value": str(i)} for i in range(100, 200)])
+    directories = voters()
+    equal("voters", sorted(directories), [1, 2, 3])
+    check("all directories are known", all(directories.values()), str(directories))
+    for node in cluster.nodes:
+        node.restart()
+    equal("voters after restarts", wait_for("voters", voters), directories)
+    wait_in_sync(java, cluster, "t", partitions=1)
+    equal("records", [r["value"] for r in java.read(cluster, "t")], [str(i) for i in range(200)])
