@@ -184,7 +184,8 @@ static struct admin *asked_by(struct why *x, struct why_node *n)
         return x->tool.admin;
     if (n->is_controller && !n->is_broker)
         return x->controllers_admin;
-    n->unasked = n->is_broker ? STR("it is fenced: the controller has not heard of it, or holds it back; its own log says more")
+    n->unasked = n->is_broker ? STR("it is fenced: the controller does not hear of it, or holds it back; its own log "
+                                    "says more")
                               : STR("it is not registered");
     return NULL;
 }
@@ -216,6 +217,17 @@ static void take_cause(struct why *x, struct str line)
         (struct why_cause){ago_ms, x->nodes[x->at].id, arena_str(&x->tool.arena, line)};
 }
 
+/* What nobody can say, because only this node has seen it. */
+static struct str lost_with(struct why *x, const struct why_node *n)
+{
+    return arena_printf(&x->tool.arena,
+                        "it keeps no causes, because it is of Kafka, or of an older millrace: %s%s%s, its own log "
+                        "may say",
+                        n->is_replica ? "why the ISR changed while it led" : "",
+                        n->is_replica && n->is_controller ? ", and " : "",
+                        n->is_controller ? "why leaders moved while it was the active controller" : "");
+}
+
 static void take_causes(struct why *x, int64_t result)
 {
     const struct describe_configs_response *r = result < 0 ? NULL : admin_describe_configs_answer(&x->tool.call, 0);
@@ -239,7 +251,8 @@ static void take_causes(struct why *x, int64_t result)
             take_cause(x, line);
         return;
     }
-    n->unasked = STR("it keeps no causes: it is no millrace, or one that does not know how");
+    n->keeps_none = true;
+    n->unasked = lost_with(x, n);
 }
 
 static int oldest_first(const void *a, const void *b)

@@ -22,7 +22,8 @@ struct why_node {
     int32_t id;
     struct str at;       /* HOST:PORT */
     bool is_replica, is_broker, is_fenced, is_controller;
-    struct str unasked;  /* why it could not be asked; null: it was */
+    struct str unasked;  /* why it has told nothing; null: it has */
+    bool keeps_none;     /* it was asked, and is none that remembers */
 };
 
 struct why_cause {

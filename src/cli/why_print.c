@@ -133,8 +133,9 @@ static void print_unasked(const struct why *x, struct text *out)
         const struct why_node *n = &x->nodes[i];
         if (str_is_null(n->unasked))
             continue;
-        text_printf(out, "%s%s %d%s%.*s%s could not be asked: %.*s.\n", first ? "\n" : "", part_of(n), n->id,
-                    str_is_null(n->at) ? "" : " (", STR_ARG(n->at), str_is_null(n->at) ? "" : ")", STR_ARG(n->unasked));
+        text_printf(out, "%s%s %d%s%.*s%s %s: %.*s.\n", first ? "\n" : "", part_of(n), n->id,
+                    str_is_null(n->at) ? "" : " (", STR_ARG(n->at), str_is_null(n->at) ? "" : ")",
+                    n->keeps_none ? "knows nothing of it" : "could not be asked", STR_ARG(n->unasked));
         first = false;
     }
     if (!str_is_null(x->quorum_trouble))

@@ -108,9 +108,10 @@ uint32_t controller_silent(const struct controller *c, int64_t since_ms, struct 
 /* Such a one gave no sign when it was asked: fenced now, if it is still silent. Not where more than half of the brokers
  * that are not fenced are silent: then it may be this process that hears nothing. -> was it fenced?
  *
- * A heartbeat unfences it, but one that was fenced so for the third time, none of them five minutes after the one before, is
- * held back: 5 s, then twice as long each time, at most CONTROLLER_HOLD_MS_MAX. Not where a partition needs it: one that nobody
- * leads, or that has less than min.insync.replicas in its ISR. Another incarnation begins anew, and so does another controller. */
+ * A heartbeat unfences it, but one that was fenced so for the third time, none of them five minutes after the one
+ * before, is held back: 5 s, then twice as long each time, at most CONTROLLER_HOLD_MS_MAX. Not where a partition needs it:
+ * one that nobody leads, or that has less than min.insync.replicas in its ISR. Another incarnation begins anew, and so
+ * does another controller. */
 #define CONTROLLER_HOLD_MS_MAX 60000
 bool controller_broker_silent(struct controller *c, const struct controller_silent *s, int64_t since_ms, int64_t now_ms);
 

@@ -1,5 +1,6 @@
 /* A node with the controller's role tells the active controller where it is and what it can (KIP-919), once in each
- * life, and again when another incarnation has come after it: beside the broker's own calls, which do not wait for it. */
+ * life, and again when another incarnation has come after it: beside the broker's own calls, which do not wait for
+ * it. */
 #include "node/internal.h"
 
 #include <stdlib.h>
@@ -57,7 +58,7 @@ static bool is_due(const struct node *n)
     return c == NULL || !uuid_equal(c->incarnation, n->incarnation);
 }
 
-/* ---- another process ---------------------------------------------------------------------------------------------- */
+/* ---- another process -------------------------------------------------------------------------------------- */
 
 /* A controller's start is over before another one that lives has noticed it. */
 #define NEW_FOR_NS INT64_C(60000000000)
@@ -83,8 +84,9 @@ static void replaced(struct node *n, struct uuid by)
     if (n->controller_rival_times <= rival_times_max(n))
         return;
     fail_set(&why, -EEXIST,
-             "another process with node.id %d registers as a controller again and again: both would vote as one, and the "
-             "quorum could not rely on its votes; stop one of them, or format it anew with a node.id of its own", n->options.node_id);
+             "another process with node.id %d registers as a controller again and again: both would vote as one, and "
+             "the quorum could not rely on its votes; stop one of them, or format it anew with a node.id of its own",
+             n->options.node_id);
     node_fail(n, &why);
 }
 
@@ -105,7 +107,7 @@ static void look_for_rival(struct node *n)
         replaced(n, c->incarnation);
 }
 
-/* ---- the call ----------------------------------------------------------------------------------------------------- */
+/* ---- the call --------------------------------------------------------------------------------------------- */
 
 static void fill(struct controller_registration *r)
 {

@@ -244,7 +244,7 @@ bool register_again(struct node *n);
 #define RIVAL_TIMES_START_MAX 3
 void register_limit(struct node *n);
 
-/* controller_registration.c: where the metadata does not know this incarnation yet, or another one has come after it. */
+/* controller_registration.c: where the metadata does not know this incarnation yet, or another has come after it. */
 void register_controller_when_due(struct node *n);
 void controller_registration_stop(struct node *n);
 

@@ -3,6 +3,7 @@ out of disk; the active controller's death; two nodes of five."""
 import kcat
 import our_producer
 from checks import check, equal, wait_equal, wait_for
+from cli import ours
 from cluster import (COMBINED, EACH_LEADS_ONE, LATE_DEATH, PARTITIONS, REPLICATED, Traffic, active_controller,
                      all_is_there, leaders, same_batches, wait_in_sync)
 from confluent import read as confluent_read
@@ -104,6 +105,36 @@ def nodes_stand_still(ctx):
             wait_in_sync(java, cluster, TOPIC)
         traffic.wait_acked("at the end")
     all_is_there(java, cluster, TOPIC, traffic.outcomes())
+
+
+@scenario
+def one_that_hangs_again_and_again(ctx):
+    """Fenced within a second each time, long before its session ends, and taken back at once twice; the third time it is held
+    back, and who asks why is told so."""
+    if ctx.is_kafka:
+        raise Skip("Kafka waits for the session's end, and takes who hangs back at once")
+    cluster = new_cluster(ctx, properties={"broker.session.timeout.ms": 60_000})
+    java = ctx.java
+    active = active_controller(java, cluster)
+    hangs = next(n for n in cluster.nodes if n is not active)
+
+    def why():
+        status, out, _ = ours("millrace", "why", "partition", f"{TOPIC}-0", "-b", active.bootstrap)
+        return out if status == 0 else ""
+
+    def hang():
+        hangs.pause()
+        try:
+            wait_for("it is fenced", lambda: f"Broker {hangs.node_id} is fenced." in why(), timeout_s=30)
+        finally:
+            hangs.resume()
+        return why()
+
+    for times, held in [(1, False), (2, False), (3, True)]:
+        wait_in_sync(java, cluster, TOPIC)
+        told = hang()
+        equal(f"held back after {times} silences", f"so it was {times} times in a short time: it is taken back in 5000 ms" in told, held)
+    wait_in_sync(java, cluster, TOPIC)
 
 
 @scenario

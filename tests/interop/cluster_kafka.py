@@ -3,7 +3,8 @@ controllers of Kafka."""
 import re
 
 from checks import check, equal, wait_equal, wait_for
-from cluster import LATE_DEATH, PARTITIONS, Traffic, all_is_there, leaders, same_batches, wait_in_sync
+from cli import ours
+from cluster import LATE_DEATH, PARTITIONS, REPLICATED, Traffic, all_is_there, leaders, same_batches, wait_in_sync
 from cluster_faults import TOPIC, new_cluster
 from scenario import Skip, scenario
 from server import KafkaServer, MillraceServer, NextKafkaServer
@@ -149,3 +150,30 @@ def a_voter_beside_kafkas(ctx):
     for node in [leader, kafka]:
         faults = [line for line in node.log_text().splitlines() if "Encountered" in line and "fault" in line]
         equal(f"faults of Kafka's controller {node.node_id}", faults, [])
+
+
+@scenario
+def why_among_kafkas(ctx):
+    """millrace why where a broker of Kafka has led, under its controller: what ours has seen it tells, what only Kafka's
+    know is named."""
+    both_kinds(ctx)
+    cluster = ctx.cluster(["controller", "broker", "broker"], REPLICATED | {
+        "default.replication.factor": 2, "min.insync.replicas": 1, "offsets.topic.replication.factor": 2},
+        classes=[KafkaServer, KafkaServer, MillraceServer])
+    theirs, asked = cluster.node(2), cluster.node(OURS).bootstrap
+    ctx.java.create(cluster, "t", replicas=[[2, OURS]])
+
+    def why():
+        status, out, _ = ours("millrace", "why", "partition", "t-0", "-b", asked)
+        return out if status == 0 else ""
+
+    led = wait_for("it is led", lambda: (said := why()).startswith("t-0 is led by broker 2 in epoch 0. ") and said)
+    for words in ["\nNo node that was asked knows of a change.\n", f"\nBroker 2 ({theirs.bootstrap}) knows nothing of it: it keeps no causes, ",
+                  f"\nController 1 ({cluster.node(1).controller}) knows nothing of it: it keeps no causes, "]:
+        check(f"it says {words!r}", words in led, led)
+    theirs.kill()
+    told = wait_for("ours leads", lambda: (said := why()).startswith("t-0 is led by broker 3 in epoch 1. ") and said)
+    check("why leaders moved is with the controller", "why leaders moved while it was the active controller, its own log may say" in told, told)
+    theirs.start()
+    told = wait_for("it is back", lambda: "its ISR is [2,3]" in (said := why()) and said, 60)
+    check("what ours has seen", " 3     broker 2 joins the ISR [3]: it has all up to offset 0, our end is 0\n" in told, told)

@@ -190,8 +190,8 @@ static void reset_connections(struct world *w)
     w->phase_began_ns = world_now_ns(w);
 }
 
-/* What a cluster owes when all of its nodes are there again: leaders within 5 s, all replicas in sync within 30 s, or later
- * where one of them is held back. */
+/* What a cluster owes when all of its nodes are there again: leaders within 5 s, all replicas in sync within 30 s,
+ * or later where one of them is held back. */
 static bool is_whole(struct world *w)
 {
     int64_t since_ns = world_now_ns(w) - w->ready_ns;

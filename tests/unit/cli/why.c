@@ -198,7 +198,8 @@ TEST(cli_why, what_replicas_and_controllers_remember_the_oldest_first)
                "61 s ago  2     broker 1 leaves the ISR [1,2,3]: the controller has \"decided\" so\n"
                "0 s ago   2     broker 3 leaves the ISR [2,3]: it lacks 7 records\n"
                "\n"
-               "Broker 1 (b1:9092) could not be asked: it is fenced: the controller has not heard of it, or holds it back; its own log says more.\n");
+               "Broker 1 (b1:9092) could not be asked: it is fenced: the controller does not hear of it, or holds "
+               "it back; its own log says more.\n");
     run_end(&r);
 }
 
@@ -241,8 +242,11 @@ TEST(cli_why, json_says_the_same)
                "  {\"ago_ms\": 61000, \"node\": 2, \"words\": \"broker 1 leaves the ISR [1,2,3]: the controller has "
                "\\\"decided\\\" so\"},\n"
                "  {\"ago_ms\": 500, \"node\": 2, \"words\": \"broker 3 leaves the ISR [2,3]: it lacks 7 records\"}],\n"
-               " \"not_asked\": [{\"node\": 1, \"reason\": \"it is fenced: the controller has not heard of it, or holds it back; its own log says more\"}, "
-               "{\"node\": 3, \"reason\": \"it keeps no causes: it is no millrace, or one that does not know how\"}]}\n");
+               " \"not_asked\": [{\"node\": 1, \"reason\": \"it is fenced: the controller does not hear of it, "
+               "or holds it back; its own log says more\"}, "
+               "{\"node\": 3, \"reason\": \"it keeps no causes, because it is of Kafka, or of an older millrace: "
+               "why the ISR changed while it led, and why leaders moved while it was the active controller, its own log "
+               "may say\"}]}\n");
     run_end(&r);
 }
 
@@ -291,5 +295,27 @@ TEST(cli_why, mistakes)
     CHECK_TEXT(text_str(&r.cli.err), "millrace why: UNKNOWN_TOPIC_OR_PARTITION: there is no such topic or partition\n");
     run(&r, "why partition orders-1 -b b2:9092");
     CHECK_EQ(r.status, 1);
+    run_end(&r);
+}
+
+/* Each says what is lost with it. */
+TEST(cli_why, nodes_of_kafka_know_nothing)
+{
+    struct run r;
+
+    run_begin(&r);
+    script_all(&r);
+    r.is_kafka = true;
+    run(&r, "why partition orders-0 -b b2:9092");
+    CHECK_EQ(r.status, 0);
+    CHECK(strstr(r.cli.out.p, "\nBroker 3 (b3:9092) knows nothing of it: it keeps no causes, because it is of Kafka, or "
+                              "of an older millrace: why the ISR changed while it led, and why leaders moved while it "
+                              "was the active controller, its own log may say.\n") != NULL);
+    r.apart = true;
+    script_hide(r.script, 3, true);
+    run(&r, "why partition orders-0 -b b2:9092");
+    CHECK(strstr(r.cli.out.p, "\nController 3 (b3:9092) knows nothing of it: it keeps no causes, because it is of Kafka, "
+                              "or of an older millrace: why leaders moved while it was the active controller, its "
+                              "own log may say.\n") != NULL);
     run_end(&r);
 }

@@ -126,7 +126,7 @@ TEST(rival, who_has_the_node_id_with_other_directories_is_left_in_force)
     lab_end(&lab);
 }
 
-/* ---- controllers ---------------------------------------------------------------------------------------------------- */
+/* ---- controllers --------------------------------------------------------------------------------------- */
 
 /* What the controller has taken from this node, or from somebody else who says to be it. */
 static void register_controller(struct lab *lab, struct uuid incarnation)
@@ -186,7 +186,7 @@ TEST(rival, of_two_controllers_with_one_node_id_one_ends)
         }
         CHECK_EQ(times, is_old ? 6 : 4);
         CHECK_EQ(lab.fatal.error, -EEXIST);
-        CHECK(strstr(lab.fatal.text, "another process with node.id 7 registers as a controller again and again") != NULL);
+        CHECK(strstr(lab.fatal.text, "another process with node.id 7 registers as a controller again and") != NULL);
         lab_end(&lab);
     }
 }
