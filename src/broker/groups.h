@@ -7,6 +7,7 @@
 #pragma once
 
 #include "broker/scatter.h"
+#include "coordinator/coordinator.h"
 #include "group/group.h"
 
 struct groups *groups_new(struct broker_shard *shard);
@@ -20,6 +21,13 @@ void groups_committed(struct groups *g, struct replica *r);
 void groups_topic_deleted(struct groups *g, const struct image_topic *topic);
 /* All hosts end (the broker stops). Completes when their loads have ended. */
 void groups_close(struct groups *g, struct op *op);
+
+/* How many partitions of the groups' topic this shard serves, loads, or cannot load, and how long a load has taken. */
+struct groups_numbers {
+    uint32_t by_phase[COORDINATOR_FAILED + 1];
+    int64_t load_ms_max; /* at most since the start */
+};
+struct groups_numbers groups_numbers(const struct groups *g);
 
 /* One question to the coordinator of one group. */
 struct group_ask {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/fetch_set.h"
+#include "broker/groups.h"
 #include "broker/metrics_cluster.h"
 #include "broker/session.h"
 
@@ -24,6 +25,7 @@ struct metrics {
     struct gauge *copy_rates[THROTTLES];
     struct gauge *memory[LEDGER_USES], *memory_limit, *memory_waiting;
     struct gauge *fetch_sessions, *fetch_partitions;
+    struct gauge *groups[COORDINATOR_FAILED + 1], *groups_load;
     struct counter *replicated_out;
     struct map topics;
 };
@@ -33,6 +35,12 @@ static const char *const memory_labels[LEDGER_USES] = {
     [LEDGER_REQUESTS] = "use=\"requests\"",
     [LEDGER_WORK] = "use=\"work\"",
     [LEDGER_ANSWERS] = "use=\"answers\"",
+};
+
+static const char *const group_labels[COORDINATOR_FAILED + 1] = {
+    [COORDINATOR_LOADING] = "state=\"loading\"",
+    [COORDINATOR_ACTIVE] = "state=\"active\"",
+    [COORDINATOR_FAILED] = "state=\"failed\"",
 };
 
 static const char *const copy_rate_names[THROTTLES] = {
@@ -78,6 +86,11 @@ struct metrics *metrics_new(struct telemetry *t)
                                         "Fetch sessions that are open.");
     m->fetch_partitions = telemetry_gauge(t, "kafka_server_fetchsessioncache_numincrementalfetchpartitionscached", "",
                                           "Partitions that they follow.");
+    for (int i = 0; i <= COORDINATOR_FAILED; i++)
+        m->groups[i] = telemetry_gauge(t, "kafka_server_group_coordinator_metrics_num_partitions", group_labels[i],
+                                       "Partitions of __consumer_offsets that this broker coordinates, or loads.");
+    m->groups_load = telemetry_peak(t, "kafka_server_group_coordinator_metrics_partition_load_time_max", "",
+                                    "Milliseconds that loading one of them has taken at most since the start.");
     m->replicated_out = telemetry_counter(t, "kafka_server_brokertopicmetrics_replicationbytesout_total", "",
                                           "Bytes that other brokers read to follow.");
     return m;
@@ -311,6 +324,16 @@ static void gather_uncleanable(void *ctx, struct replica *r)
         uncleanable_in(ctx, replica_dir(r))->value++;
 }
 
+static void gather_groups(struct broker_shard *shard)
+{
+    struct groups_numbers n = groups_numbers(shard->groups);
+    struct metrics *m = shard->metrics;
+
+    for (int i = 0; i <= COORDINATOR_FAILED; i++)
+        m->groups[i]->value = n.by_phase[i];
+    m->groups_load->value = n.load_ms_max;
+}
+
 void metrics_gather(struct broker_shard *shard)
 {
     struct metrics *m = shard->metrics;
@@ -337,6 +360,7 @@ void metrics_gather(struct broker_shard *shard)
     LIST_EACH(it, &shard->fetch_sessions)
         m->fetch_partitions->value += container_of(it, struct fetch_set, in_cache)->count;
     m->offline->value = replicas_offline(shard->replicas);
+    gather_groups(shard);
     if (shard->index == 0)
         gather_dirs(shard->broker);
     replicas_each(shard->replicas, gather_replica, shard);

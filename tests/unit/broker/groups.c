@@ -115,6 +115,19 @@ static void check_commits(void)
     }
 }
 
+/* Loading is to be seen by those who wait for it. */
+static void check_coordinators_are_told(void)
+{
+    struct text page = {0};
+
+    lab_metrics(&lab, &page);
+    CHECK(strstr(page.p, "\nkafka_server_group_coordinator_metrics_num_partitions{state=\"active\"} 8\n") != NULL);
+    CHECK(strstr(page.p, "\nkafka_server_group_coordinator_metrics_num_partitions{state=\"loading\"} 0\n") != NULL);
+    CHECK(strstr(page.p, "\nkafka_server_group_coordinator_metrics_num_partitions{state=\"failed\"} 0\n") != NULL);
+    CHECK(strstr(page.p, "\nkafka_server_group_coordinator_metrics_partition_load_time_max ") != NULL);
+    text_deinit(&page);
+}
+
 TEST(broker_groups, one_request_about_groups_of_all_shards)
 {
     for (uint32_t shards = 1; shards <= 4; shards++) {
@@ -131,6 +144,7 @@ TEST(broker_groups, one_request_about_groups_of_all_shards)
         CHECK_EQ(lab_start(&lab), 0);
         client_open(&lab, &c, 9092);
         wait_for_coordinators();
+        check_coordinators_are_told();
         check_commits();
         end();
     }
