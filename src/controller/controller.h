@@ -112,7 +112,7 @@ uint32_t controller_silent(const struct controller *c, int64_t since_ms, struct 
  * before, is held back: 5 s, then twice as long each time, at most CONTROLLER_HOLD_MS_MAX. Not where a partition needs it:
  * one that nobody leads, or that has less than min.insync.replicas in its ISR. Another incarnation begins anew, and so
  * does another controller. */
-#define CONTROLLER_HOLD_MS_MAX 60000
+#define CONTROLLER_HOLD_MS_MAX 30000
 bool controller_broker_silent(struct controller *c, const struct controller_silent *s, int64_t since_ms, int64_t now_ms);
 
 /* One request. Embedded by the caller; lives until `ready`. */

@@ -92,13 +92,13 @@ static bool most_are_silent(const struct controller *c, int64_t since_ms)
 /* ---- again and again ---------------------------------------------------------------------------------
  *
  * A broker that hangs, goes on and hangs makes leaders move and ISRs shrink each time, and holds up whoever waits for
- * acks=all: at the third silence it is taken back after five seconds, then after twice as long, up to a minute.
+ * acks=all: at the third silence it is taken back after five seconds, then after twice as long, up to half a minute.
  */
 
 #define SILENCES_FREE 2               /* what stalls a machine once may do so twice */
 #define SILENCE_FORGOTTEN_MS 300000   /* one that did not hang for so long is well again */
 #define HOLD_MS 5000
-#define HOLDS_DOUBLED_MAX 4           /* up to CONTROLLER_HOLD_MS_MAX */
+#define HOLDS_DOUBLED_MAX 3           /* up to CONTROLLER_HOLD_MS_MAX */
 
 static void note_silence(struct session *s, int64_t now_ms)
 {
