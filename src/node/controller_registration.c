@@ -45,6 +45,8 @@ static void registered(struct own_call *c, enum kerr error)
     free(r);
     if (error != KERR_NONE)
         refused(n, error);
+    else
+        register_controller_when_due(n); /* another one may be in the metadata already */
 }
 
 static bool is_due(const struct node *n)
@@ -96,14 +98,14 @@ static void look_for_rival(struct node *n)
 {
     const struct image_controller *c;
 
-    if (n->controller == NULL || !n->controller_registered || n->failed || n->quiet)
+    if (n->controller == NULL || n->failed || n->quiet)
         return;
     c = image_controller_find(n->loaded, n->options.node_id);
     if (c == NULL)
         return;
     if (uuid_equal(c->incarnation, n->incarnation))
         n->controller_in_force = true;
-    else if (n->controller_in_force)
+    else if (n->controller_in_force && !n->controller_calling)
         replaced(n, c->incarnation);
 }
 

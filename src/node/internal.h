@@ -177,7 +177,7 @@ struct node {
 
     /* controller_registration.c */
     bool controller_registered, controller_calling;
-    bool controller_in_force;           /* the metadata has had this incarnation since it was taken */
+    bool controller_in_force;           /* the metadata has had this incarnation since it was sent last */
     struct uuid controller_rival;       /* the incarnation that has replaced this one last, */
     uint32_t controller_rival_times;    /* and how often it has */
     int64_t controller_since_ns;        /* when this one was first taken; 0 = not yet */

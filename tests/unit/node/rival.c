@@ -141,9 +141,12 @@ static void register_controller(struct lab *lab, struct uuid incarnation)
     script_pass(lab->s, 100);
 }
 
-static void begin_controller(struct lab *lab, uint64_t seed)
+/* The answer to the first registration comes so much later than it is committed. */
+static void begin_controller(struct lab *lab, uint64_t seed, int64_t answer_ms)
 {
     lab_init(lab, seed, "controller");
+    if (answer_ms > 0)
+        script_fault(lab->s, 1, API_CONTROLLER_REGISTRATION, SCRIPT_DELAY, answer_ms);
     lab_open(lab);
     lab_lead(lab, 1, 1);
     lab_add_metadata_version(lab);
@@ -158,7 +161,7 @@ TEST(rival, a_controller_whose_registration_was_replaced_registers_again)
 {
     struct lab lab;
 
-    begin_controller(&lab, 28);
+    begin_controller(&lab, 28, 0);
     for (uint32_t late = 1; late <= 3; late++) {
         register_controller(&lab, (struct uuid){{99}});
         CHECK_EQ(script_count(lab.s, 1, API_CONTROLLER_REGISTRATION), 1 + late);
@@ -171,13 +174,26 @@ TEST(rival, a_controller_whose_registration_was_replaced_registers_again)
     lab_end(&lab);
 }
 
+TEST(rival, a_controller_that_is_replaced_before_its_answer_registers_again_too)
+{
+    struct lab lab;
+
+    begin_controller(&lab, 30, 1000);
+    register_controller(&lab, (struct uuid){{99}});
+    CHECK_EQ(script_count(lab.s, 1, API_CONTROLLER_REGISTRATION), 1);
+    script_pass(lab.s, 1000);
+    CHECK_EQ(script_count(lab.s, 1, API_CONTROLLER_REGISTRATION), 2);
+    CHECK_EQ(lab_lines(&lab, "another incarnation of this controller"), 1);
+    lab_end(&lab);
+}
+
 /* One that runs for long stays for longer than one that has just come: so one of both goes. */
 TEST(rival, of_two_controllers_with_one_node_id_one_ends)
 {
     for (int is_old = 0; is_old < 2; is_old++) {
         struct lab lab;
         uint32_t times = 0;
-        begin_controller(&lab, 29);
+        begin_controller(&lab, 29, 0);
         script_pass(lab.s, is_old ? 60000 : 1000);
         for (; lab.fatal.error == 0 && times < 10; times++) {
             register_controller(&lab, (struct uuid){{99}});
