@@ -192,6 +192,8 @@ MUTANTS = {
     "NODE_WAITS_FOR_OLD_CONTROLLER": ("what a controller has that leads no more is waited for", NODE),
     "NODE_BEAT_SAYS_LOADED": ("a broker says it has metadata that its clients cannot see", NODE),
     "NODE_UNFENCED_BEFORE_LOGS": ("a broker is unfenced while its logs load", NODE),
+    "NODE_SNAPSHOT_MISSES_LAST": ("a snapshot of the metadata misses the last records below its end",
+                                  "tests/unit_node node*"),
     "NODE_ANSWER_BEFORE_VISIBLE": ("a topic is created before this node shows it", "tests/unit_node"),
     "NODE_PROPOSAL_SURE_OF_DOUBT": ("a proposal in doubt is said not to have been made", NODE),
     "QUORUM_LEADER_WITHOUT_ADDRESS": ("a node that knows the leader's id alone does not learn its address",

@@ -1,5 +1,6 @@
 /* A node with a real quorum in the simulator; the shards are played by the test, which decides when
  * a publication ends. */
+#define _GNU_SOURCE
 #include <stdio.h>
 
 #include "check.h"
@@ -425,6 +426,44 @@ TEST(node, a_damaged_batch_is_not_applied)
     lab_leave(&lab, true);
     lab_close(&lab);
     text_deinit(&log);
+    lab_deinit(&lab);
+}
+
+/* Whether there is a snapshot that says that it holds this image, and has a topic's name in it. */
+static bool snapshot_names(struct lab *lab, const struct image *of, const char *topic)
+{
+    struct text content = {0};
+    char path[96];
+
+    snprintf(path, sizeof path, "/data/__cluster_metadata-0/%020" PRId64 "-%010" PRId32 ".checkpoint",
+             image_offset(of) + 1, image_epoch(of));
+    sim_disk_get(lab->machine, path, &content);
+    bool names = content.n > 0 && memmem(content.p, content.n, topic, strlen(topic)) != NULL;
+    text_deinit(&content);
+    return names;
+}
+
+/* Kafka's rule: a snapshot of end offset N is the state as of N - 1. */
+TEST(node, a_snapshot_has_the_last_records_below_its_end)
+{
+    struct lab lab;
+    struct creation a;
+
+    lab_init(&lab, 11);
+    set(&lab, "metadata.log.max.record.bytes.between.snapshots", "1");
+    CHECK_EQ(lab_start(&lab), 0);
+    UNTIL(&lab, !lab.node->snapshotting);
+    lab.hold = true; /* so it is loaded, and not shown */
+    create(&lab, &a, "the-last-topic");
+    UNTIL(&lab, lab.publishing != NULL && !lab.node->snapshotting);
+    CHECK(image_topic_find(lab.after, STR("the-last-topic")) != NULL);
+    CHECK(snapshot_names(&lab, lab.after, "the-last-topic"));
+    lab.hold = false;
+    publication_ends(&lab);
+    UNTIL(&lab, a.done);
+    arena_deinit(&a.arena);
+    lab_leave(&lab, true);
+    CHECK_EQ(lab_close(&lab), 0);
     lab_deinit(&lab);
 }
 
