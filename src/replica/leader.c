@@ -39,13 +39,9 @@ static struct replication_broker member_of(const struct replica *r, int32_t id)
 
 enum kerr replica_check_follower(const struct replica *r, const struct replica_follower *f)
 {
-    enum kerr error = replication_check_leader(&r->replication, f->leader_epoch);
-    struct replication_broker broker;
+    struct replication_broker broker = broker_in(r->set->image, f->id);
 
-    if (error != KERR_NONE)
-        return error;
-    broker = broker_in(r->set->image, f->id);
-    return replication_check_follower(&r->replication, f->id, f->broker_epoch, &broker, f->leader_epoch >= 0);
+    return replication_check_follower(&r->replication, f->id, f->leader_epoch, f->broker_epoch, &broker);
 }
 
 void replica_fetched(struct replica *r, const struct replica_follower *f, int64_t log_end)

@@ -95,11 +95,18 @@ enum kerr replication_check_any(const struct replication *r, int32_t leader_epoc
     return error == KERR_NOT_LEADER_OR_FOLLOWER && follows ? KERR_NONE : error;
 }
 
-enum kerr replication_check_follower(const struct replication *r, int32_t id, int64_t fetch_epoch,
-                                     const struct replication_broker *broker, bool says_epoch)
+/* Whoever follows in another epoch may yet cut what it has, though its last record fits our log. */
+enum kerr replication_check_follower(const struct replication *r, int32_t id, int32_t leader_epoch,
+                                     int64_t broker_epoch, const struct replication_broker *broker)
 {
-    bool known = false;
+    bool known = false, says_epoch = leader_epoch >= 0;
 
+#ifdef MUTANT_REPLICATION_EPOCH_UNASKED
+    leader_epoch = -1;
+#endif
+    enum kerr error = replication_check_leader(r, leader_epoch);
+    if (error != KERR_NONE)
+        return error;
     for (uint32_t i = 0; i < r->count; i++)
         known = known || r->replicas[i].id == id;
     if (!known)
@@ -107,7 +114,7 @@ enum kerr replication_check_follower(const struct replication *r, int32_t id, in
     if (id == r->node_id) /* somebody who bears our name */
         return KERR_NOT_LEADER_OR_FOLLOWER;
 #ifndef MUTANT_REPLICATION_STALE_BROKER
-    if (fetch_epoch >= 0 && broker->epoch > fetch_epoch)
+    if (broker_epoch >= 0 && broker->epoch > broker_epoch)
         return KERR_NOT_LEADER_OR_FOLLOWER;
 #endif
     return KERR_NONE;

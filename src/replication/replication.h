@@ -123,11 +123,11 @@ struct replication_broker {
     bool eligible;  /* neither fenced nor shutting down */
 };
 
-/* May follower `id` fetch? `fetch_epoch` is its broker epoch (-1 not said), `says_epoch` whether its request named a
- * leader epoch. NONE; UNKNOWN_LEADER_EPOCH or NOT_LEADER_OR_FOLLOWER when it is no replica (it may know more than we
- * do) or its broker epoch is an old one. Ask replication_check_leader first. */
-enum kerr replication_check_follower(const struct replication *r, int32_t id, int64_t fetch_epoch,
-                                     const struct replication_broker *broker, bool says_epoch);
+/* May follower `id` fetch? It says in which leader epoch it follows, and its broker epoch (-1 each: not said). NONE; what
+ * replication_check_leader says; UNKNOWN_LEADER_EPOCH or NOT_LEADER_OR_FOLLOWER when it is no replica (it may know more
+ * than we do) or its broker epoch is an old one. */
+enum kerr replication_check_follower(const struct replication *r, int32_t id, int32_t leader_epoch,
+                                     int64_t broker_epoch, const struct replication_broker *broker);
 
 /* A follower's Fetch that fits our log: it holds everything below `offset` on stable storage. Not to be called for one
  * that diverges. `log_end` is our end before the answer is read. */

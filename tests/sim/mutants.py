@@ -85,6 +85,8 @@ MUTANTS = {
     "REPLICATION_MARK_OF_FEW": ("the mark moves while too few are in sync", "tests/unit_replication"),
     "REPLICATION_ACKS_OF_FEW": ("acks=all is answered while too few are in sync", "tests/unit_replication"),
     "REPLICATION_STALE_BROKER": ("a Fetch of an older process of the broker counts", REPLICATION),
+    "REPLICATION_EPOCH_UNASKED": ("a follower's last record is compared, but not its leader epoch (KIP-320, first try)",
+                                  REPLICATION),
     "REPLICATION_JOINS_EARLY": ("a replica joins the ISR before it has what older leaders left", REPLICATION),
     "REPLICATION_SURE_OF_DOUBT": ("a proposal that may be in force is taken back", REPLICATION),
     "REPLICATION_NEWS_VOIDS": ("metadata of an epoch that is known voids what was proposed in it", REPLICATION),

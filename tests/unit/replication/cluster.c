@@ -290,11 +290,8 @@ static void answer_arrived(struct cluster *c, const struct letter *l)
 
 static enum kerr check_fetch(struct cluster *c, const struct broker *b, const struct letter *l)
 {
-    enum kerr error = replication_check_leader(&b->r, l->leader_epoch);
-
-    if (error != KERR_NONE)
-        return error;
-    return replication_check_follower(&b->r, l->from, l->broker_epoch, &c->news[b->seen].brokers[l->from], true);
+    return replication_check_follower(&b->r, l->from, l->leader_epoch, l->broker_epoch,
+                                      &c->news[b->seen].brokers[l->from]);
 }
 
 /* KIP-279: whose last record fits ours has the same records. It may have learned of another leader meanwhile. */

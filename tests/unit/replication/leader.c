@@ -400,26 +400,27 @@ TEST(replication_leader, one_that_recovers_says_that_it_has)
 TEST(replication_leader, only_replicas_with_their_newest_epoch_may_fetch)
 {
     static const struct {
-        int32_t id;
+        int32_t id, leader_epoch;
         int64_t said, known;
-        bool says_epoch;
         enum kerr error;
     } rows[] = {
-        {2, 72, 72, true, KERR_NONE},
-        {2, 73, 72, true, KERR_NONE},  /* our metadata is behind */
-        {2, -1, 72, true, KERR_NONE},  /* before version 15 */
-        {2, 72, -1, true, KERR_NONE},
-        {2, 71, 72, true, KERR_NOT_LEADER_OR_FOLLOWER},
-        {2, 71, 72, false, KERR_NOT_LEADER_OR_FOLLOWER},
-        {4, 74, 74, true, KERR_UNKNOWN_LEADER_EPOCH},
-        {4, 74, 74, false, KERR_NOT_LEADER_OR_FOLLOWER},
-        {ME, 71, 71, true, KERR_NOT_LEADER_OR_FOLLOWER},
+        {2, 5, 72, 72, KERR_NONE},
+        {2, 5, 73, 72, KERR_NONE},  /* our metadata is behind */
+        {2, 5, -1, 72, KERR_NONE},  /* before version 15 */
+        {2, 5, 72, -1, KERR_NONE},
+        {2, 5, 71, 72, KERR_NOT_LEADER_OR_FOLLOWER},
+        {2, -1, 71, 72, KERR_NOT_LEADER_OR_FOLLOWER},
+        {2, 4, 72, 72, KERR_FENCED_LEADER_EPOCH}, /* KIP-320: it may yet cut what it has */
+        {2, 6, 72, 72, KERR_UNKNOWN_LEADER_EPOCH},
+        {4, 5, 74, 74, KERR_UNKNOWN_LEADER_EPOCH},
+        {4, -1, 74, 74, KERR_NOT_LEADER_OR_FOLLOWER},
+        {ME, 5, 71, 71, KERR_NOT_LEADER_OR_FOLLOWER},
     };
 
     lead(0, 2);
     for (size_t i = 0; i < array_count(rows); i++) {
         struct replication_broker b = {rows[i].known, true};
-        CHECK_EQ(replication_check_follower(&r, rows[i].id, rows[i].said, &b, rows[i].says_epoch), rows[i].error);
+        CHECK_EQ(replication_check_follower(&r, rows[i].id, rows[i].leader_epoch, rows[i].said, &b), rows[i].error);
     }
 }
 
