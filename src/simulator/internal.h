@@ -241,6 +241,8 @@ struct sim {
     struct list connections;
     struct list stuck;     /* struct pipe */
     struct list acts;      /* of sim_at */
+    sim_heard heard;       /* NULL = nobody listens */
+    void *heard_arg;
 };
 
 /* sim.c */

@@ -394,3 +394,9 @@ void sim_net_latency(struct sim *sim, int64_t latency_ns)
 {
     sim->latency_ns = latency_ns;
 }
+
+void sim_net_overhear(struct sim *sim, sim_heard heard, void *arg)
+{
+    sim->heard = heard;
+    sim->heard_arg = arg;
+}

@@ -226,3 +226,8 @@ void sim_net_reset(struct sim_node *a, struct sim_node *b);
 /* Time that a byte takes from node to node in connections made from now on; 0 = the default, 50 to
  * 500 microseconds, drawn for each. */
 void sim_net_latency(struct sim *sim, int64_t latency_ns);
+
+/* Tell `heard` of each send from a node to another one, or to itself, just before it leaves: its first piece, borrowed for
+ * the call. What is done to the world for that reason is done by sim_at. NULL: nobody listens. */
+typedef void (*sim_heard)(void *arg, struct sim_node *from, struct sim_node *to, struct bytes first);
+void sim_net_overhear(struct sim *sim, sim_heard heard, void *arg);

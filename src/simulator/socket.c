@@ -235,6 +235,16 @@ static uint32_t send_size(struct sim *sim, const struct request *r, const struct
     return (uint32_t)n;
 }
 
+/* What lies in a file is nobody's to hear. */
+static void overheard(struct sim *sim, const struct request *r)
+{
+    const struct io_span *first = r->pieces;
+    struct end *e = r->socket->end;
+
+    if (sim->heard != NULL && first->p != NULL)
+        sim->heard(sim->heard_arg, e->node, sim_end_peer(e)->node, (struct bytes){first->p, (int32_t)first->n});
+}
+
 static int64_t send_segments(struct sim *sim, struct request *r)
 {
     struct end *e = r->socket->end;
@@ -252,6 +262,8 @@ static int64_t send_segments(struct sim *sim, struct request *r)
         struct segment *s;
         if (n == 0)
             return -EAGAIN;
+        if (r->position == 0)
+            overheard(sim, r);
         s = sim_segment_new(n);
         if (send_copy(r, s->bytes, n) < 0) {
             free(s);

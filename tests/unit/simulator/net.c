@@ -367,3 +367,47 @@ TEST(net, random_resets_are_counted)
         CHECK_EQ(send_bytes(&w, w.near, "x", 1), 1);
     sim_free(w.sim);
 }
+
+struct listener {
+    const struct sim_node *from, *to;
+    uint32_t sends;
+    char first[8];
+};
+
+static void hear(void *arg, struct sim_node *from, struct sim_node *to, struct bytes first)
+{
+    struct listener *l = arg;
+
+    *l = (struct listener){.from = from, .to = to, .sends = l->sends + 1};
+    memcpy(l->first, first.p, (size_t)first.n);
+}
+
+/* Also of one that goes in many pieces, and of one that does not arrive. */
+TEST(net, who_overhears_is_told_of_each_send_once)
+{
+    static uint8_t big[1 << 20];
+    struct io_span spans[] = {{.p = (const uint8_t *)"head", .n = 4}, {.p = big, .n = sizeof big}};
+    struct listener l = {0};
+    struct call send;
+    struct wire w;
+
+    wire_open(&w, 12, NULL);
+    sim_net_overhear(w.sim, hear, &l);
+    sim_net_cut(w.b, w.a);
+    CHECK_EQ(send_bytes(&w, w.far, "lost", 4), 4);
+    CHECK_EQ(l.sends, 1);
+    CHECK(l.from == w.b && l.to == w.a);
+    io_send(w.near, spans, 2, call_begin(&send));
+    for (uint32_t got = 0; got < 4 + sizeof big;) {
+        static uint8_t into[5000];
+        got += (uint32_t)recv_bytes(&w, w.far, into, sizeof into);
+    }
+    CHECK_EQ(call_wait(w.sim, &send), 4 + (int64_t)sizeof big);
+    CHECK_EQ(l.sends, 2);
+    CHECK(l.from == w.a && l.to == w.b);
+    CHECK_BYTES(l.first, 4, "head", 4);
+    sim_net_overhear(w.sim, NULL, NULL);
+    CHECK_EQ(send_bytes(&w, w.near, "!", 1), 1);
+    CHECK_EQ(l.sends, 2);
+    sim_free(w.sim);
+}
