@@ -10,6 +10,7 @@ struct strike {
     struct world *world;
     struct fault *fault;
     uint32_t rolled; /* nodes, of a rolling restart */
+    struct list waits;
 };
 
 static struct client *victim(struct world *w, const struct fault *f)
@@ -225,7 +226,8 @@ static void fault_strikes(struct sim *sim, void *arg)
         free(s);
         return;
     }
-    take_aim(w, f);
+    if (f->aim != AIM_PROPOSER)
+        take_aim(w, f);
     w->played.faults[f->kind]++;
     note(w, "fault %d of nodes %#x", (int)f->kind, f->nodes);
     for (uint32_t i = 0; i < w->plan.node_count; i++) {
@@ -239,13 +241,61 @@ static void fault_strikes(struct sim *sim, void *arg)
         sim_at(sim, world_now_ns(w) + f->lasts_ns, fault_ends, s);
 }
 
+/* ---- when somebody asks for another ISR ---------------------------------------------------------- */
+
+/* All that wait strike him. A link of his is the one to the controller that he asks, or to any node. */
+static void asked_for_isr(struct world *w, uint32_t asker, uint32_t asked)
+{
+    while (!list_empty(&w->waiting)) {
+        struct strike *s = container_of(list_take_head(&w->waiting), struct strike, waits);
+        s->fault->nodes = 1u << asker;
+        if (s->fault->kind == FAULT_LINK && s->fault->n % 2 == 0)
+            s->fault->n = asked;
+        sim_at(w->sim, world_now_ns(w) + s->fault->after_ns, fault_strikes, s);
+    }
+}
+
+static uint32_t place_of(const struct world *w, const struct sim_node *node)
+{
+    uint32_t at = 0;
+
+    while (at < w->plan.node_count && w->servers[at].node != node)
+        at++;
+    return at;
+}
+
+/* A request begins with its length and its API key. */
+static void overheard(void *arg, struct sim_node *from, struct sim_node *to, struct bytes first)
+{
+    struct world *w = arg;
+    uint32_t asker = place_of(w, from), asked = place_of(w, to);
+
+    if (first.n > 6 && get_u16(first.p + 4) == API_ALTER_PARTITION && asker < w->plan.node_count &&
+        asked < w->plan.node_count)
+        asked_for_isr(w, asker, asked);
+}
+
+static void fault_waits(struct sim *sim, void *arg)
+{
+    struct strike *s = arg;
+
+    if (s->world->calm_ns != 0)
+        free(s);
+    else
+        list_add_tail(&s->world->waiting, &s->waits);
+}
+
+/* ---- all of them --------------------------------------------------------------------------------- */
+
 void faults_begin(struct world *w)
 {
+    sim_net_overhear(w->sim, overheard, w);
     for (uint32_t i = 0; i < w->plan.fault_count; i++) {
         struct strike *s = calloc(1, sizeof *s);
         ASSERT(s != NULL);
-        *s = (struct strike){w, &w->plan.faults[i], 0};
-        sim_at(w->sim, world_now_ns(w) + s->fault->at_ns, fault_strikes, s);
+        *s = (struct strike){.world = w, .fault = &w->plan.faults[i]};
+        sim_at(w->sim, world_now_ns(w) + s->fault->at_ns,
+               s->fault->aim == AIM_PROPOSER ? fault_waits : fault_strikes, s);
     }
 }
 
@@ -262,6 +312,9 @@ static void heal(struct server *s)
 
 void faults_heal(struct world *w)
 {
+    sim_net_overhear(w->sim, NULL, NULL);
+    while (!list_empty(&w->waiting))
+        free(container_of(list_take_head(&w->waiting), struct strike, waits));
     sim_calm(w->sim);
     sim_net_latency(w->sim, 0);
     sim_net_heal_all(w->sim);

@@ -35,12 +35,14 @@ enum fault_aim {
     AIM_LEADER,        /* who leads a partition then, as far as clients know */
     AIM_FOLLOWERS,     /* all other brokers */
     AIM_CONTROLLER,    /* who leads the quorum then */
+    AIM_PROPOSER,      /* who asks the controller for another ISR next: that is waited for */
 };
 
 struct fault {
     enum fault_kind kind;
     enum fault_aim aim;
     int64_t at_ns;
+    int64_t after_ns; /* of AIM_PROPOSER: behind the request */
     int64_t lasts_ns;
     uint64_t n;      /* of disk operations, of bytes, which directory, which client, which other node; of an isolation
                         whether clients reach it; milliseconds of a clock */

@@ -229,6 +229,45 @@ static void draw_rejoin(struct prng *g, struct plan *p, int64_t at_ns)
     f->n = n;
 }
 
+static struct fault *add_to_proposer(struct prng *g, struct plan *p, enum fault_kind kind, int64_t at_ns,
+                                     int64_t after_ms, int64_t lasts_ms)
+{
+    struct fault *f = add(p, kind, AIM_PROPOSER, at_ns, lasts_ms);
+
+    f->nodes = one(g, p); /* until it is known */
+    f->after_ns = after_ms * MS;
+    return f;
+}
+
+/* Followers fall out of the ISR. When a leader asks for them again the controller agrees, but the leader hears nothing
+ * of that, nor, mostly, of them: it goes on with its clients and with whoever else is in sync. Then it goes. */
+static void draw_unheard(struct prng *g, struct plan *p, int64_t at_ns)
+{
+    static const enum fault_kind away[] = {FAULT_PAUSE, FAULT_LINK, FAULT_SLOW_DISK};
+    int64_t lasts_ms = (int64_t)plan_between(g, 50, 350), cut_ms = (int64_t)plan_between(g, 30, 300);
+    enum fault_kind kind = away[prng_below(g, 3)];
+    bool alone = p->in_sync_min < 2 || plan_one_in(g, 3);
+    struct fault *f = add(p, kind, alone && kind != FAULT_LINK ? AIM_FOLLOWERS : AIM_DRAWN, at_ns, lasts_ms);
+
+    f->nodes = one(g, p);
+    f->n = prng_below(g, 64);
+    f->factor = kind == FAULT_SLOW_DISK ? slowness(g, p) : 3;
+    at_ns += (lasts_ms - (int64_t)prng_below(g, 30)) * MS;
+    if (alone) {
+        f = add_to_proposer(g, p, FAULT_ISOLATE, at_ns, 0, cut_ms);
+        f->n = 1; /* clients reach it */
+        f->factor = 1;
+    } else {
+        f = add_to_proposer(g, p, FAULT_LINK, at_ns, 0, cut_ms);
+        f->n = 0; /* to the controller */
+        f->factor = 1;
+        f = add_to_proposer(g, p, FAULT_LINK, at_ns, 0, cut_ms);
+        f->n = 2 * prng_below(g, 32) + 1;
+        f->factor = 1;
+    }
+    add_to_proposer(g, p, draw_end(g, p), at_ns, (int64_t)plan_between(g, 5, (uint64_t)cut_ms), 100);
+}
+
 /* What is asked of the controller is in doubt, and who asked goes. */
 static void draw_doubt(struct prng *g, struct plan *p, int64_t at_ns)
 {
@@ -295,7 +334,7 @@ static void draw_faults(struct prng *g, struct plan *p)
             draw_election(g, p, at_ns);
             continue;
         }
-        switch (prng_below(g, 8)) {
+        switch (prng_below(g, 9)) {
         case 0:
             draw_tails_lost(g, p, at_ns);
             break;
@@ -310,6 +349,9 @@ static void draw_faults(struct prng *g, struct plan *p)
             break;
         case 4:
             draw_crash(g, p, at_ns);
+            break;
+        case 5:
+            draw_unheard(g, p, at_ns);
             break;
         default:
             draw_any(g, p, at_ns);

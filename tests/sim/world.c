@@ -101,6 +101,7 @@ void world_play(uint64_t seed, bool cluster, const char *program, FILE *trace, s
     w.sim = sim_new(seed, &w.plan.weather);
     sim_net_latency(w.sim, w.plan.latency_ns);
     list_init(&w.all_lives);
+    list_init(&w.waiting);
     w.truth = truth_new(&w);
     servers_init(&w);
     if (cluster)

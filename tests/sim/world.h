@@ -93,6 +93,7 @@ struct world {
     int64_t chaos_began_ns;       /* -1: a storm has yet to begin */
     int64_t calm_ns;              /* since when nothing is done to the nodes any more; 0 = chaos */
     int64_t steady_ns;            /* since when what is asked must be answered well */
+    struct list waiting;          /* faults of whoever asks for another ISR next */
 };
 
 /* ---- the world itself ----------------------------------------------------------------------- */
@@ -118,7 +119,7 @@ bool world_is_down(const struct world *w); /* and torn down: every node */
 
 /* faults.c */
 void faults_begin(struct world *w);
-void faults_heal(struct world *w);
+void faults_heal(struct world *w); /* all of them are over */
 
 /* story.c */
 void story_begin(struct world *w);
