@@ -148,6 +148,9 @@ static void bury(struct decision *d, const struct broker_registration_request *m
     bool clean = old != NULL && d->call->api_version >= 3 && m->previous_broker_epoch == old->epoch;
     struct broker_change change = {m->broker_id, NO_LEADER, NO_LEADER};
 
+#ifdef MUTANT_CONTROLLER_UNCLEAN_KEEPS_SEAT
+    clean = true;
+#endif
     if (elr_is_on(d->image) && !clean)
         change = (struct broker_change){NO_LEADER, NO_LEADER, m->broker_id};
     if (old != NULL)

@@ -113,6 +113,8 @@ MUTANTS = {
     "CONTROLLER_OLD_LEADER_STAYS": ("a leader stays that is in sync no more", CONTROLLER),
     "CONTROLLER_REASSIGNS_EARLY": ("replicas go before the new ones are in sync", CONTROLLER),
     "CONTROLLER_DEAD_STAYS_ELIGIBLE": ("a broker that died is eligible with what it has left", CONTROLLER),
+    "CONTROLLER_UNCLEAN_KEEPS_SEAT": ("the last one in sync stays so when it starts again without having stopped in order",
+                                      CONTROLLER),
     "CONTROLLER_LEAVES_EARLY": ("a broker stops before all have seen that it leads nothing", CONTROLLER),
     "BROKER_ACKS_ONE_AT_ONCE": ("acks=1 is answered when the batch is in memory", SIM),
     "BROKER_DELETES_BEFORE_DURABLE": ("DeleteRecords is answered before the start is durable", SIM),
