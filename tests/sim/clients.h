@@ -71,6 +71,12 @@ void throttler_begin(struct throttler *t);
 void throttler_free(struct throttler *t);
 struct client *throttler_client(struct throttler *t);
 
+/* straggler.c: Fetches of followers that come an epoch too late. */
+struct straggler *straggler_new(struct world *w);
+void straggler_begin(struct straggler *s);
+void straggler_free(struct straggler *s);
+struct client *straggler_client(struct straggler *s);
+
 /* watcher.c: asks every broker of a cluster in turn who leads and who is in sync. */
 struct watcher *watcher_new(struct world *w);
 void watcher_begin(struct watcher *o);

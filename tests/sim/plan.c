@@ -270,11 +270,12 @@ void plan_print(const struct plan *p, FILE *out)
 
     print_nodes(p, out);
     fprintf(out, "plan: %u shards, %u topics, %u producers, %u writers, %u readers, %u members and %u subscribers of "
-                 "session %d ms%s%s%s%s%s%s\n",
+                 "session %d ms%s%s%s%s%s%s%s\n",
             p->shards, p->topics, p->producers, p->writers, p->readers, p->members, p->subscribers, p->session_ms,
             p->admin_changes ? ", topics change" : "", p->deletes ? ", records are deleted" : "",
             p->moves ? ", partitions move" : "", p->shuffles ? ", replicas move" : "",
-            p->throttles ? ", throttles" : "", p->disk_trouble ? ", disk trouble" : "");
+            p->throttles ? ", throttles" : "", p->straggles ? ", straggles" : "",
+            p->disk_trouble ? ", disk trouble" : "");
     fprintf(out, "%.*s", STR_ARG(text_str(&p->settings)));
     for (uint32_t i = 0; i < p->fault_count; i++) {
         const struct fault *f = &p->faults[i];

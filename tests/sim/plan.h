@@ -85,6 +85,7 @@ struct plan {
     bool moves;              /* partitions move between the directories */
     bool shuffles;           /* replicas move between brokers, leaders between replicas */
     bool throttles;          /* replication is throttled now and then */
+    bool straggles;          /* Fetches of followers come when another epoch has begun */
     uint32_t shuffle_ms_max; /* from one such to the next */
     bool storm;              /* short logs, fast clients, one leader after another */
     int64_t retention_bytes; /* of a partition; -1 = all stay */

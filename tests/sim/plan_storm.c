@@ -388,4 +388,5 @@ void plan_draw_storm(uint64_t seed, struct plan *p)
     p->writers = 2 + (uint32_t)prng_below(&g, 2);
     p->readers = 1 + (uint32_t)prng_below(&g, 2);
     p->subscribers = (uint32_t)plan_one_in(&g, 4);
+    p->straggles = plan_one_in(&g, 3);
 }

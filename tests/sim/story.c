@@ -51,6 +51,7 @@ static void clients_begin(struct world *w)
         w->subscribers[i] = subscriber_new(w, i);
     w->shuffler = w->plan.shuffles ? shuffler_new(w) : NULL;
     w->throttler = w->plan.throttles ? throttler_new(w) : NULL;
+    w->straggler = w->plan.straggles ? straggler_new(w) : NULL;
     w->watcher = world_is_cluster(w) ? watcher_new(w) : NULL;
     if (w->watcher != NULL)
         watcher_begin(w->watcher);
@@ -63,6 +64,8 @@ static void clients_begin(struct world *w)
         shuffler_begin(w->shuffler);
     if (w->throttler != NULL)
         throttler_begin(w->throttler);
+    if (w->straggler != NULL)
+        straggler_begin(w->straggler);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         producer_begin(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.writers; i++)
@@ -88,6 +91,8 @@ static uint32_t all_clients(const struct world *w, struct client *out[CLIENTS_MA
         out[n++] = shuffler_client(w->shuffler);
     if (w->throttler != NULL)
         out[n++] = throttler_client(w->throttler);
+    if (w->straggler != NULL)
+        out[n++] = straggler_client(w->straggler);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         out[n++] = producer_client(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.writers; i++)
@@ -379,6 +384,7 @@ void story_end(struct world *w)
     mover_free(w->mover);
     shuffler_free(w->shuffler);
     throttler_free(w->throttler);
+    straggler_free(w->straggler);
     for (uint32_t i = 0; i < w->plan.producers; i++)
         producer_free(w->producers[i]);
     for (uint32_t i = 0; i < w->plan.writers; i++)

@@ -25,6 +25,7 @@
  *       where the leader of the one before resigns; votes and epochs are on disk before anybody acts on them.
  *   T13 When a cluster has come to rest, all replicas of a partition hold the same batches; metadata logs hold the same
  *       at the same offset and epoch; snapshots of one offset tell the same.
+ *   T14 Who has answered in a leader epoch takes no Fetch of a follower in an older one (KIP-320).
  */
 #pragma once
 

@@ -25,11 +25,12 @@ struct verifier;
 struct watcher;
 struct shuffler;
 struct throttler;
+struct straggler;
 
 #define PRODUCERS_MAX 6 /* with writers: who has numbered records */
 #define READERS_MAX 3
 #define MEMBERS_MAX 4
-#define CLIENTS_MAX (PRODUCERS_MAX + READERS_MAX + 2 * MEMBERS_MAX + 7)
+#define CLIENTS_MAX (PRODUCERS_MAX + READERS_MAX + 2 * MEMBERS_MAX + 8)
 
 enum phase {
     PHASE_CHAOS,
@@ -80,6 +81,7 @@ struct world {
     struct verifier *verifier;
     struct shuffler *shuffler;    /* NULL where no replica moves */
     struct throttler *throttler;  /* NULL where nothing is throttled */
+    struct straggler *straggler;  /* NULL where no Fetch of a follower comes so late */
     struct watcher *watcher;      /* NULL where there is one node */
 
     enum phase phase;
