@@ -62,14 +62,29 @@ static uint32_t brokers(const struct world *w)
     return out;
 }
 
+/* The n-th controller that does not lead; 0 where there is none. */
+static uint32_t other_controller(const struct world *w, int32_t leader, uint64_t n)
+{
+    for (uint32_t i = 0; i < w->plan.node_count; i++) {
+        if (w->plan.nodes[i].is_controller && w->servers[i].id != leader && n-- == 0)
+            return 1u << i;
+    }
+    return 0;
+}
+
 static void take_aim(struct world *w, struct fault *f)
 {
     int32_t leader = -1;
 
     if (f->aim == AIM_LEADER || f->aim == AIM_FOLLOWERS)
         leader = partition_leader(w, f->n);
-    if (f->aim == AIM_CONTROLLER)
+    if (f->aim == AIM_CONTROLLER || f->aim == AIM_VOTER)
         leader = quorum_leader(w);
+    if (f->aim == AIM_VOTER) {
+        uint32_t other = other_controller(w, leader, f->n / 2);
+        f->nodes = other != 0 ? other : f->nodes;
+        return;
+    }
     if (leader > 0)
         f->nodes = 1u << (leader - 1);
     if (leader > 0 && f->aim == AIM_FOLLOWERS)

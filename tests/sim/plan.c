@@ -266,7 +266,7 @@ static void print_nodes(const struct plan *p, FILE *out)
 void plan_print(const struct plan *p, FILE *out)
 {
     static const char *const aims[] = {"nodes", "a leader or", "its followers or", "the controller or",
-                                       "who asks for another ISR, else"};
+                                       "another controller or", "who asks for another ISR, else"};
 
     print_nodes(p, out);
     fprintf(out, "plan: %u shards, %u topics, %u producers, %u writers, %u readers, %u members and %u subscribers of "

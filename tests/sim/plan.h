@@ -35,6 +35,7 @@ enum fault_aim {
     AIM_LEADER,        /* who leads a partition then, as far as clients know */
     AIM_FOLLOWERS,     /* all other brokers */
     AIM_CONTROLLER,    /* who leads the quorum then */
+    AIM_VOTER,         /* one of the other controllers: by half of n */
     AIM_PROPOSER,      /* who asks the controller for another ISR next: that is waited for */
 };
 
@@ -119,6 +120,7 @@ static inline bool plan_one_in(struct prng *g, uint64_t n)
 
 /* Settings of logs, groups and checks that have nothing to do with how many nodes there are; faults of one node. */
 void plan_draw_storm(uint64_t seed, struct plan *out); /* of several; of `out` the weather is drawn */
+void plan_draw_scenes(struct prng *g, struct plan *p); /* the faults of a storm */
 void plan_add_nodes(struct plan *p, uint32_t count, bool is_broker, bool is_controller);
 int32_t plan_brokers(const struct plan *p);
 void plan_draw_in_sync(struct plan *p, int32_t in_sync_min);
