@@ -26,3 +26,9 @@ void gate_close(struct gate *g, void (*closed)(struct gate *g))
     if (g->inside == 0)
         closed(g);
 }
+
+void gate_reopen(struct gate *g)
+{
+    ASSERT(g->closing && g->inside == 0);
+    g->closing = false;
+}

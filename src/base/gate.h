@@ -22,3 +22,6 @@ void gate_leave(struct gate *g);
 
 /* `closed` runs now when nobody is inside, else in the last gate_leave. */
 void gate_close(struct gate *g, void (*closed)(struct gate *g));
+
+/* Once `closed` has run, for an object that lives on: operations may start again. */
+void gate_reopen(struct gate *g);

@@ -153,7 +153,7 @@ void log_aborted_between(struct log *log, int64_t from, int64_t to, struct arena
     struct collecting *c;
 
     if (!gate_enter(&log->gate)) {
-        io_complete(log->io, op, ERR_CLOSED);
+        io_complete(log->io, op, log_shut_error(log));
         return;
     }
     c = calloc(1, sizeof(*c));

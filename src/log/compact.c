@@ -8,7 +8,7 @@
 #define CHUNK_BYTES_MAX (16U << 20)
 #define RATE_UNLIMITED 1e15 /* bytes a second */
 
-/* A log that is being cut, or was, may have other segments, or none. */
+/* A job that cuts waits for us, and what we would ask of `side` would wait for the job. */
 static bool is_wanted(const struct compacting *c)
 {
     struct log *log = c->log;

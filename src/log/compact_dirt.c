@@ -109,10 +109,6 @@ static void measure_run(struct flow *f)
 
     FLOW_BEGIN(f);
     FLOW_WAIT(f, "turn", io_yield(m->log->io, &f->op));
-    if (m->log->busy > 0) { /* it is being cut, or will be */
-        measuring_end(m, -ECANCELED);
-        return;
-    }
     *m->out = (struct log_dirt){.first_dirty = log_first_dirty_now(m->log),
                                 .first_uncleanable = log_first_untouchable(m->log, m->rules->stable_end),
                                 .dirty_since_ms = -1};
@@ -147,7 +143,7 @@ void log_measure_dirt(struct log *log, const struct log_dirt_rules *rules, struc
     struct measuring *m;
 
     if (!gate_enter(&log->gate)) {
-        io_complete(log->io, op, ERR_CLOSED);
+        io_complete(log->io, op, log_shut_error(log));
         return;
     }
     m = calloc(1, sizeof(*m));

@@ -263,7 +263,7 @@ static void find_start(struct log *log, int64_t timestamp_ms, int64_t limit,
     struct finding *x;
 
     if (!gate_enter(&log->gate)) {
-        io_complete(log->io, op, ERR_CLOSED);
+        io_complete(log->io, op, log_shut_error(log));
         return;
     }
     x = calloc(1, sizeof(*x));

@@ -40,6 +40,11 @@ bool log_is_failed(struct log *log)
     return log->failed;
 }
 
+int log_shut_error(const struct log *log)
+{
+    return log->closing ? ERR_CLOSED : -ERANGE;
+}
+
 /* ---- segments ------------------------------------------------------------------------------ */
 
 uint32_t log_segment_index(const struct log *log, int64_t offset)

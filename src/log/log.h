@@ -370,8 +370,8 @@ struct log_read {
  * that holds `offset` comes first. Nothing to read: true with 0 bytes. */
 bool log_read_tail(struct log *log, const struct log_read *r, struct log_spans *out);
 
-/* Read from wherever it is. Completes with the bytes; ERR_CORRUPT, -ERANGE. `r`, `out` live until
- * completion. */
+/* Read from wherever it is. Completes with the bytes; ERR_CORRUPT, -ERANGE (also while the log is cut). `r`, `out` live
+ * until completion. */
 void log_read_cold(struct log *log, const struct log_read *r, struct log_spans *out, struct op *op);
 
 /* Every log_spans that was given must be released, also of a deleted log. Accepts zeroed. */
@@ -439,8 +439,8 @@ struct log_dirt {
     uint64_t clean_bytes, cleanable_bytes;
     int64_t dirty_since_ms;    /* -1 unknown */
 };
-/* Measure what there is to compact. `rules`, `out` live until completion. -ECANCELED while it is being cut.
- * Rule: LogCleanerManager. */
+/* Measure what there is to compact. `rules`, `out` live until completion. ERR_CLOSED, -ERANGE while it is cut, read
+ * errors. Rule: LogCleanerManager. */
 void log_measure_dirt(struct log *log, const struct log_dirt_rules *rules, struct log_dirt *out,
                       struct op *op);
 

@@ -414,7 +414,7 @@ void log_read_cold(struct log *log, const struct log_read *r, struct log_spans *
         return;
     }
     if (!gate_enter(&log->gate)) {
-        io_complete(log->io, op, ERR_CLOSED);
+        io_complete(log->io, op, log_shut_error(log));
         return;
     }
     c = calloc(1, sizeof(*c));

@@ -200,7 +200,7 @@ void log_retain(struct log *log, int64_t high_watermark, struct op *op)
     struct retaining *x;
 
     if (!gate_enter(&log->gate)) {
-        io_complete(log->io, op, ERR_CLOSED);
+        io_complete(log->io, op, log_shut_error(log));
         return;
     }
     x = calloc(1, sizeof(*x));

@@ -112,7 +112,7 @@ struct log {
     int64_t snapshot_offset;  /* of the newest producer snapshot file; 0 none */
     bool aborts;              /* there may be entries in a .txnindex */
 
-    struct gate gate;         /* reads that are under way */
+    struct gate gate;         /* reads that are under way; closed while segments are cut from its end */
     uint32_t generation;      /* counts truncations: positions from before it mean nothing */
     uint32_t layout;          /* counts segments that went from the start, or were replaced */
     bool opened;
@@ -182,6 +182,8 @@ struct log {
 
 void log_fail(struct log *log, int64_t error, const char *what);
 bool log_is_failed(struct log *log);
+/* Why nobody may enter the gate: ERR_CLOSED, or -ERANGE while it is cut. */
+int log_shut_error(const struct log *log);
 void log_free(struct log *log);
 uint32_t log_segment_index(const struct log *log, int64_t offset); /* floor; 0 below the first */
 struct segment *log_last_segment(const struct log *log);

@@ -25,8 +25,25 @@ struct cutting {
     char path[LOG_PATH_BYTES];
 };
 
+static void readers_left(struct gate *g)
+{
+    struct log *log = container_of(g, struct log, gate);
+
+    io_complete(log->io, &log->job->flow.op, 0);
+}
+
+/* What they find means nothing from here on, so they end soon. One that opened the file of a segment would make it anew
+ * when that was removed, and after a restart the log would go on behind a hole. */
+static void send_readers_away(struct log *log)
+{
+    log->generation++;
+    gate_close(&log->gate, readers_left);
+}
+
 static void cutting_end(struct cutting *c, int64_t result)
 {
+    if (gate_is_closing(&c->job.log->gate))
+        gate_reopen(&c->job.log->gate);
     scan_deinit(&c->scan);
     segment_release(&c->held);
     text_deinit(&c->text);
@@ -201,7 +218,7 @@ static void truncate_run(struct flow *f)
     FLOW_BEGIN(f);
     if (c->offset < log->end) /* S3 */
         FLOW_TRY(f, "forget its scan point", scan_point_forget(log, &f->op));
-    log->generation++;
+    FLOW_WAIT(f, "wait for readers", send_readers_away(log));
     tail_clear(&log->tail);
     FLOW_TRY(f, "list it", io_list(log->io, log->path, &c->entries, &f->op));
     FLOW_TRY(f, "remove snapshots", snapshot_remove_above(log, &c->entries, c->offset, &f->op));
@@ -278,7 +295,6 @@ static void restart_memory(struct cutting *c)
 {
     struct log *log = c->job.log;
 
-    log->generation++;
     tail_clear(&log->tail);
     epochs_clear(&log->epochs);
     producers_copy_below(&log->producers, &c->producers, c->offset);
@@ -321,6 +337,7 @@ static void restart_run(struct flow *f)
 
     FLOW_BEGIN(f);
     FLOW_TRY(f, "forget its scan point", scan_point_forget(log, &f->op));
+    FLOW_WAIT(f, "wait for readers", send_readers_away(log));
     restart_memory(c);
     FLOW_TRY(f, "save leader epochs", epochs_save(log, &f->op));
     FLOW_TRY(f, "list it", io_list(log->io, log->path, &c->entries, &f->op));

@@ -101,7 +101,7 @@ static void take_measure(struct cleaner *c, int64_t result)
     struct candidate *x = &c->now;
     int64_t now_ms = x->rules.wall_ms;
 
-    if (x->replica->log == NULL || result == ERR_CLOSED || result == -ECANCELED)
+    if (x->replica->log == NULL || result == ERR_CLOSED || result == -ERANGE)
         return;
     if (result < 0) {
         leave_alone(c, x->replica, error_text((int)result));

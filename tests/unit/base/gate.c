@@ -39,6 +39,22 @@ TEST(gate, closing_waits_for_the_last_one_and_lets_nobody_in)
     CHECK(!gate_enter(&l.gate));
 }
 
+TEST(gate, is_open_again_when_it_is_reopened)
+{
+    struct life l = {0};
+
+    CHECK(gate_enter(&l.gate));
+    gate_close(&l.gate, life_closed);
+    CHECK_ASSERTS(gate_reopen(&l.gate));
+    gate_leave(&l.gate);
+    gate_reopen(&l.gate);
+    CHECK(gate_enter(&l.gate));
+    gate_leave(&l.gate);
+    CHECK_EQ(l.closed, 1);
+    gate_close(&l.gate, life_closed);
+    CHECK_EQ(l.closed, 2);
+}
+
 TEST(gate, leaving_unentered_or_closing_twice_is_a_bug)
 {
     struct life l = {0};
