@@ -187,11 +187,21 @@ const struct image_controller *image_controller_at(const struct image *i, uint32
                 ->controller;
 }
 
-const struct image_controller *image_controller_find(const struct image *i, int32_t id)
+static const struct image_controller *controller_in(const struct state *state, int32_t id)
 {
-    struct shared *s = sorted_find(&i->visible.controllers, compare_controller, &id);
+    struct shared *s = sorted_find(&state->controllers, compare_controller, &id);
 
     return s == NULL ? NULL : &container_of(s, struct controller_item, shared)->controller;
+}
+
+const struct image_controller *image_controller_find(const struct image *i, int32_t id)
+{
+    return controller_in(&i->visible, id);
+}
+
+const struct image_controller *image_edit_controller(const struct image_edit *e, int32_t id)
+{
+    return controller_in(&e->state, id);
 }
 
 /* ---- features, settings ------------------------------------------------------------------------

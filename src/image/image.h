@@ -142,6 +142,8 @@ void image_topics_changed(const struct image *before, const struct image *after,
 struct image_edit *image_edit_begin(const struct image *base);
 /* Apply one record: the framed value of a metadata record (uvarint 1, key, version, message). */
 MUST int image_edit_apply(struct image_edit *e, struct bytes framed, struct fail *f);
+/* As the records say that were applied so far; NULL. Until the next one. */
+const struct image_controller *image_edit_controller(const struct image_edit *e, int32_t id);
 /* The image of what was applied; ends the edit. */
 struct image *image_edit_finish(struct image_edit *e, int64_t offset, int32_t epoch,
                                 int64_t timestamp_ms);

@@ -101,12 +101,13 @@ static void look_for_rival(struct node *n)
     if (n->controller == NULL || n->failed || n->quiet)
         return;
     c = image_controller_find(n->loaded, n->options.node_id);
-    if (c == NULL)
-        return;
-    if (uuid_equal(c->incarnation, n->incarnation))
-        n->controller_in_force = true;
-    else if (n->controller_in_force && !n->controller_calling)
+    if (c != NULL && n->controller_in_force && !n->controller_calling && !uuid_equal(c->incarnation, n->incarnation))
         replaced(n, c->incarnation);
+}
+
+void controller_registration_seen(struct node *n, const struct image_controller *c)
+{
+    n->controller_in_force = n->controller_in_force || (c != NULL && uuid_equal(c->incarnation, n->incarnation));
 }
 
 /* ---- the call --------------------------------------------------------------------------------------------- */

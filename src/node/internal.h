@@ -246,6 +246,8 @@ void register_limit(struct node *n);
 
 /* controller_registration.c: where the metadata does not know this incarnation yet, or another has come after it. */
 void register_controller_when_due(struct node *n);
+/* What the metadata has after a batch; NULL. The image that follows may have what came after it already. */
+void controller_registration_seen(struct node *n, const struct image_controller *c);
 void controller_registration_stop(struct node *n);
 
 /* heartbeat.c */

@@ -70,6 +70,7 @@ void loader_committed(void *ctx, struct bytes batches)
             return;
         if (n->edit == NULL) /* a snapshot has ended */
             n->edit = image_edit_begin(n->loaded);
+        controller_registration_seen(n, image_edit_controller(n->edit, n->options.node_id));
     }
     if (more < 0) {
         fail_set(&f, more, "a batch is damaged: %s", error_text(more));

@@ -1,5 +1,7 @@
 """What befalls a cluster, before all producers at once: nodes that are replaced one after the other, stand still, run
 out of disk; the active controller's death; two nodes of five."""
+import shutil
+
 import kcat
 import our_producer
 from checks import check, equal, wait_equal, wait_for
@@ -11,6 +13,7 @@ from directories import SmallDisk
 from franz import read as franz_read
 from java_driver import JavaError
 from scenario import Skip, scenario
+from server import MillraceServer, free_port
 
 TOPIC = "topic-A"
 
@@ -135,6 +138,33 @@ def one_that_hangs_again_and_again(ctx):
         told = hang()
         equal(f"held back after {times} silences", f"so it was {times} times in a short time: it is taken back in 5000 ms" in told, held)
     wait_in_sync(java, cluster, TOPIC)
+
+
+@scenario
+def a_controller_is_copied(ctx):
+    """Two processes with one node.id and the same directory would vote as one: one of them ends, and says why; the quorum
+    decides on."""
+    if ctx.is_kafka:
+        raise Skip("two of Kafka's controllers register again and again")
+    cluster = ctx.cluster(["controller"] * 3 + ["broker"], {"offsets.topic.replication.factor": 1})
+    copied = cluster.node(3)
+    copied.stop()
+    twin = MillraceServer.successor(copied)
+    twin.directory = ctx.directory / "twin"
+    shutil.copytree(copied.directory, twin.directory)
+    twin.controller_port = free_port()
+    twin.advertised = f"CONTROLLER://{twin.controller}"
+    twin.log, twin.config = twin.directory / "server.log", twin.directory / "server.properties"
+    twin.config.write_text(copied.config.read_text().replace(str(copied.directory), str(twin.directory))
+                           .replace(copied.controller, twin.controller))
+    ctx._servers.append(twin)
+    copied.start()
+    twin.start()
+    ended = wait_for("one of both to end", lambda: [s for s in (copied, twin) if s.process.poll() is not None])
+    equal("how many ended", len(ended), 1)
+    check("its exit code says so", ended[0].wait_ended() != 0)
+    check("it says why", "another process with node.id 3 registers as a controller again and again" in ended[0].log_text())
+    ctx.java.create(cluster, "afterwards", partitions=1)
 
 
 @scenario

@@ -128,8 +128,7 @@ TEST(rival, who_has_the_node_id_with_other_directories_is_left_in_force)
 
 /* ---- controllers --------------------------------------------------------------------------------------- */
 
-/* What the controller has taken from this node, or from somebody else who says to be it. */
-static void register_controller(struct lab *lab, struct uuid incarnation)
+static void add_controller(struct lab *lab, struct uuid incarnation)
 {
     struct register_controller_record r;
 
@@ -137,12 +136,18 @@ static void register_controller(struct lab *lab, struct uuid incarnation)
     r.controller_id = NODE_ID;
     r.incarnation_id = incarnation;
     lab_add(lab, &register_controller_record_message, 0, &r);
+}
+
+/* What the controller has taken from this node, or from somebody else who says to be it. */
+static void register_controller(struct lab *lab, struct uuid incarnation)
+{
+    add_controller(lab, incarnation);
     lab_commit(lab);
     script_pass(lab->s, 100);
 }
 
 /* The answer to the first registration comes so much later than it is committed. */
-static void begin_controller(struct lab *lab, uint64_t seed, int64_t answer_ms)
+static void start_controller(struct lab *lab, uint64_t seed, int64_t answer_ms)
 {
     lab_init(lab, seed, "controller");
     if (answer_ms > 0)
@@ -154,6 +159,11 @@ static void begin_controller(struct lab *lab, uint64_t seed, int64_t answer_ms)
     CHECK_EQ(script_wait_end(lab->s, &lab->started), 0);
     script_pass(lab->s, 100);
     CHECK_EQ(script_count(lab->s, 1, API_CONTROLLER_REGISTRATION), 1);
+}
+
+static void begin_controller(struct lab *lab, uint64_t seed)
+{
+    start_controller(lab, seed, 0);
     register_controller(lab, lab->node->incarnation);
 }
 
@@ -161,7 +171,7 @@ TEST(rival, a_controller_whose_registration_was_replaced_registers_again)
 {
     struct lab lab;
 
-    begin_controller(&lab, 28, 0);
+    begin_controller(&lab, 28);
     for (uint32_t late = 1; late <= 3; late++) {
         register_controller(&lab, (struct uuid){{99}});
         CHECK_EQ(script_count(lab.s, 1, API_CONTROLLER_REGISTRATION), 1 + late);
@@ -178,12 +188,26 @@ TEST(rival, a_controller_that_is_replaced_before_its_answer_registers_again_too)
 {
     struct lab lab;
 
-    begin_controller(&lab, 30, 1000);
+    start_controller(&lab, 30, 1000);
+    register_controller(&lab, lab.node->incarnation);
     register_controller(&lab, (struct uuid){{99}});
     CHECK_EQ(script_count(lab.s, 1, API_CONTROLLER_REGISTRATION), 1);
     script_pass(lab.s, 1000);
     CHECK_EQ(script_count(lab.s, 1, API_CONTROLLER_REGISTRATION), 2);
     CHECK_EQ(lab_lines(&lab, "another incarnation of this controller"), 1);
+    lab_end(&lab);
+}
+
+TEST(rival, a_controller_that_hears_of_both_at_once_registers_again_too)
+{
+    struct lab lab;
+
+    start_controller(&lab, 32, 0);
+    lab.lags_ms = 50;
+    add_controller(&lab, lab.node->incarnation);
+    lab_commit(&lab);
+    register_controller(&lab, (struct uuid){{99}});
+    CHECK_EQ(script_count(lab.s, 1, API_CONTROLLER_REGISTRATION), 2);
     lab_end(&lab);
 }
 
@@ -193,7 +217,7 @@ TEST(rival, of_two_controllers_with_one_node_id_one_ends)
     for (int is_old = 0; is_old < 2; is_old++) {
         struct lab lab;
         uint32_t times = 0;
-        begin_controller(&lab, 29, 0);
+        begin_controller(&lab, 29);
         script_pass(lab.s, is_old ? 60000 : 1000);
         for (; lab.fatal.error == 0 && times < 10; times++) {
             register_controller(&lab, (struct uuid){{99}});
