@@ -57,12 +57,18 @@ struct cluster {
     uint32_t left, polls; /* moves that are not done; looks since all were */
     uint32_t in_flight;   /* partitions that moved already at the last look */
     bool told;            /* the broker that leaves is to be stopped now */
+    bool quorum_known;    /* whether its controller votes was asked for */
+    bool is_voter;
+    struct uuid voter_directory; /* zero: of a static quorum */
 };
 
 /* A flow of x->look: brokers, fenced ones too, partitions, and what moves. */
 void cluster_look_run(struct flow *f);
 /* The broker in the last look; NULL. */
 const struct describe_cluster_response_brokers *cluster_broker(const struct cluster *x, int32_t id);
+
+/* Fill ask_quorum. */
+void cluster_ask_quorum(struct cluster *x);
 
 /* Flows of tool.work. */
 void cluster_status_run(struct flow *f);

@@ -277,6 +277,39 @@ static int plan_leave(struct cluster *x)
     return 0;
 }
 
+/* Where nobody answers it is not known: what a broker holds does not depend on it. */
+static void take_quorum(struct cluster *x, int64_t result)
+{
+    const struct describe_quorum_response *r = result < 0 ? NULL : admin_describe_quorum_answer(&x->tool.call, 0);
+    const struct describe_quorum_response_topics_partitions *p =
+        r != NULL && r->topics_count == 1 && r->topics[0].partitions_count == 1 ? &r->topics[0].partitions[0] : NULL;
+
+    x->quorum_known = true;
+    for (int32_t i = 0; p != NULL && i < p->current_voters_count; i++) {
+        if (p->current_voters[i].replica_id != x->forget.broker_id)
+            continue;
+        x->is_voter = true;
+        x->voter_directory = p->current_voters[i].replica_directory_id;
+    }
+}
+
+/* A voter that is stopped counts as one that is down, for ever. */
+static void tell_of_vote(struct cluster *x)
+{
+    struct text *out = &x->tool.cli->out;
+    char id[UUID_TEXT_BYTES];
+
+    if (!x->is_voter)
+        return;
+    text_printf(out, "Its controller is a voter of the quorum, and would be missed there: ");
+    if (uuid_equal(x->voter_directory, (struct uuid){0}))
+        text_printf(out, "the voters are those of controller.quorum.voters, and none can go before `kafka-features.sh upgrade "
+                         "--feature kraft.version=1`.\n");
+    else
+        text_printf(out, "`millrace quorum remove -i %d -d %s` takes it out.\n", x->forget.broker_id,
+                    uuid_text(x->voter_directory, id));
+}
+
 /* A broker that runs would not notice that it was forgotten: it is stopped first, by whoever has
  * started it. */
 static bool is_stopped(struct cluster *x)
@@ -285,9 +318,11 @@ static bool is_stopped(struct cluster *x)
 
     if (b == NULL || b->is_fenced)
         return true;
-    if (!x->told)
+    if (!x->told) {
+        tell_of_vote(x);
         text_printf(&x->tool.cli->out, "Broker %d holds no partition any more. Stop it; then it is unregistered.\n",
                     b->broker_id);
+    }
     x->told = true;
     flush(x);
     return false;
@@ -315,6 +350,11 @@ void cluster_decommission_run(struct flow *f)
             goto failed;
         if (x->moves.count > 0 && !given(t, CL_DRY_RUN)) {
             FLOW_TRY(f, "moves", flow_start(&x->part, paced_run, &f->op));
+        } else if (!given(t, CL_DRY_RUN) && !x->quorum_known) {
+            cluster_ask_quorum(x);
+            FLOW_WAIT(f, "quorum", admin_describe_quorum(t->admin, &t->call, &x->ask_quorum, &f->op));
+            take_quorum(x, f->result);
+            admin_call_release(&t->call);
         } else if (given(t, CL_DRY_RUN) || is_stopped(x)) {
             break;
         } else {

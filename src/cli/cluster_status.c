@@ -124,7 +124,7 @@ static struct held held_by(const struct cluster *x, int32_t id)
     return h;
 }
 
-static void make_quorum_ask(struct cluster *x)
+void cluster_ask_quorum(struct cluster *x)
 {
     describe_quorum_request_init(&x->ask_quorum);
     describe_quorum_request_topics_init(&x->quorum_topic);
@@ -185,7 +185,7 @@ void cluster_status_run(struct flow *f)
 
     FLOW_BEGIN(f);
     FLOW_TRY(f, "look", flow_start(&x->look, cluster_look_run, &f->op));
-    make_quorum_ask(x);
+    cluster_ask_quorum(x);
     FLOW_WAIT(f, "quorum", admin_describe_quorum(t->admin, &t->call, &x->ask_quorum, &f->op));
     f->result = f->result < 0 ? call_trouble(t, &t->call) : 0;
     if (f->result == 0)

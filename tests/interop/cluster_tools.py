@@ -274,6 +274,7 @@ def balance_and_decommission(ctx):
         said.append(line)
         if "Stop it" in line:
             break
+    check("its vote is told of", "Its controller is a voter of the quorum" in "".join(said), said)
     equal("nothing is left there", [b for b in status().items() if b[0] == 3], [(3, (0, 0, 0, "alive"))])
     cluster.node(3).stop()
     said.append(leaver.stdout.read())
