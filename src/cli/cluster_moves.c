@@ -303,8 +303,8 @@ static void tell_of_vote(struct cluster *x)
         return;
     text_printf(out, "Its controller is a voter of the quorum, and would be missed there: ");
     if (uuid_equal(x->voter_directory, (struct uuid){0}))
-        text_printf(out, "the voters are those of controller.quorum.voters, and none can go before `kafka-features.sh upgrade "
-                         "--feature kraft.version=1`.\n");
+        text_printf(out, "the voters are those of controller.quorum.voters, and none can go before "
+                         "`kafka-features.sh upgrade --feature kraft.version=1`.\n");
     else
         text_printf(out, "`millrace quorum remove -i %d -d %s` takes it out.\n", x->forget.broker_id,
                     uuid_text(x->voter_directory, id));

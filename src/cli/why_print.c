@@ -125,6 +125,12 @@ static const char *part_of(const struct why_node *n)
     return n->is_replica ? "Broker" : "Controller";
 }
 
+/* Advice may be a question. */
+static const char *stop_of(struct str words)
+{
+    return words.n > 0 && words.p[words.n - 1] == '?' ? "" : ".";
+}
+
 static void print_unasked(const struct why *x, struct text *out)
 {
     bool first = true;
@@ -133,9 +139,10 @@ static void print_unasked(const struct why *x, struct text *out)
         const struct why_node *n = &x->nodes[i];
         if (str_is_null(n->unasked))
             continue;
-        text_printf(out, "%s%s %d%s%.*s%s %s: %.*s.\n", first ? "\n" : "", part_of(n), n->id,
+        text_printf(out, "%s%s %d%s%.*s%s %s: %.*s%s\n", first ? "\n" : "", part_of(n), n->id,
                     str_is_null(n->at) ? "" : " (", STR_ARG(n->at), str_is_null(n->at) ? "" : ")",
-                    n->keeps_none ? "knows nothing of it" : "could not be asked", STR_ARG(n->unasked));
+                    n->keeps_none ? "knows nothing of it" : "could not be asked", STR_ARG(n->unasked),
+                    stop_of(n->unasked));
         first = false;
     }
     if (!str_is_null(x->quorum_trouble))

@@ -221,6 +221,7 @@ TEST(cli_why, a_controller_that_is_no_broker_is_asked_by_its_own_listener)
     CHECK_EQ(r.status, 0);
     CHECK_TEXT(text_str(&r.asked), "2:millrace.why.orders-0 ");
     CHECK(strstr(r.cli.out.p, "\nController 3 (b3:9092) could not be asked: ") != NULL);
+    CHECK(strstr(r.cli.out.p, "?.") == NULL);
     run_end(&r);
 }
 
