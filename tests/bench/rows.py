@@ -308,8 +308,8 @@ ROWS = {
                       "CPU of all three nodes", CLIENT_BULK | {"acks": -1}, {"seconds": 3},
                       [throughput("mb_per_s", "MB/s"), *cpu_metrics(GB, 4)], measure_cluster, GB, make=Cluster),
     "replicated-paced": Row("replicated, 1,000 records/s, three nodes", "the same with 100-byte records, linger.ms=0", CLIENT_PACED,
-                            {"seconds": 3}, [*latency("ack", "acknowledged", p99=5), *cpu_metrics(REQUEST)], measure_cluster,
-                            make=Cluster),
+                            {"seconds": 10, "rate": 0}, [*latency("ack", "acknowledged", p99=5), *cpu_metrics(REQUEST)],
+                            measure_cluster, make=Cluster),
     "rdkafka-paced": Row("librdkafka, 1,000 records/s", "rdkafka_load: 100-byte records, acks=all, linger.ms=0",
                          CLIENT_PACED, PRIME, CLIENT_PACED_METRICS, measure_client(rdkafka_load)),
 }
