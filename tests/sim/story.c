@@ -306,7 +306,7 @@ static void go_on(struct world *w)
         return;
     case PHASE_LAST_WORDS:
         if (all_is_said(w))
-            enter(w, PHASE_DRAIN, 40000);
+            enter(w, PHASE_DRAIN, 120000); /* small fetches wait behind those of partitions that have nothing more */
         return;
     case PHASE_DRAIN:
         if (!group_is_through(w))
