@@ -147,8 +147,8 @@ def a_throttled_reassignment(ctx):
 
 @scenario
 def a_reassignment_that_waits(ctx):
-    """A broker that does not follow: what moves to it is listed, refused a second time, and cancelled."""
-    cluster = ctx.cluster(COMBINED, PROPERTIES | {"broker.session.timeout.ms": 60_000})
+    """A broker that does not follow, nor is fenced: what moves to it is listed, refused a second time, and cancelled."""
+    cluster = ctx.cluster(COMBINED, PROPERTIES | {"broker.session.timeout.ms": 60_000, "millrace.broker.silence.ms": 0})
     _, out, _ = our_tool("metadata-quorum", "--bootstrap-server", cluster.bootstrap, "describe", "--status")
     leader = int(re.search(r"LeaderId:\s+(\d)", out)[1])
     still = next(n for n in reversed(cluster.nodes) if n.node_id != leader)
