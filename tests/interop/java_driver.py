@@ -1,9 +1,12 @@
 """The Java clients: one long-lived JVM (java/Driver.java) that takes commands as JSON lines."""
+import contextlib
 import json
 import subprocess
 import threading
 
 from server import JAVA
+
+HEAP = "-Xmx2g"  # all that a scenario reads is one line of JSON
 
 
 class JavaError(Exception):
@@ -23,7 +26,7 @@ class JavaDriver:
     def started(self):
         if self._process is None:
             log = open(self._log, "a")
-            self._process = subprocess.Popen(JAVA + ["Driver"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            self._process = subprocess.Popen(JAVA + [HEAP, "Driver"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                              stderr=log, text=True)
             log.close()
         return self
@@ -112,7 +115,8 @@ class JavaDriver:
         if process:
             process.kill()
             process.wait()
-            process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # of a command that it did not take any more
+                process.stdin.close()
             process.stdout.close()
 
 
