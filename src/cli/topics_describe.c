@@ -146,7 +146,7 @@ static bool is_shown(struct topics *x, const struct shown *p)
 
     if (!filters_partitions(t))
         return !given(t, TOPICS_OVERRIDES);
-    if (given(t, TOPICS_UNDER_REPLICATED) && 
+    if (given(t, TOPICS_UNDER_REPLICATED) &&
         p->isr_count < replication_of(x, p->topic, p->index, p->replicas, p->replica_count))
         return true;
     if (given(t, TOPICS_UNAVAILABLE) && (p->leader < 0 || !is_live(x, p->leader)))

@@ -80,8 +80,10 @@ def run_one(name, function, directory, server_class, driver, print_line):
             reason = f"the server ended by itself, with {dead.process.returncode}; then {reason}"
     finally:
         timer.cancel()
-        driver.reset()
-        context.end()
+        try:
+            driver.reset()
+        finally:
+            context.end()
     if late:
         reason = f"not done after {SCENARIO_TIMEOUT_S} s; {reason}"
     seconds = time.monotonic() - started
@@ -154,6 +156,7 @@ def main():
     for thread in workers:
         thread.join()
     passed, failed, skipped = (outcomes.count(o) for o in ["passed", "failed", "skipped"])
+    failed += len(names) - len(outcomes)  # a worker that broke says nothing of its scenario
     if not failed and not args.keep and not args.directory:
         shutil.rmtree(root)
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
