@@ -270,6 +270,16 @@ void io_send(struct io_socket *s, const struct io_span *spans, uint32_t count, s
     s->io->backend->send(s, spans, count, op);
 }
 
+void io_withdraw(struct io_file *file)
+{
+    __atomic_store_n(&file->withdrawn, true, __ATOMIC_RELEASE);
+}
+
+bool io_is_withdrawn(const struct io_file *file)
+{
+    return __atomic_load_n(&file->withdrawn, __ATOMIC_ACQUIRE);
+}
+
 void io_socket_close(struct io_socket *s, struct op *op)
 {
     s->io->backend->socket_close(s, op);

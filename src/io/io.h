@@ -255,8 +255,15 @@ struct io_span {
 };
 
 /* Send all spans in order; completes with the total, or trouble (then the connection is good for
- * nothing but closing). A file shorter than said is -EIO. One send in flight per socket. */
+ * nothing but closing). A file shorter than said is -EIO, one that was withdrawn -ESTALE. One send in flight per
+ * socket. */
 void io_send(struct io_socket *s, const struct io_span *spans, uint32_t count, struct op *op);
+
+/* From here on nothing more is sent from `file`, however far a send has come: for one whose bytes are about to be cut
+ * off and written anew while answers from it are still on their way. On the shard that opened it; other handles of the
+ * same file are not touched. What the system has already taken for sending is out of reach. */
+void io_withdraw(struct io_file *file);
+bool io_is_withdrawn(const struct io_file *file);
 
 /* Close both directions. Operations in flight complete first (-ECANCELED or as they end). */
 void io_socket_close(struct io_socket *s, struct op *op);
@@ -323,6 +330,7 @@ struct io_file {
     struct io *io;
     bool aligned; /* it was opened with IO_DIRECT: I6 */
     bool direct;  /* and it is past the page cache */
+    bool withdrawn; /* io_withdraw; atomic, because another shard may be sending from it */
 };
 struct io_socket { struct io *io; };
 struct io_listener { struct io *io; };

@@ -276,9 +276,14 @@ static uint64_t send_file_position(const struct task *t)
 
 static ssize_t send_file(struct epoll_socket *s, const struct task *t)
 {
+    const struct epoll_file *file = span_file(&send_spans(t)[t->index]);
     off_t position = (off_t)send_file_position(t);
-    ssize_t sent = sendfile(s->watch.fd, span_file(&send_spans(t)[t->index])->fd, &position,
-                            send_file_bytes(t));
+
+    if (io_is_withdrawn(&file->base)) {
+        errno = ESTALE;
+        return -1;
+    }
+    ssize_t sent = sendfile(s->watch.fd, file->fd, &position, send_file_bytes(t));
 
     if (sent == 0) { /* the file is shorter than the caller said */
         errno = EIO;

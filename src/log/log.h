@@ -311,9 +311,10 @@ void log_begin_epoch(struct log *log, int32_t epoch, struct op *op);
 void log_flush(struct log *log, struct op *op);
 
 /* Cut the log so that log_end == offset (start <= offset <= end). Completes when durable; appends are
- * allowed again after it. A batch that holds `offset` in its middle goes as a whole. The directory's
- * recovery-point checkpoint may lie above the new end until it is written next: where scan points tell that the log was
- * cut, it is not believed. */
+ * allowed again after it. A batch that holds `offset` in its middle goes as a whole. What readers were given of the last
+ * segment's file and is not sent yet will not be (io_withdraw): their connections end. The directory's recovery-point
+ * checkpoint may lie above the new end until it is written next: where scan points tell that the log was cut, it is not
+ * believed. */
 void log_truncate(struct log *log, int64_t offset, struct op *op);
 
 /* Drop everything and begin anew, empty, at `offset` (after a snapshot was fetched). */

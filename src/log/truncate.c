@@ -104,7 +104,8 @@ static const struct {
 };
 
 /* The last segment may have been closed, or be held open by readers: another struct takes its
- * place, which writes to a file of its own. */
+ * place, which writes to a file of its own. Answers that are still on their way from the old one end where they are:
+ * what they would go on with is cut off, or written anew. */
 static void replace_last_segment(struct cutting *c)
 {
     struct log *log = c->job.log;
@@ -119,6 +120,8 @@ static void replace_last_segment(struct cutting *c)
         old->side[i].pending = (struct text){0};
     }
     log->segments[log->segment_count - 1] = s;
+    if (old->file_state == FILE_OPEN)
+        io_withdraw(old->file);
     segment_drop(old);
     c->segment = s;
 }

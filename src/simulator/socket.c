@@ -195,7 +195,21 @@ static void send_done(struct request *r, int64_t result)
     sim_request_done(r, result);
 }
 
-/* Copy the next `n` bytes of the spans; -EIO when a file has fewer. */
+/* The next `n` bytes of the span; -EIO when its file has fewer. */
+static int send_copy_span(const struct request *r, const struct io_span *span, uint8_t *to, uint32_t n)
+{
+    if (span->p != NULL) {
+        memcpy(to, span->p + r->piece_taken, n);
+        return 0;
+    }
+    if (n == 0)
+        return 0;
+    if (io_is_withdrawn(span->file))
+        return -ESTALE;
+    return sim_file_read(((struct file *)span->file)->inode, span->position + r->piece_taken, to, n) < n ? -EIO : 0;
+}
+
+/* Copy the next `n` bytes of all spans; or trouble. */
 static int send_copy(struct request *r, uint8_t *to, uint32_t n)
 {
     const struct io_span *spans = r->pieces;
@@ -204,11 +218,9 @@ static int send_copy(struct request *r, uint8_t *to, uint32_t n)
         const struct io_span *span = &spans[r->piece];
         uint32_t left = span->n - r->piece_taken;
         uint32_t part = left < n - done ? left : n - done;
-        if (span->p != NULL)
-            memcpy(to + done, span->p + r->piece_taken, part);
-        else if (part > 0 && sim_file_read(((struct file *)span->file)->inode,
-                                           span->position + r->piece_taken, to + done, part) < part)
-            return -EIO;
+        int failed = send_copy_span(r, span, to + done, part);
+        if (failed < 0)
+            return failed;
         done += part;
         r->piece_taken += part;
         if (r->piece_taken == span->n) {
@@ -265,10 +277,11 @@ static int64_t send_segments(struct sim *sim, struct request *r)
         if (r->position == 0)
             overheard(sim, r);
         s = sim_segment_new(n);
-        if (send_copy(r, s->bytes, n) < 0) {
+        int failed = send_copy(r, s->bytes, n);
+        if (failed < 0) {
             free(s);
-            sim_end_break(e, -EIO);
-            return -EIO;
+            sim_end_break(e, failed);
+            return failed;
         }
         r->position += n;
         sim_end_send(e, s);

@@ -594,6 +594,50 @@ TEST(io_send, a_file_that_is_shorter_than_said_is_trouble)
     trial_close(&w);
 }
 
+/* Of a send that waits for its peer, and of one that comes later; another handle of the file serves on. */
+TEST(io_withdraw, ends_sends_from_the_file)
+{
+    enum { BYTES = 1 << 20 };
+    struct trial w;
+    struct pair pair, other;
+    struct probe send = {.times = 0};
+
+    trial_open(&w, 1);
+    pair_open(&w, &pair);
+    pair_open(&w, &other);
+    uint32_t count = (uint32_t)(w.world->socket_holds_bytes_max / BYTES + 2);
+    uint8_t *bytes = calloc(1, BYTES);
+    struct io_file *file = file_new(&w, "a"), *again = NULL;
+    struct io_span *spans = calloc(count, sizeof(*spans));
+
+    file_write(&w, file, 0, bytes, BYTES);
+    CHECK_EQ(RUN(&w, io_open(w.io, path(&w, "a"), IO_READ, &again, op)), 0);
+    for (uint32_t i = 0; i < count; i++)
+        spans[i] = (struct io_span){.file = file, .n = BYTES};
+    START(&w, &send, io_send(pair.client, spans, count, &send.op));
+    trial_sleep(&w, 20000000);
+    CHECK_EQ(send.times, 0);
+    CHECK(!io_is_withdrawn(file));
+    io_withdraw(file);
+    CHECK(io_is_withdrawn(file));
+    while (send.times == 0)
+        (void)RUN(&w, io_recv(pair.server, bytes, BYTES, op));
+    CHECK_EQ(probe_wait(&send), -ESTALE);
+    spans[0].n = 1;
+    CHECK_EQ(RUN(&w, io_send(other.client, spans, 1, op)), -ESTALE);
+    pair_close(&w, &other);
+    pair_open(&w, &other);
+    spans[0].file = again;
+    CHECK_EQ(RUN(&w, io_send(other.client, spans, 1, op)), 1);
+    free(bytes);
+    free(spans);
+    pair_close(&w, &pair);
+    pair_close(&w, &other);
+    file_close(&w, file);
+    file_close(&w, again);
+    trial_close(&w);
+}
+
 /* ---- close ----------------------------------------------------------------------------- */
 
 TEST(io_socket_close, ends_what_is_in_flight_first)

@@ -235,6 +235,27 @@ TEST(log_truncate, cuts_memory_files_and_states)
     real_close(r, log);
 }
 
+/* An answer that is on its way from the file would go on with what is written there next. */
+TEST(log_truncate, withdraws_what_readers_have_of_the_file)
+{
+    struct real *r = real_open();
+    struct log *log = real_log(r);
+    struct log_spans before, after;
+
+    fill(r, log, 3);
+    CHECK_EQ(WAIT(&r->lab, log_flush(log, op)), 0);
+    struct log_read read = {.offset = 0, .limit = 3, .max_bytes = 1000, .arena = &r->lab.arena};
+    CHECK_EQ(WAIT(&r->lab, log_read_cold(log, &read, &before, op)), 420);
+    CHECK(!io_is_withdrawn(before.spans[0].file));
+    CHECK_EQ(WAIT(&r->lab, log_truncate(log, 2, op)), 0);
+    CHECK(io_is_withdrawn(before.spans[0].file));
+    CHECK_EQ(WAIT(&r->lab, log_read_cold(log, &read, &after, op)), 280);
+    CHECK(!io_is_withdrawn(after.spans[0].file));
+    log_spans_release(&before);
+    log_spans_release(&after);
+    real_close(r, log);
+}
+
 TEST(log_truncate, to_the_end_forgets_an_epoch_without_batches)
 {
     struct real *r = real_open();
