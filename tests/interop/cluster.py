@@ -30,12 +30,13 @@ def in_sync(java, cluster, topic):
 
 
 def leaders(java, cluster, topic):
-    """The leader of each partition; None when nobody can be asked."""
+    """The leader of each partition; None when one has none, or nobody can be asked."""
     try:
         partitions = java.admin(cluster, "describeTopics", names=[topic])[topic]["partitions"]
     except (JavaError, KeyError, TypeError):
         return None
-    return [p["leader"] for p in partitions]
+    found = [p["leader"] for p in partitions]
+    return found if -1 not in found else None
 
 
 def active_controller(java, cluster):

@@ -4,7 +4,7 @@ import shutil
 
 import kcat
 import our_producer
-from checks import check, equal, wait_equal, wait_for
+from checks import batches, check, equal, wait_equal, wait_for
 from cli import ours
 from cluster import (COMBINED, EACH_LEADS_ONE, LATE_DEATH, PARTITIONS, REPLICATED, Traffic, active_controller,
                      all_is_there, leaders, same_batches, wait_in_sync)
@@ -195,6 +195,43 @@ def two_of_five_die(ctx):
         traffic.wait_acked("at the end")
     all_is_there(java, cluster, TOPIC, traffic.outcomes())
     equal("topics", sorted(java.admin(cluster, "listTopics")), ["made-by-three-0", "made-by-three-1", TOPIC])
+
+
+@scenario
+def who_lacks_records_may_lead(ctx):
+    """unclean.leader.election.enable: the replica that is left lacks records, and leads; who had them gives them up. Another
+    topic waits for its leader, and loses none."""
+    cluster = ctx.cluster(["broker,controller", "broker", "broker"], REPLICATED | {"min.insync.replicas": 1})
+    java, leader, behind = ctx.java, cluster.node(2), cluster.node(3)
+    topics = {"loses": "true", "waits": "false"}
+
+    def send(name, *topics):
+        java.producer(cluster, name)
+        for topic in topics:
+            java.send(topic, [{"partition": 0, "value": f"{name} {i}"} for i in range(10)], name=name)
+
+    for topic, unclean in topics.items():
+        java.create(cluster, topic, replicas=[[2, 3]], unclean_leader_election_enable=unclean)
+        wait_in_sync(java, cluster, topic, replicas=2, partitions=1)
+    send("both have", *topics)
+    behind.stop()
+    for topic in topics:
+        wait_in_sync(java, cluster, topic, replicas=1, partitions=1)
+    send("one has", *topics)
+    leader.kill()
+    behind.start()
+    wait_equal("who leads", lambda: leaders(java, cluster, "loses"), [3], timeout_s=60)
+    equal("who leads the other", java.admin(cluster, "describeTopics", names=["waits"])["waits"]["partitions"][0]["leader"], -1)
+    send("later", "loses")
+    leader.start()
+    for topic in topics:
+        wait_in_sync(java, cluster, topic, replicas=2, partitions=1)
+    for topic, names in (("loses", ["both have", "later"]), ("waits", ["both have", "one has"])):
+        equal(topic, [r["value"] for r in java.read(cluster, topic)], [f"{name} {i}" for name in names for i in range(10)])
+    for node in (leader, behind):
+        node.stop()
+    for topic in topics:
+        equal(f"batches of {topic}", batches(leader, topic, 0), batches(behind, topic, 0))
 
 
 @scenario

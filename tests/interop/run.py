@@ -24,7 +24,7 @@ from environment import enter_venv
 
 HERE = Path(__file__).resolve().parent
 MODULES = ["kcat", "java_produce", "java_groups", "java_admin", "tools", "confluent", "franz", "crash", "files", "compaction",
-           "golden", "mixed_quorum", "both_ways", "old_records", "operations", "cli", "console", "directories", "hostile",
+           "golden", "mixed_quorum", "quorum_members", "both_ways", "old_records", "operations", "cli", "console", "directories", "hostile",
            "memory", "assignors", "our_producer", "peers", "our_consumer", "mixed_groups", "our_admin", "perf",
            "cluster", "cluster_tools", "cluster_faults", "cluster_kafka", "cluster_links"]
 REASON_LINES_MAX, REASON_LINE_MAX = 30, 400  # of a failure, so that the list of results stays readable

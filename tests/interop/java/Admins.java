@@ -177,7 +177,7 @@ final class Admins {
 
     private static Object topic(TopicDescription t) {
         List<Object> partitions = new ArrayList<>();
-        t.partitions().forEach(p -> partitions.add(Map.of("partition", p.partition(), "leader", p.leader().id(),
+        t.partitions().forEach(p -> partitions.add(Map.of("partition", p.partition(), "leader", p.leader() == null ? -1 : p.leader().id(),
                 "replicas", ids(p.replicas()), "isr", ids(p.isr()))));
         return Map.of("name", t.name(), "id", t.topicId().toString(), "internal", t.isInternal(), "partitions", partitions);
     }
