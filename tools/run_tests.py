@@ -9,8 +9,10 @@ status is 0 when nothing failed and every part that was asked for ran.
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -22,7 +24,9 @@ SANITIZERS = {
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
 }
 FUZZ_SECONDS = 10
-LINES_MAX = 400  # of a part that says how it went
+FAILURE = re.compile(r"^(FAILED|\[  FAILED  \]) [^\s\d]")  # a line that names what has failed
+LINES_MAX = 400  # of a part that has failed
+FAILURES_MAX = 20  # that are told again at the end
 SIM_SEEDS = 2000
 CLUSTER_SEEDS = 3000
 POWER_CUTS = 100  # per file system
@@ -37,18 +41,12 @@ class Sum:
         self.trouble = []
 
     def run(self, name, command, quiet=True, timeout=1500):
-        """Run one program. Without a line that counts, its exit status is one test."""
+        """Run one program. Without a line that counts, its exit status is one test. Lines are shown as they come, of a
+        quiet one when it has failed."""
         began = time.monotonic()
-        try:
-            done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  text=True, errors="replace", timeout=timeout, check=False,
-                                  env={**os.environ, **SANITIZERS})
-            output, status = done.stdout, done.returncode
-        except subprocess.TimeoutExpired as late:
-            output = (late.stdout or b"").decode(errors="replace") + f"\nno end after {timeout} s\n"
-            status = -1
+        lines, status = run_program(command, timeout, (lambda _: None) if quiet else show)
         passed = failed = 0
-        for line in output.splitlines():
+        for line in lines:
             if match := COUNT.match(line):
                 passed, failed = passed + int(match[1]), failed + int(match[2])
         if passed + failed == 0:
@@ -57,14 +55,52 @@ class Sum:
             failed += 1
         self.passed += passed
         self.failed += failed
+        if failed and quiet:
+            for line in lines if len(lines) <= LINES_MAX else lines[:LINES_MAX // 2] + ["..."] + lines[-LINES_MAX // 2:]:
+                show(line)
         seconds = time.monotonic() - began
         print(f"  {name:<28} {passed:>6} passed {failed:>4} failed  {seconds:6.1f} s", flush=True)
         if failed:
             self.trouble.append(name)
-        if failed or not quiet:
-            lines = output.splitlines()
-            shown = lines if len(lines) <= LINES_MAX else lines[:LINES_MAX // 2] + ["..."] + lines[-LINES_MAX // 2:]
-            print("\n".join("    " + line for line in shown), flush=True)
+            self.trouble += failures(lines)
+
+
+def failures(lines):
+    """What has failed by name, and the first words of why."""
+    found = []
+    for line, after in zip(lines, [*lines[1:], ""]):
+        if FAILURE.match(line):
+            found += ["  " + line] + (["  " + after] if after.startswith("    ") else [])
+    return found[:FAILURES_MAX]
+
+
+def show(line):
+    print("    " + line, flush=True)
+
+
+def run_program(command, timeout, each):
+    """Its lines, of which `each` is told, and its exit status; -1 when it had to be ended, with all that it had started."""
+    program = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               errors="replace", env={**os.environ, **SANITIZERS}, start_new_session=True)
+    late = threading.Event()
+
+    def end():
+        late.set()
+        os.killpg(program.pid, signal.SIGKILL)
+
+    timer = threading.Timer(timeout, end)
+    timer.start()
+    lines = []
+    for line in program.stdout:
+        lines.append(line.rstrip("\n"))
+        each(lines[-1])
+    status = program.wait()
+    timer.cancel()
+    if late.is_set():
+        lines.append(f"no end after {timeout} s")
+        each(lines[-1])
+        return lines, -1
+    return lines, status
 
 
 def build(flavour, *targets):
@@ -168,7 +204,7 @@ def main():
         PARTS[name](total)
     print(f"\n{(time.monotonic() - began) / 60:.1f} minutes")
     if total.trouble:
-        print("failed: " + ", ".join(total.trouble))
+        print("failed:\n" + "\n".join("  " + line for line in total.trouble))
     print(f"{total.passed} passed, {total.failed} failed")
     return 0 if total.failed == 0 else 1
 
