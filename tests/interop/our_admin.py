@@ -95,6 +95,8 @@ def what_only_kafka_answers(ctx):
     for group, protocol in (("classic", "classic"), ("modern", "consumer"), ("static", "classic")):
         ctx.java.consumer(server, group, topics=["t"], group_id=group, group_protocol=protocol, **timing[group])
         wait_for(f"the assignment in {group}", lambda name=group: len(ctx.java("consumer.assignment", name=name)) == 1)
+    # Made when the share consumer, a JVM of its own, has come so far: it is among those that are listed with their settings.
+    wait_for("the topic of share groups", lambda: "__share_group_state" in ctx.java.admin(server, "listTopics", internal=True))
     done = subprocess.run([str(PROGRAM), server.bootstrap, "t"], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     equal("how it ended", (done.returncode, done.stderr), (0, ""))
     equal("what it was told", sorted(done.stdout.splitlines()), sorted(EXPECTED.splitlines()))
