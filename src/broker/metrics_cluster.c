@@ -195,8 +195,12 @@ static void gather_controller(struct broker *b, const struct image *image, int64
 {
     struct telemetry *t = b->shards[0].telemetry;
     bool active = controller_is_active(node_controller(b->node));
+    struct quorum_state s;
 
+    quorum_state(node_quorum(b->node), &s);
     set(t, "kafka_controller_kafkacontroller_activecontrollercount", active, "1: this node is the active controller.");
+    set(t, "kafka_controller_kafkacontroller_newactivecontrollerscount", (int64_t)s.leaders,
+        "Active controllers that this one has learned of since it was started.");
     gather_elections(t, controller_elections(node_controller(b->node)));
     if (active)
         image = controller_latest(node_controller(b->node));
@@ -262,6 +266,8 @@ static void gather_quorum(struct telemetry *t, const struct quorum *q)
     set(t, "kafka_server_raft_metrics_log_end_offset", s.end, "Of the metadata log here.");
     set(t, "kafka_server_raft_metrics_log_end_epoch", s.end_epoch, "Epoch of its last batch.");
     set(t, "kafka_server_raft_metrics_number_of_voters", quorum_voters(q)->count, "Voters of the metadata quorum.");
+    set(t, "kafka_server_raft_metrics_number_of_observers", s.observers,
+        "Nodes without a vote that fetch the metadata log from this one; 0: it does not lead.");
 }
 
 /* ---- a broker's metadata --------------------------------------------------------------------- */

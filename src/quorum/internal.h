@@ -91,6 +91,7 @@ struct quorum {
     int64_t epoch_start;   /* of the last epoch that this node has begun */
     int32_t claimed_epoch; /* that the listener was told to claim; -1 none */
     int32_t told_leader, told_epoch; /* the listener; -1 none */
+    uint64_t leaders;      /* that it was told of */
     int32_t left_epoch;    /* whose leader has said last that it leaves; -1 none */
     bool begun;            /* the machine has been started */
     bool accepts;          /* leader, and its epoch has begun in the log */

@@ -107,6 +107,8 @@ void quorum_state(const struct quorum *q, struct quorum_state *out)
         .high_watermark = q->high_watermark,
         .end = log_end(q->log),
         .end_epoch = q->end_epoch,
+        .observers = raft_observers(q->raft, io_now_ms(q->io)),
+        .leaders = q->leaders,
     };
 }
 

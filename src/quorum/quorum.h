@@ -124,6 +124,8 @@ struct quorum_state {
     int64_t high_watermark;             /* -1 unknown */
     int64_t end;
     int32_t end_epoch;
+    uint32_t observers;                 /* that fetch from this node, the leader */
+    uint64_t leaders;                   /* that this node has learned of since its start; one again in another epoch counts again */
 };
 void quorum_state(const struct quorum *q, struct quorum_state *out);
 const struct raft_voters *quorum_voters(const struct quorum *q);

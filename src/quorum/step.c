@@ -97,6 +97,7 @@ static void tell_leader(struct quorum *q)
     quorum_leader(q, &leader_id, &epoch);
     if (leader_id == q->told_leader && epoch == q->told_epoch)
         return;
+    q->leaders += leader_id >= 0;
     q->told_leader = leader_id;
     q->told_epoch = epoch;
     q->fetch.failures = 0;

@@ -243,5 +243,6 @@ struct raft_replica {
 };
 /* Voters first. Observers that were silent for five minutes are left out. -> how many were written. */
 uint32_t raft_replicas(const struct raft *r, int64_t now_ms, struct raft_replica *out, uint32_t max);
+uint32_t raft_observers(const struct raft *r, int64_t now_ms); /* how many of them are no voters; 0: it does not lead */
 /* Voters by the end of their logs, the farthest first, without this node: EndQuorumEpoch's preferred candidates. */
 uint32_t raft_successors(const struct raft *r, struct raft_key out[RAFT_VOTERS_MAX]);

@@ -122,6 +122,22 @@ static struct raft_replica replica_of(const struct progress *p, bool is_voter)
                                  .caught_up_ms = p->caught_up_ms};
 }
 
+static bool observes(const struct raft *r, const struct progress *p, int64_t now_ms)
+{
+    bool votes = raft_is_voter(&r->voters, p->key.id, p->key.directory_id); /* since it was an observer */
+
+    return !votes && now_ms - p->fetched_ms < OBSERVER_SILENT_MS;
+}
+
+uint32_t raft_observers(const struct raft *r, int64_t now_ms)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; r->role == RAFT_LEADER && i < r->observer_count; i++)
+        n += observes(r, &r->observers[i], now_ms);
+    return n;
+}
+
 uint32_t raft_replicas(const struct raft *r, int64_t now_ms, struct raft_replica *out, uint32_t max)
 {
     uint32_t n = 0;
@@ -135,10 +151,8 @@ uint32_t raft_replicas(const struct raft *r, int64_t now_ms, struct raft_replica
         n++;
     }
     for (uint32_t i = 0; i < r->observer_count && n < max; i++) {
-        const struct progress *p = &r->observers[i];
-        bool votes = raft_is_voter(&r->voters, p->key.id, p->key.directory_id); /* since it was an observer */
-        if (!votes && now_ms - p->fetched_ms < OBSERVER_SILENT_MS)
-            out[n++] = replica_of(p, false);
+        if (observes(r, &r->observers[i], now_ms))
+            out[n++] = replica_of(&r->observers[i], false);
     }
     return n;
 }

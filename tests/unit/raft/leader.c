@@ -120,11 +120,17 @@ TEST(raft_leader, knows_who_is_how_far_and_since_when)
                                 "3 voter end=-1 fetched=-1 caught_up=-1\n"
                                 "4 observer end=11 fetched=1200 caught_up=1100\n");
     text_clear(&rows);
+    CHECK_EQ(raft_observers(l.raft, l.now), 1);
     l.now = 1200 + 300000; /* five minutes: an observer is forgotten, a voter is not */
     print_replicas(&l, &rows);
     CHECK_TEXT(text_str(&rows), "1 voter end=20 fetched=301200 caught_up=301200\n"
                                 "2 voter end=15 fetched=1200 caught_up=1000\n"
                                 "3 voter end=-1 fetched=-1 caught_up=-1\n");
+    CHECK_EQ(raft_observers(l.raft, l.now), 0);
+    lab_fetched(&l, 4, 12);
+    CHECK_EQ(raft_observers(l.raft, l.now), 1);
+    lab_step(&l, (struct raft_event){.type = RAFT_EVENT_STOP});
+    CHECK_EQ(raft_observers(l.raft, l.now), 0); /* it leads no more */
     text_deinit(&rows);
     lab_free(&l);
 }
