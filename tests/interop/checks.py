@@ -57,7 +57,10 @@ def loop_is_in_the_log(what, outcome, prefix, records):
         acked = outcome["acked"].get(partition, [])
         equal(f"{what}: acknowledged in partition {partition}", sorted(n for n, _ in acked), list(range(count)))
         offsets = {int(r["value"].rsplit("-", 1)[1]): r["offset"] for r in mine}
-        equal(f"{what}: offsets said for partition {partition}", {n: o for n, o in acked}, offsets)
+        # librdkafka does not know where a batch is that it had to send again, and whose successor was acknowledged before it.
+        said = {n: o for n, o in acked if o is not None}
+        check(f"{what}: most offsets are said for partition {partition}", 2 * len(said) >= len(acked), f"{len(said)} of {len(acked)}")
+        equal(f"{what}: offsets said for partition {partition}", said, {n: offsets[n] for n in said})
 
 
 Batch = namedtuple("Batch", "base_offset last_offset codec leader_epoch producer_id producer_epoch base_sequence count")
