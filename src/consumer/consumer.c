@@ -191,6 +191,12 @@ struct consumer_chunk *consumer_take(struct consumer *c)
     return NULL;
 }
 
+void consumer_tell_again(struct consumer *c)
+{
+    c->told_ready = false;
+    consumer_poke(c);
+}
+
 /* ---- questions ------------------------------------------------------------------------------ */
 
 static void ask(struct consumer *c, struct consumer_call *call, enum query_kind kind)

@@ -110,7 +110,7 @@ struct consumer_event {
 struct consumer_hooks {
     /* All that the event names lives until this returns. */
     void (*event)(void *ctx, const struct consumer_event *e);
-    /* consumer_take has something, after it had nothing. */
+    /* consumer_take has something, after it had nothing, or after consumer_tell_again. */
     void (*ready)(void *ctx);
     void *ctx;
 };
@@ -193,6 +193,9 @@ struct consumer_chunk {
  * batch, or some uncompressed ones, or a part of a batch: max_poll_records at most. The caller owes one
  * consumer_chunk_release, in any order, also after the partition is gone or the consumer is closed. */
 struct consumer_chunk *consumer_take(struct consumer *c);
+
+/* Who has not taken all, and has nothing left of what it took, waits for `ready` again. */
+void consumer_tell_again(struct consumer *c);
 
 /* The next record: 1, or 0 = no more. Slices live until the release. A compressed chunk is decompressed by
  * the first call (on the calling thread, U1). -ENOMEM; ERR_CORRUPT or ERR_LIMIT for a damaged batch: `out->offset` is

@@ -179,6 +179,8 @@ void consumer_purge(struct mr_consumer *c, struct consumer_partition p)
         c->ready_count--;
     }
     lock_leave(&c->handle.lock);
+    if (!list_empty(&purged))
+        consumer_tell_again(c->consumer); /* nobody may be left who asks for more by taking one */
     for (struct list *node; (node = list_take_head(&purged)) != NULL;) {
         struct mr_chunk *k = container_of(node, struct mr_chunk, node);
         consumer_chunk_release(k->chunk, k->chunk->first);

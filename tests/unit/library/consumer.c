@@ -265,6 +265,32 @@ TEST(library_consumer, nothing_that_is_released_gets_lost_while_more_comes)
     lab_deinit(&lab);
 }
 
+/* More lies there than is kept ready: who polls asks for the rest. When all that is ready is thrown away, nobody does. */
+TEST(library_consumer, goes_on_when_all_that_was_ready_is_thrown_away)
+{
+    struct mr_partition p = {"t", 0};
+    struct mr_chunk *k;
+    long left = 1;
+
+    lab_init(&lab);
+    lab_write(&lab, "t", 500);
+    struct mr_settings *s = lab_settings(&lab, "auto.offset.reset", "earliest", "max.poll.records", "1", NULL);
+    struct mr_consumer *c = mr_consumer_open(s, NULL, NULL, &lab.e);
+    mr_settings_free(s);
+    CHECK(c != NULL);
+    CHECK_OK(&lab, mr_assign(c, &p, 1, &lab.e));
+    CHECK_EQ(mr_poll(c, 10000, &k, &lab.e), 1);
+    CHECK_EQ(lab_sum(k, &left), 0);
+    for (long at = 100; at < 500; at += 100) {
+        CHECK_OK(&lab, mr_seek(c, p, at, &lab.e));
+        left = 1;
+        CHECK_EQ(mr_poll(c, 10000, &k, &lab.e), 1);
+        CHECK_EQ(lab_sum(k, &left), at);
+    }
+    CHECK_OK(&lab, mr_consumer_close(c, 10000, &lab.e));
+    lab_deinit(&lab);
+}
+
 TEST(library_consumer, headers_and_nulls_come_as_they_were_sent)
 {
     struct mr_header headers[] = {{mr_text("a"), mr_text("1")}, {mr_text("b"), MR_NULL}};
