@@ -47,6 +47,11 @@ bool trial_until(struct trial *w, bool (*condition)(void *arg), void *arg);
 /* Turn for `ns` of the world's time. */
 void trial_sleep(struct trial *w, int64_t ns);
 
+static inline struct io_span span_of(const void *p, uint32_t n)
+{
+    return (struct io_span){.p = p, .n = n};
+}
+
 /* ---- probes ---------------------------------------------------------------------------- */
 
 struct probe {
