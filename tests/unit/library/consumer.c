@@ -341,9 +341,12 @@ TEST(library_consumer, health_tells_a_state_its_age_and_its_reason)
     mr_consumer_health(c, &health);
     CHECK_EQ(health.state, MR_UP);
     CHECK_TEXT(health.reason, "");
-    CHECK_EQ(mr_poll(c, 50, &k, &lab.e), 0);
-    mr_consumer_health(c, &later);
-    CHECK_EQ(later.state, MR_UP);
+    later = health;
+    for (int i = 0; i < 100 && later.age_ms < health.age_ms + 50; i++) { /* as the loop's clock has it, which may lag */
+        CHECK_EQ(mr_poll(c, 20, &k, &lab.e), 0);
+        mr_consumer_health(c, &later);
+        CHECK_EQ(later.state, MR_UP);
+    }
     CHECK(later.age_ms >= health.age_ms + 50); /* it has not begun anew */
     CHECK_OK(&lab, mr_assign(c, &nowhere, 1, &lab.e));
     while (mr_poll(c, 20, &k, &lab.e) == 0 && health.reason[0] == '\0')
