@@ -293,10 +293,11 @@ class Unformatted(MillraceServer):
 
 
 def format_dynamic(node, bootstrap, how):
-    """A quorum whose voters are in its log (KIP-853): `how` says whether the node is the first of them."""
+    """A quorum whose voters are in its log (KIP-853): `how` says whether the node is the first of them. A node of
+    Kafka's is formatted with ours, too."""
     text = re.sub(r"^controller\.quorum\.voters=.*$", f"controller.quorum.bootstrap.servers={bootstrap}", node.config.read_text(), flags=re.M)
     node.config.write_text(text)
-    subprocess.run([node.binary, "storage", "format", "-t", CLUSTER_ID, "-c", str(node.config), how], check=True, capture_output=True)
+    subprocess.run([MillraceServer.binary, "storage", "format", "-t", CLUSTER_ID, "-c", str(node.config), how], check=True, capture_output=True)
 
 
 @scenario

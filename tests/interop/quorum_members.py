@@ -3,28 +3,19 @@ begin with the leader's snapshot."""
 import json
 import re
 import shutil
-import subprocess
 
 from checks import check, equal, wait_equal, wait_for
 from cluster import REPLICATED
+from cluster_tools import Unformatted, format_dynamic
 from mixed_quorum import QUORUM
 from scenario import Skip, scenario
-from server import CLUSTER_ID, Cluster, KafkaServer, MillraceServer
+from server import Cluster, KafkaServer, MillraceServer
 from tools import TOPICS
 
 COMBINED = "broker,controller"
 
 
-def formatted(node, first, *words):
-    """A node of a quorum whose voters are in its log (KIP-853), which asks `first`. Kafka's are formatted with ours, too."""
-    text = re.sub(r"^controller\.quorum\.voters=.*$", f"controller.quorum.bootstrap.servers={first.controller}",
-                  node.config.read_text(), flags=re.M)
-    node.config.write_text(text)
-    subprocess.run([MillraceServer.binary, "storage", "format", "-t", CLUSTER_ID, "-c", str(node.config), *words],
-                   check=True, capture_output=True)
-
-
-def directory_id(node):
+def directory_of(node):
     return re.search(r"directory\.id=(\S+)", (node.log_dirs[0] / "meta.properties").read_text())[1]
 
 
@@ -32,11 +23,6 @@ def voters(ctx, node):
     """{id: directory id}"""
     found = re.search(r"CurrentVoters:\s+(\[.*\])", ctx.tool(QUORUM, "--bootstrap-server", node.bootstrap, "describe", "--status"))
     return {voter["id"]: voter.get("directoryId") for voter in json.loads(found[1])}
-
-
-class Unformatted(MillraceServer):
-    def format(self):
-        pass
 
 
 class UnformattedKafka(KafkaServer):
@@ -50,21 +36,21 @@ def controllers_join(ctx, founder):
                            REPLICATED | {"controller.quorum.auto.join.enable": "true"})
     ctx._servers += cluster.nodes
     first, *others = cluster.nodes
-    formatted(first, first, "--standalone")
+    format_dynamic(first, first.controller, "--standalone")
     first.start()
     for node in others:
-        formatted(node, first, "--no-initial-controllers")
+        format_dynamic(node, first.controller, "--no-initial-controllers")
         node.start()
-    ids = lambda: {node.node_id: directory_id(node) for node in cluster.nodes}  # noqa: E731
+    ids = lambda: {node.node_id: directory_of(node) for node in cluster.nodes}  # noqa: E731
     wait_equal("voters", lambda: voters(ctx, first), ids(), timeout_s=60)
     for node in others:
-        old = directory_id(node)
+        old = directory_of(node)
         node.stop()
         for directory in node.log_dirs:
             shutil.rmtree(directory)
-        formatted(node, first, "--no-initial-controllers")
+        format_dynamic(node, first.controller, "--no-initial-controllers")
         node.start()
-        check("its directory is another one", directory_id(node) != old)
+        check("its directory is another one", directory_of(node) != old)
         wait_equal(f"voters with the new node {node.node_id}", lambda: voters(ctx, first), ids(), timeout_s=60)
     first.kill()  # the others are a majority, and know it
     for node in others:
