@@ -63,6 +63,17 @@ def loop_is_in_the_log(what, outcome, prefix, records):
         equal(f"{what}: offsets said for partition {partition}", said, {n: offsets[n] for n in said})
 
 
+def segment_sizes(server, partition):
+    """{base offset: bytes} of the segments of a partition; the server may remove some of them meanwhile."""
+    sizes = {}
+    for log in sorted(f for d in map(Path, server.log_dirs) for f in d.glob(f"{partition}/*.log")):
+        try:
+            sizes[int(log.stem)] = log.stat().st_size
+        except FileNotFoundError:
+            continue
+    return sizes
+
+
 Batch = namedtuple("Batch", "base_offset last_offset codec leader_epoch producer_id producer_epoch base_sequence count")
 
 

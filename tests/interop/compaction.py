@@ -1,7 +1,7 @@
 """Compacted topics: what the cleaner leaves, as clients, DumpLogSegments and Kafka see it."""
 import re
 
-from checks import check, equal, wait_for
+from checks import check, equal, segment_sizes, wait_for
 from files import DUMP, copy_of
 from scenario import scenario
 from server import KafkaServer
@@ -19,7 +19,7 @@ def partition_dir(server, name):
 
 
 def log_bytes(server, name):
-    return sum(f.stat().st_size for f in partition_dir(server, name).glob("*.log"))
+    return sum(segment_sizes(server, name).values())
 
 
 class Keyed:

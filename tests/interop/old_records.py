@@ -3,7 +3,7 @@ import json
 import time
 from pathlib import Path
 
-from checks import check, equal, offsets_contiguous, wait_equal, wait_for
+from checks import check, equal, offsets_contiguous, segment_sizes, wait_equal, wait_for
 from scenario import scenario
 from tools import tool_of
 
@@ -20,11 +20,6 @@ def delete(ctx, server, *partitions):
     """The low watermark of each partition, or the name of its error."""
     outcomes = ctx.java.admin(server, "deleteRecords", partitions=list(partitions))
     return {p: o["error"] if isinstance(o, dict) else o for p, o in outcomes.items()}
-
-
-def segments(server, topic, partition=0):
-    """Base offset and size of each segment."""
-    return {int(f.stem): f.stat().st_size for d in server.log_dirs for f in sorted(Path(d).glob(f"{topic}-{partition}/*.log"))}
 
 
 def files(server, topic, partition=0):
@@ -103,7 +98,7 @@ def retention_by_time(ctx):
     for topic in ["short", "long", "compacted"]:
         java.send(topic, [{"key": str(i), "value": str(i), "timestamp": old} for i in range(100)])
     wait_equal("the start of what is too old", lambda: offset(ctx, server, "short"), 100)
-    wait_equal("its segments", lambda: segments(server, "short"), {100: 0})
+    wait_equal("its segments", lambda: segment_sizes(server, "short-0"), {100: 0})
     wait_for("its other files are gone", lambda: not any(f.startswith(f"{0:020}.") for f in files(server, "short")))
     equal("what is not", [offset(ctx, server, t) for t in ["long", "compacted"]], [0, 0])
     check("the reason is told", "due to log retention time 3600000ms breach based on the largest record timestamp in the segment"
@@ -126,7 +121,7 @@ def retention_by_size(ctx):
     java.producer(server, linger_ms=5)
     java.send("t", [{"value": f"{i} " + "v" * 1000} for i in range(6000)])
     server.restart()  # the newest records may be in the journal alone; a stop brings them into the segment
-    before = segments(server, "t")
+    before = segment_sizes(server, "t-0")
     check("several segments", len(before) > 4, str(before))
     java.admin(server, "incrementalAlterConfigs", resource=["TOPIC", "t"], ops=[["SET", "retention.bytes", str(2 << 20)]])
     stay = dict(before)
@@ -134,11 +129,11 @@ def retention_by_size(ctx):
         if sum(stay.values()) - before[base] < 2 << 20:
             break
         del stay[base]
-    wait_equal("the segments that stay", lambda: segments(server, "t"), stay)
+    wait_equal("the segments that stay", lambda: segment_sizes(server, "t-0"), stay)
     first = min(stay)
     equal("the start", offset(ctx, server, "t"), first)
     read = java.read(server, "t")
     offsets_contiguous("what is left", read, start=first)
     equal("the last one", read[-1]["offset"], 5999)
     server.restart()
-    equal("after a restart", (offset(ctx, server, "t"), segments(server, "t")), (first, stay))
+    equal("after a restart", (offset(ctx, server, "t"), segment_sizes(server, "t-0")), (first, stay))
