@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +30,8 @@ LINES_MAX = 400  # of a part that has failed
 FAILURES_MAX = 20  # that are told again at the end
 SIM_SEEDS = 2000
 CLUSTER_SEEDS = 3000
+JOBS = 2  # programs at a time, where they do not disturb each other
+LONGEST = "unit_log"  # begins first
 POWER_CUTS = 100  # per file system
 
 
@@ -39,6 +42,12 @@ class Sum:
         self.passed = 0
         self.failed = 0
         self.trouble = []
+        self.counting = threading.Lock()
+
+    def run_all(self, commands):
+        """Run quiet programs, {name: command}, some at a time."""
+        with ThreadPoolExecutor(JOBS) as pool:
+            list(pool.map(lambda named: self.run(*named), commands.items()))
 
     def run(self, name, command, quiet=True, timeout=1500):
         """Run one program. Without a line that counts, its exit status is one test. Lines are shown as they come, of a
@@ -53,16 +62,17 @@ class Sum:
             passed, failed = (1, 0) if status == 0 else (0, 1)
         elif status != 0 and failed == 0:
             failed += 1
-        self.passed += passed
-        self.failed += failed
-        if failed and quiet:
-            for line in lines if len(lines) <= LINES_MAX else lines[:LINES_MAX // 2] + ["..."] + lines[-LINES_MAX // 2:]:
-                show(line)
-        seconds = time.monotonic() - began
-        print(f"  {name:<28} {passed:>6} passed {failed:>4} failed  {seconds:6.1f} s", flush=True)
-        if failed:
-            self.trouble.append(name)
-            self.trouble += failures(lines)
+        with self.counting:
+            self.passed += passed
+            self.failed += failed
+            if failed and quiet:
+                for line in lines if len(lines) <= LINES_MAX else lines[:LINES_MAX // 2] + ["..."] + lines[-LINES_MAX // 2:]:
+                    show(line)
+            seconds = time.monotonic() - began
+            print(f"  {name:<28} {passed:>6} passed {failed:>4} failed  {seconds:6.1f} s", flush=True)
+            if failed:
+                self.trouble.append(name)
+                self.trouble += failures(lines)
 
 
 def failures(lines):
@@ -123,8 +133,7 @@ def part_unit(total):
     total.run("layers_check", [sys.executable, "tests/layers_check.py", "tools/layers.py"])
     total.run("settings_check", [sys.executable, "tests/settings_check.py", "."])
     build("asan")
-    for program in programs("asan", "unit_"):
-        total.run(program.name, [str(program)])
+    total.run_all({p.name: [str(p)] for p in sorted(programs("asan", "unit_"), key=lambda p: p.name != LONGEST)})
 
 
 def part_vectors(total):
@@ -149,13 +158,15 @@ def part_mutants(total):
 def part_fuzz(total):
     """Every decoder of foreign bytes for some seconds, under the sanitizers."""
     build("fuzz")
+    commands = {}
     for program in programs("fuzz", "fuzz_"):
         seeds = ROOT / "tests" / "fuzz" / "seeds" / program.name.removeprefix("fuzz_")
         corpus = ROOT / "build" / "fuzz" / "corpus" / program.name
         corpus.mkdir(parents=True, exist_ok=True)
         folders = [str(corpus)] + ([str(seeds)] if seeds.is_dir() else [])
-        total.run(program.name, [str(program), f"-max_total_time={FUZZ_SECONDS}", "-timeout=10",
-                                 "-rss_limit_mb=2048", "-print_final_stats=0", *folders])
+        commands[program.name] = [str(program), f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048",
+                                  "-print_final_stats=0", *folders]
+    total.run_all(commands)
 
 
 def part_interop(total):

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-BUILD = ROOT / "build" / "mutants"
+BUILD = ROOT / "build" / "sim"
 SEEDS = 2000
 UNIT_SECONDS_MAX = 600
 SIM = "tests/sim_node"
@@ -244,21 +244,16 @@ def run(command, **more):
                           errors="replace", check=False, **more)
 
 
-def must(command, what):
-    done = run(command, cwd=BUILD)
+def must(command, what, cwd=BUILD):
+    done = run(command, cwd=cwd)
     if done.returncode != 0:
         print(done.stdout[-4000:])
         sys.exit(f"mutants: {what} failed")
     return done.stdout
 
 
-def configure():
-    if not (BUILD / "build.ninja").exists():
-        done = run(["meson", "setup", str(BUILD), "-Dbuildtype=debugoptimized"], cwd=ROOT)
-        if done.returncode != 0:
-            print(done.stdout[-4000:])
-            sys.exit("mutants: meson setup failed")
-    must(["ninja", *sorted({program.split()[0] for _, program in MUTANTS.values()})], "the build without a mutant")
+def build():
+    must(["tools/build", "sim", *sorted({program.split()[0] for _, program in MUTANTS.values()})], "the build without a mutant", cwd=ROOT)
     must(["tests/sim_node", "--cluster", "--seeds", "1..5", "--once"], "playing seeds without a mutant")
 
 
@@ -355,7 +350,7 @@ def main():
         if name not in MUTANTS:
             sys.exit(f"mutants: there is no {name}; --list tells them")
     began = time.monotonic()
-    configure()
+    build()
     listed = json.loads((BUILD / "compile_commands.json").read_text(encoding="utf-8"))
     commands = {Path(BUILD, entry["file"]).resolve(): entry["command"] for entry in listed
                 if "src/lib" in entry["output"]}
