@@ -251,6 +251,47 @@ static void gather_state(struct telemetry *t, const struct quorum_state *s)
     telemetry_gauge(t, name, labels, help)->value = 1;
 }
 
+/* Average and maximum in ms, where it has happened of late. */
+static void set_times(struct telemetry *t, const char *average, const char *most, struct recent_sum us, const char *help)
+{
+    if (us.count == 0) {
+        telemetry_forget_one(t, average, "");
+        telemetry_forget_one(t, most, "");
+        return;
+    }
+    telemetry_gauge_in(t, average, "", 1000, help)->value = (int64_t)(us.sum / us.count);
+    telemetry_gauge_in(t, most, "", 1000, help)->value = (int64_t)us.max;
+}
+
+/* For one second. */
+static void set_rate(struct telemetry *t, const char *name, struct recent_sum of, const char *help)
+{
+    telemetry_gauge_in(t, name, "", 1000, help)->value = (int64_t)(of.sum * 1000 * 1000 / (uint64_t)of.ms);
+}
+
+static void gather_quorum_numbers(struct telemetry *t, const struct quorum_numbers *n, int64_t now_ms)
+{
+    set_times(t, "kafka_server_raft_metrics_commit_latency_avg", "kafka_server_raft_metrics_commit_latency_max",
+              recent_sum(&n->commits_us, now_ms),
+              "Milliseconds until a majority has what this leader appends to the metadata log, of the last half to whole minute.");
+    set_times(t, "kafka_server_raft_metrics_election_latency_avg", "kafka_server_raft_metrics_election_latency_max",
+              recent_sum(&n->elections_us, now_ms),
+              "Milliseconds from when this node asks for votes until it knows a leader, of the last half to whole minute.");
+    set_rate(t, "kafka_server_raft_metrics_append_records_rate", recent_sum(&n->appended, now_ms),
+             "Records a second that this node appends to the metadata log as its leader.");
+    set_rate(t, "kafka_server_raft_metrics_fetch_records_rate", recent_sum(&n->fetched, now_ms),
+             "Records a second that this node fetches of the metadata log.");
+}
+
+static int64_t voters_without_address(const struct raft_voters *v)
+{
+    int64_t without = 0;
+
+    for (uint32_t i = 0; i < v->count; i++)
+        without += v->voters[i].endpoint_count == 0;
+    return without;
+}
+
 static void gather_quorum(struct telemetry *t, const struct quorum *q)
 {
     struct quorum_state s;
@@ -268,6 +309,10 @@ static void gather_quorum(struct telemetry *t, const struct quorum *q)
     set(t, "kafka_server_raft_metrics_number_of_voters", quorum_voters(q)->count, "Voters of the metadata quorum.");
     set(t, "kafka_server_raft_metrics_number_of_observers", s.observers,
         "Nodes without a vote that fetch the metadata log from this one; 0: it does not lead.");
+    set(t, "kafka_server_raft_metrics_number_unknown_voter_connections", voters_without_address(quorum_voters(q)),
+        "Voters of which this node has no address.");
+    set(t, "kafka_server_raft_metrics_uncommitted_voter_change", s.voters_are_changing,
+        "1: this node leads the metadata quorum, and its voters are being changed.");
 }
 
 /* ---- a broker's metadata --------------------------------------------------------------------- */
@@ -293,8 +338,10 @@ void metrics_gather_cluster(struct broker_shard *shard)
         return;
     if (node_controller(b->node) != NULL)
         gather_controller(b, node_image(b->node), wall_ms);
-    if (node_quorum(b->node) != NULL)
+    if (node_quorum(b->node) != NULL) {
         gather_quorum(shard->telemetry, node_quorum(b->node));
+        gather_quorum_numbers(shard->telemetry, quorum_numbers(node_quorum(b->node)), io_now_ms(shard->io));
+    }
     if (shard->image != NULL)
         gather_metadata(shard->telemetry, shard->image, wall_ms);
 }

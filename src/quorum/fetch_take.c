@@ -98,12 +98,14 @@ static void take_records(struct quorum *q, const struct fetch_response_responses
 
     good = take_voters(q, good, &why);
     if (good.n > 0) {
+        int64_t base = log_end(q->log);
         int error = log_append_stamped(q->log, good, io_wall_ms(q->io));
         if (error < 0) {
             quorum_fail(q, error, "append what was fetched");
             quorum_fetch_tell(q);
             return;
         }
+        quorum_meter_fetched(q, base);
     }
     if (why.error != 0) {
         refuse(q, why.text);

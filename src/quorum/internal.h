@@ -64,6 +64,16 @@ struct leader_hint {
 
 #define BOOTSTRAP_SERVERS_MAX 32
 
+struct quorum_meter {
+    struct quorum_numbers numbers;
+    struct quorum_waiting {
+        int64_t end, appended_ns;
+    } waiting[64];         /* this leader's batches that are not committed, in order */
+    uint32_t waiting_count;
+    int64_t stood_ns;      /* while electing: when this node has begun to ask for votes */
+    bool electing;
+};
+
 struct quorum {
     struct io *io;
     struct telemetry *telemetry;
@@ -92,6 +102,7 @@ struct quorum {
     int32_t claimed_epoch; /* that the listener was told to claim; -1 none */
     int32_t told_leader, told_epoch; /* the listener; -1 none */
     uint64_t leaders;      /* that it was told of */
+    struct quorum_meter meter;
     int32_t left_epoch;    /* whose leader has said last that it leaves; -1 none */
     bool begun;            /* the machine has been started */
     bool accepts;          /* leader, and its epoch has begun in the log */
@@ -187,6 +198,18 @@ void quorum_log_moved(struct quorum *q);
 void quorum_log_moved_first(struct quorum *q);
 /* log_open.stable_moved */
 void quorum_stable_moved(void *ctx);
+
+/* ---- meter.c ------------------------------------------------------------------------------ */
+
+/* Records from `base_offset` on were appended: by this leader; by one that follows. */
+void quorum_meter_appended(struct quorum *q, int64_t base_offset);
+void quorum_meter_fetched(struct quorum *q, int64_t base_offset);
+/* The high watermark has moved. */
+void quorum_meter_committed(struct quorum *q);
+/* This node's role is `role` now. */
+void quorum_meter_role(struct quorum *q, enum raft_role role);
+/* This node knows a leader, which may be itself. */
+void quorum_meter_elected(struct quorum *q);
 
 /* ---- voters.c ----------------------------------------------------------------------------- */
 

@@ -25,11 +25,12 @@ int quorum_append(struct quorum *q, int32_t epoch, const struct bytes *framed, u
                   int64_t *last_offset)
 {
     struct text batch = {0};
+    int64_t base = log_end(q->log);
 
     ASSERT(count > 0);
     if (!q->accepts || epoch != q->election.epoch || gate_is_closing(&q->gate))
         return ERR_FENCED;
-    int error = framed_batch(framed, count, log_end(q->log), epoch, io_wall_ms(q->io), &batch);
+    int error = framed_batch(framed, count, base, epoch, io_wall_ms(q->io), &batch);
     if (error == 0 && batch.n > QUORUM_BATCH_BYTES_MAX)
         error = ERR_LIMIT;
     if (error == 0)
@@ -37,6 +38,7 @@ int quorum_append(struct quorum *q, int32_t epoch, const struct bytes *framed, u
     text_deinit(&batch);
     TRY(error);
     q->end_epoch = epoch;
+    quorum_meter_appended(q, base);
     io_timer_set(q->io, &q->soon, io_now_ns(q->io), log_moved_soon);
     *last_offset = log_end(q->log) - 1;
     return 0;
@@ -108,6 +110,7 @@ void quorum_state(const struct quorum *q, struct quorum_state *out)
         .end = log_end(q->log),
         .end_epoch = q->end_epoch,
         .observers = raft_observers(q->raft, io_now_ms(q->io)),
+        .voters_are_changing = q->probe != NULL || !list_empty(&q->changes),
         .leaders = q->leaders,
     };
 }

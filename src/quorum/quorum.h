@@ -125,10 +125,19 @@ struct quorum_state {
     int64_t end;
     int32_t end_epoch;
     uint32_t observers;                 /* that fetch from this node, the leader */
+    bool voters_are_changing;           /* this node leads, and a change of the voters is under way */
     uint64_t leaders;                   /* that this node has learned of since its start; one again in another epoch counts again */
 };
 void quorum_state(const struct quorum *q, struct quorum_state *out);
 const struct raft_voters *quorum_voters(const struct quorum *q);
+
+/* What has happened here of late. */
+struct quorum_numbers {
+    struct recent commits_us;        /* batches of this leader, from when it has appended one until a majority has it */
+    struct recent elections_us;      /* from when this node asks for votes until it knows a leader */
+    struct recent appended, fetched; /* records, as the leader, and as one that follows or observes */
+};
+const struct quorum_numbers *quorum_numbers(const struct quorum *q);
 
 /* Where the leader's first controller listener is; false when that is not known, or it is this node. */
 bool quorum_leader_endpoint(const struct quorum *q, struct raft_endpoint *out);

@@ -98,6 +98,8 @@ static void tell_leader(struct quorum *q)
     if (leader_id == q->told_leader && epoch == q->told_epoch)
         return;
     q->leaders += leader_id >= 0;
+    if (leader_id >= 0)
+        quorum_meter_elected(q);
     q->told_leader = leader_id;
     q->told_epoch = epoch;
     q->fetch.failures = 0;
@@ -141,6 +143,7 @@ static int append_control(struct quorum *q, const struct raft_outcome *out)
     text_deinit(&batch);
     TRY(error);
     q->end_epoch = epoch;
+    quorum_meter_appended(q, offset);
     if (out->append_voters) {
         voters.from_bootstrap = false;
         quorum_voters_push(q, &voters, log_end(q->log));
@@ -247,7 +250,9 @@ void quorum_step(struct quorum *q, struct quorum_event *e, const struct raft_eve
     if (out->high_watermark_moved) {
         ASSERT(out->high_watermark > q->high_watermark);
         q->high_watermark = out->high_watermark;
+        quorum_meter_committed(q);
     }
+    quorum_meter_role(q, out->role);
     if (out->role != RAFT_LEADER)
         q->accepts = false;
     if (out->persist || out->append_leader_change) {

@@ -11,7 +11,6 @@
 #define OCTAVES (64 - OCTAVE_BITS + 1)
 
 struct histogram {
-    uint64_t unit; /* a power of ten */
     uint64_t count, sum;
     uint64_t *octaves[OCTAVES]; /* NULL = all zero */
 };
@@ -24,6 +23,7 @@ enum kind { COUNTER, GAUGE, PEAK, HISTOGRAM };
 struct number {
     struct map_node node;
     enum kind kind;
+    uint64_t unit;    /* that it is divided by when printed, a power of ten */
     const char *help; /* static */
     char *name, *labels;
     union {

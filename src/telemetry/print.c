@@ -88,12 +88,12 @@ static void print_histogram(const struct number *n, struct text *out)
         if (h->count == 0)
             text_add(out, "NaN", 3);
         else
-            print_divided(histogram_quantile(h, quantiles[i].ppm), h->unit, out);
+            print_divided(histogram_quantile(h, quantiles[i].ppm), n->unit, out);
         text_add(out, "\n", 1);
     }
     const char *open = bare ? "" : "{", *close = bare ? "" : "}";
     text_printf(out, "%s_sum%s%s%s ", n->name, open, n->labels, close);
-    print_divided(h->sum, h->unit, out);
+    print_divided(h->sum, n->unit, out);
     text_printf(out, "\n%s_count%s%s%s %" PRIu64 "\n", n->name, open, n->labels, close, h->count);
 }
 
@@ -104,10 +104,12 @@ static void print_number(const struct number *n, struct text *out)
         return;
     }
     text_printf(out, n->labels[0] == '\0' ? "%s%s " : "%s{%s} ", n->name, n->labels);
-    if (n->kind == COUNTER)
-        text_printf(out, "%" PRIu64 "\n", n->counter.value);
-    else
-        text_printf(out, "%" PRId64 "\n", n->gauge.value);
+    bool negative = n->kind != COUNTER && n->gauge.value < 0;
+    uint64_t value = n->kind == COUNTER ? n->counter.value : (uint64_t)n->gauge.value;
+    if (negative)
+        text_add(out, "-", 1);
+    print_divided(negative ? 0 - value : value, n->unit, out);
+    text_add(out, "\n", 1);
 }
 
 static void print_all(const struct telemetry *t, struct text *out)

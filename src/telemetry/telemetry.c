@@ -60,14 +60,23 @@ static bool is_metric_name(const char *name)
     return *name != '\0';
 }
 
+static bool is_power_of_ten(uint64_t unit)
+{
+    uint64_t power = 1;
+
+    while (power < unit)
+        power *= 10;
+    return power == unit;
+}
+
 static uint64_t hash_of(const struct number_key *k)
 {
     return str_hash(str_of(k->name)) * 31 + str_hash(str_of(k->labels));
 }
 
 /* The number of that name and those labels, made when it is new. */
-static struct number *number_get(struct telemetry *t, enum kind kind, const char *name,
-                                 const char *labels, const char *help)
+static struct number *number_get(struct telemetry *t, enum kind kind, const char *name, const char *labels, uint64_t unit,
+                                 const char *help)
 {
     struct number_key key = {name, labels == NULL ? "" : labels};
     uint64_t hash = hash_of(&key);
@@ -75,13 +84,14 @@ static struct number *number_get(struct telemetry *t, enum kind kind, const char
 
     if (node != NULL) {
         struct number *n = container_of(node, struct number, node);
-        ASSERT(n->kind == kind);
+        ASSERT(n->kind == kind && n->unit == unit);
         return n;
     }
-    ASSERT(is_metric_name(name));
+    ASSERT(is_metric_name(name) && is_power_of_ten(unit));
     struct number *n = calloc(1, sizeof *n);
     ASSERT(n != NULL);
     n->kind = kind;
+    n->unit = unit;
     n->help = help;
     n->name = str_dup(str_of(key.name));
     n->labels = str_dup(str_of(key.labels));
@@ -92,39 +102,36 @@ static struct number *number_get(struct telemetry *t, enum kind kind, const char
 struct counter *telemetry_counter(struct telemetry *t, const char *name, const char *labels,
                                   const char *help)
 {
-    return &number_get(t, COUNTER, name, labels, help)->counter;
+    return &number_get(t, COUNTER, name, labels, 1, help)->counter;
 }
 
 struct gauge *telemetry_gauge(struct telemetry *t, const char *name, const char *labels,
                               const char *help)
 {
-    return &number_get(t, GAUGE, name, labels, help)->gauge;
+    return telemetry_gauge_in(t, name, labels, 1, help);
+}
+
+struct gauge *telemetry_gauge_in(struct telemetry *t, const char *name, const char *labels, uint64_t unit, const char *help)
+{
+    return &number_get(t, GAUGE, name, labels, unit, help)->gauge;
 }
 
 struct gauge *telemetry_peak(struct telemetry *t, const char *name, const char *labels, const char *help)
 {
-    return &number_get(t, PEAK, name, labels, help)->gauge;
+    return &number_get(t, PEAK, name, labels, 1, help)->gauge;
 }
 
 struct histogram *telemetry_histogram(struct telemetry *t, const char *name, const char *labels,
                                       uint64_t unit, const char *help)
 {
-    struct histogram *h = &number_get(t, HISTOGRAM, name, labels, help)->histogram;
-    uint64_t power = 1;
-
-    while (power < unit)
-        power *= 10;
-    ASSERT(power == unit);
-    ASSERT(h->unit == 0 || h->unit == unit);
-    h->unit = unit;
-    return h;
+    return &number_get(t, HISTOGRAM, name, labels, unit, help)->histogram;
 }
 
 void telemetry_merge(struct telemetry *sum, const struct telemetry *from)
 {
     MAP_EACH (node, &from->numbers) {
         const struct number *n = container_of(node, const struct number, node);
-        struct number *to = number_get(sum, n->kind, n->name, n->labels, n->help);
+        struct number *to = number_get(sum, n->kind, n->name, n->labels, n->unit, n->help);
         switch (n->kind) {
         case COUNTER:
             to->counter.value += n->counter.value;
@@ -137,7 +144,6 @@ void telemetry_merge(struct telemetry *sum, const struct telemetry *from)
                 to->gauge.value = n->gauge.value;
             break;
         case HISTOGRAM:
-            to->histogram.unit = n->histogram.unit;
             histogram_merge(&to->histogram, &n->histogram);
             break;
         }

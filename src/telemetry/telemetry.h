@@ -65,6 +65,8 @@ struct gauge *telemetry_gauge(struct telemetry *t, const char *name, const char 
                               const char *help);
 /* A gauge of which the sum over the shards is the largest one; not below 0. */
 struct gauge *telemetry_peak(struct telemetry *t, const char *name, const char *labels, const char *help);
+/* A gauge that is divided by `unit`, a power of ten, when printed: 1000 for one in us that is printed as ms. */
+struct gauge *telemetry_gauge_in(struct telemetry *t, const char *name, const char *labels, uint64_t unit, const char *help);
 /* `unit` is what one is divided by when printed: 1000000000 for values in ns printed as s. It is a
  * power of ten. */
 struct histogram *telemetry_histogram(struct telemetry *t, const char *name, const char *labels,
@@ -73,6 +75,21 @@ void histogram_add(struct histogram *h, uint64_t value);
 /* Value that `ppm` millionths of the values do not exceed, of all since the start (relative error
  * < 1/32); 0 when there is none. */
 uint64_t histogram_quantile(const struct histogram *h, uint32_t ppm);
+
+/* The last 30 to 60 s of something that has a size or takes time. All zero: nothing has happened. Times only grow. */
+#define RECENT_SAMPLE_MS 30000
+struct recent {
+    int64_t sample; /* number of the one that is being taken; the last one was before it */
+    struct recent_sample {
+        uint64_t count, sum, max;
+    } last, now;
+};
+struct recent_sum {
+    uint64_t count, sum, max;
+    int64_t ms; /* that it is about */
+};
+void recent_add(struct recent *r, int64_t now_ms, uint64_t value);
+struct recent_sum recent_sum(const struct recent *r, int64_t now_ms);
 
 /* Forget the numbers of a thing that is gone (a deleted topic): those whose labels are `labels`, or
  * begin with them and go on (the topic's partitions). Their pointers end here. */

@@ -46,6 +46,47 @@ TEST(quorum_nodes, three_elect_one_and_commit)
     cluster_end(&c);
 }
 
+static struct recent_sum recently(const struct recent *r, const struct member *m)
+{
+    return recent_sum(r, io_now_ms(m->io));
+}
+
+/* Of those that lead, and of those that follow; of a leader that is cut off, too. */
+TEST(quorum_nodes, count_what_they_do_and_take_its_time)
+{
+    cluster_init(&c, 4, NULL, 3, 3, false);
+    cluster_start(&c);
+    cluster_commit(&c, 10);
+    struct member *leader = cluster_leader(&c);
+    for (int32_t id = 1; id <= 3; id++) {
+        struct member *m = cluster_member(&c, id);
+        const struct quorum_numbers *n = quorum_numbers(m->q);
+        bool leads = m == leader;
+        /* The records, and that which begins the epoch. */
+        CHECK_EQ(recently(leads ? &n->appended : &n->fetched, m).sum, quorum_end(m->q));
+        CHECK_EQ(recently(leads ? &n->fetched : &n->appended, m).sum, 0);
+        CHECK(leads ? recently(&n->commits_us, m).count >= 2 : recently(&n->commits_us, m).count == 0);
+    }
+    const struct quorum_numbers *n = quorum_numbers(leader->q);
+    CHECK_EQ(recently(&n->elections_us, leader).count, 1);
+    CHECK(recently(&n->elections_us, leader).max > 0);
+    CHECK(recently(&n->commits_us, leader).max < 1000000);
+
+    /* What it appends while nobody hears of it is not committed, and no time is taken of it. */
+    cluster_pass(&c, 2 * RECENT_SAMPLE_MS);
+    CHECK_EQ(recently(&n->commits_us, leader).count, 0);
+    member_cut_off(leader, true);
+    CHECK(member_append(leader));
+    CLUSTER_UNTIL(&c, 60000, cluster_leader(&c) != NULL && cluster_leader(&c) != leader);
+    member_cut_off(leader, false);
+    cluster_commit(&c, 3);
+    CHECK_EQ(recently(&n->commits_us, leader).count, 0);
+    struct member *next = cluster_leader(&c);
+    CHECK(recently(&quorum_numbers(next->q)->commits_us, next).count >= 2);
+    CHECK_EQ(recently(&quorum_numbers(next->q)->elections_us, next).count, 1);
+    cluster_end(&c);
+}
+
 TEST(quorum_nodes, a_power_cut_of_the_leader_costs_an_election_and_no_record)
 {
     cluster_init(&c, 2, NULL, 3, 3, false);

@@ -167,6 +167,29 @@ TEST(numbers, of_peaks_the_largest_counts)
         telemetry_free(shards[i]);
 }
 
+TEST(numbers, are_printed_in_their_units)
+{
+    struct telemetry *shards[2] = {telemetry_new(NULL), telemetry_new(NULL)};
+
+    telemetry_gauge_in(shards[0], "a", "", 1000, "A.")->value = 1250;
+    telemetry_gauge_in(shards[1], "a", "", 1000, "A.")->value = 1;
+    telemetry_gauge_in(shards[1], "b", "", 1000, "B.")->value = -5;
+    telemetry_gauge_in(shards[1], "c", "", 1, "C.")->value = INT64_MIN;
+    check_print(shards, 2,
+                "# HELP a A.\n"
+                "# TYPE a gauge\n"
+                "a 1.251\n"
+                "# HELP b B.\n"
+                "# TYPE b gauge\n"
+                "b -0.005\n"
+                "# HELP c C.\n"
+                "# TYPE c gauge\n"
+                "c -9223372036854775808\n");
+    CHECK_ASSERTS((void)telemetry_gauge_in(shards[0], "d", "", 60, "D."));
+    for (int i = 0; i < 2; i++)
+        telemetry_free(shards[i]);
+}
+
 TEST(numbers, of_a_thing_that_is_gone_go)
 {
     struct telemetry *t_ = telemetry_new(NULL);
