@@ -32,6 +32,6 @@ void world_close(struct world *w);
 /* Let all shards go on: one turn of shard 0, other shards as they come. Where nothing is ready,
  * advance to the next thing that happens (the simulator's clock jumps; the real world waits at
  * most some milliseconds). false: the world has been running for so long that whatever the test
- * waits for will never happen (real: 20 s; simulator: an hour of its time, or nothing in it can
+ * waits for will never happen (real: 2 minutes; simulator: an hour of its time, or nothing in it can
  * ever happen again). */
 bool world_turn(struct world *w);

@@ -98,7 +98,7 @@ static struct str run(struct place *p, const char *line)
     op_init(&w.op, wait_done);
     storage_run(&c, &w.op);
     CHECK(!w.done);
-    for (int i = 0; i < 5000 && !w.done; i++)
+    for (int i = 0; i < 60000 && !w.done; i++) /* two minutes */
         io_epoll_turn(p->world, 2000000);
     CHECK(w.done);
     text_clear(&p->result);

@@ -515,11 +515,13 @@ TEST(peer, calls_pass_a_real_socket)
     struct lab lab;
     struct node node;
     struct call c[40] = {{{{0}}}};
+    struct peer_settings settings = settings_usual;
 
+    settings.request_timeout_ms = 120000; /* a machine that stands still is no reason to give up */
     lab_real(&lab);
     node_init(&node, &lab);
     node_listen(&node);
-    struct peer *p = peer_of(&lab, &settings_usual);
+    struct peer *p = peer_of(&lab, &settings);
     for (uint32_t i = 0; i < 40; i++)
         call_send(&c[i], &lab, p, i, i == 7 ? 3 << 20 : 4 + i);
     for (uint32_t i = 0; i < 40; i++) {

@@ -56,7 +56,7 @@ bool place_run(struct place *p, const bool *flag)
         }
         return *flag;
     }
-    for (int i = 0; i < 5000 && !*flag; i++)
+    for (int i = 0; i < 60000 && !*flag; i++) /* two minutes */
         io_epoll_turn(p->epoll, 2000000);
     return *flag;
 }
