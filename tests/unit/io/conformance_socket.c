@@ -491,7 +491,7 @@ TEST(io_socket_close, a_peer_that_goes_on_sending_is_told)
     pair_open(&w, &pair);
     socket_close(&w, pair.server);
     pair.server = NULL;
-    for (uint32_t i = 0; i < 100 && result >= 0; i++) {
+    for (uint32_t i = 0; i < 10000 && result >= 0; i++) {
         result = RUN(&w, io_send(pair.client, &span, 1, op));
         trial_sleep(&w, 1000000);
     }

@@ -432,6 +432,8 @@ static void expect_file(struct trial *w, struct io_socket *s, uint32_t n)
     free(got);
 }
 
+/* To ask whether a page is there makes the kernel read it: when the shard stands still just then, it is. So some files
+ * are sent, until one was found cold. */
 TEST(io_epoll_socket, a_cold_file_is_warmed_by_the_pool_and_sent)
 {
     enum { N = 1000003 };
@@ -439,18 +441,23 @@ TEST(io_epoll_socket, a_cold_file_is_warmed_by_the_pool_and_sent)
     struct pair pair;
     struct io_file *file;
     struct probe send = {.times = 0};
+    bool is_cold = true, was_warmed = false;
 
     trial_open(&w, 1);
     pair_open(&w, &pair);
-    if (cold_file(&w, "cold", N, &file)) {
-        struct io_span span = {.file = file, .n = N};
-        START(&w, &send, io_send(pair.client, &span, 1, &send.op));
-        CHECK(container_of(pair.client, struct epoll_socket, base)->warming ||
-              container_of(file, struct epoll_file, base)->cache_unknown);
-        expect_file(&w, pair.server, N);
-        CHECK_EQ(probe_wait(&send), N);
+    for (uint32_t i = 0; i < 10 && is_cold && !was_warmed; i++) {
+        is_cold = cold_file(&w, "cold", N, &file);
+        if (is_cold) {
+            struct io_span span = {.file = file, .n = N};
+            START(&w, &send, io_send(pair.client, &span, 1, &send.op));
+            was_warmed = container_of(pair.client, struct epoll_socket, base)->warming ||
+                         container_of(file, struct epoll_file, base)->cache_unknown;
+            expect_file(&w, pair.server, N);
+            CHECK_EQ(probe_wait(&send), N);
+        }
+        file_close(&w, file);
     }
-    file_close(&w, file);
+    CHECK(was_warmed || !is_cold);
     pair_close(&w, &pair);
     trial_close(&w);
 }
@@ -502,6 +509,17 @@ static int plain_client(const struct io_address *to)
     return fd;
 }
 
+/* What was sent in pieces may come in pieces. */
+static void plain_read(int fd, char *into, size_t n)
+{
+    while (n > 0) {
+        ssize_t got = read(fd, into, n);
+        CHECK(got > 0);
+        into += got;
+        n -= (size_t)got;
+    }
+}
+
 TEST(io_epoll_socket, a_half_closed_connection_still_takes_answers)
 {
     struct trial w;
@@ -522,7 +540,7 @@ TEST(io_epoll_socket, a_half_closed_connection_still_takes_answers)
     CHECK_EQ(shutdown(client, SHUT_WR), 0);
     CHECK_EQ(probe_wait(&recv), 0);
     send_text(&w, server, "answer");
-    CHECK_EQ(read(client, got, 6), 6);
+    plain_read(client, got, 6);
     CHECK_TEXT(got, "answer");
     close(client);
     socket_close(&w, server);
@@ -594,7 +612,7 @@ TEST(io_epoll_socket, a_file_that_is_sent_to_nobody_is_an_error_and_no_signal)
     struct io_span span = {.file = file, .n = 3};
     socket_close(&w, pair.server);
     pair.server = NULL;
-    for (uint32_t i = 0; i < 100 && (result >= 0 || result == -ECONNRESET); i++) {
+    for (uint32_t i = 0; i < 10000 && (result >= 0 || result == -ECONNRESET); i++) {
         result = RUN(&w, io_send(pair.client, &span, 1, op));
         trial_sleep(&w, 1000000);
     }
