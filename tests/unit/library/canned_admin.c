@@ -48,18 +48,18 @@ TEST(library_canned, users_are_changed_and_their_passwords_stay_here)
 
     struct mr_admin *a = canned_admin(&lab, answer_scram);
     struct mr_answer *r = mr_alter_scram_users(a, changes, 2, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), 1);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), 1);
     CHECK_EQ(outcome_of(r, "alice")->error.code, MR_OK);
     CHECK_TEXT(outcome_of(r, "bob")->error.text, "RESOURCE_NOT_FOUND: there is no bob");
     mr_answer_free(r);
     changes[0].iterations = 100;
     r = mr_alter_scram_users(a, changes, 1, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), MR_INVALID);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), MR_INVALID);
     mr_answer_free(r);
     changes[0].iterations = 5000;
     changes[0].mechanism = 3;
     r = mr_alter_scram_users(a, changes, 1, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), MR_INVALID);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), MR_INVALID);
     mr_answer_free(r);
     canned_end(&lab, a);
 }
@@ -128,7 +128,7 @@ TEST(library_canned, tokens_are_made_renewed_ended_and_told)
     CHECK_EQ(mr_outcomes(r, &count)->number, 501);
     mr_answer_free(r);
     r = mr_expire_token(a, key, -1, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), MR_BROKER);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), MR_BROKER);
     CHECK_TEXT(kafka_word(&lab.e), "DELEGATION_TOKEN_NOT_FOUND");
     mr_answer_free(r);
     r = lab_well(&lab, mr_describe_tokens(a, NULL, 0, NULL));
@@ -140,7 +140,7 @@ TEST(library_canned, tokens_are_made_renewed_ended_and_told)
     CHECK_TEXT(token->renewers[0], "User:bob");
     mr_answer_free(r);
     r = mr_create_token(a, NULL, nobody, 1, -1, NULL); /* no "User:" */
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), MR_INVALID);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), MR_INVALID);
     mr_answer_free(r);
     canned_end(&lab, a);
 }
@@ -157,7 +157,7 @@ TEST(library_canned, a_controller_that_votes_is_not_forgotten)
     struct mr_admin *a = canned_admin(&lab, answer_gone);
     struct mr_answer *r = mr_unregister_controller(a, 3001, NULL);
 
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), 1);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), 1);
     CHECK_TEXT(kafka_word(&outcome_of(r, "3001")->error), "INVALID_REQUEST");
     CHECK_EQ(outcome_of(r, "3001")->error.advice, MR_REPAIR);
     CHECK_EQ(outcome_of(r, "3001")->error.definite, 1);

@@ -160,12 +160,12 @@ TEST(library_canned, transactions_are_told_and_ended_by_force)
     mr_answer_free(r);
     filter.states = wrong;
     r = mr_list_transactions(a, &filter, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), MR_INVALID);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), MR_INVALID);
     CHECK(strstr(lab.e.text, "Dreaming") != NULL);
     mr_answer_free(r);
 
     r = mr_describe_transactions(a, ids, 2, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), 1);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), 1);
     one = mr_transactions(r, &count);
     CHECK_EQ(count, 2);
     one = strcmp(one[0].id, "orders") == 0 ? &one[0] : &one[1];
@@ -175,7 +175,7 @@ TEST(library_canned, transactions_are_told_and_ended_by_force)
     mr_answer_free(r);
 
     struct mr_answer *producers = mr_describe_producers(a, partitions, 2, NULL);
-    CHECK_EQ(mr_answer_wait(producers, 30000, &lab.e), 1);
+    CHECK_EQ(mr_answer_wait(producers, PATIENT_MS, &lab.e), 1);
     const struct mr_producer_state *p = mr_producer_states(producers, &count);
     CHECK_EQ(count, 2);
     CHECK_EQ(p[0].transaction_start, 55);

@@ -26,6 +26,9 @@ struct mr_answer *lab_well(struct lab *lab, struct mr_answer *r);
 /* The row of that name. */
 const struct mr_outcome *outcome_of(const struct mr_answer *r, const char *name);
 
+/* How long a call may take that must come to its end, on a busy machine. */
+#define PATIENT_MS 60000
+
 /* What a hook has heard. */
 struct heard {
     long acked, failed, batches;
@@ -41,7 +44,7 @@ void lab_write(struct lab *lab, const char *topic, int count);
 /* The sum of a chunk's values, of no more than `left`, which are counted down; releases it, that much done. */
 long lab_sum(struct mr_chunk *k, long *left);
 
-/* Read up to `count` values, which must be numbers, in whatever chunks; their sum. Fails when none comes for 20 s. */
+/* Read up to `count` values, which must be numbers, in whatever chunks; their sum. Fails when none comes for a minute. */
 long lab_read(struct mr_consumer *c, long count);
 
 #define CHECK_OK(lab, call)                                                              \

@@ -39,11 +39,11 @@ TEST(library_operator, features_are_told_and_set)
     CHECK_EQ(outcome_of(r, "group.version")->number, 0);
     mr_answer_free(r);
     r = mr_update_features(a, wanted, 1, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), 1);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), 1);
     CHECK(outcome_of(r, "nosuch")->error.code == MR_BROKER);
     mr_answer_free(r);
     r = mr_update_features(a, wrong, 1, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), MR_INVALID);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), MR_INVALID);
     mr_answer_free(r);
     CHECK_OK(&lab, mr_admin_close(a, &lab.e));
     lab_deinit(&lab);
@@ -59,20 +59,20 @@ TEST(library_operator, nodes_that_cannot_come_or_go_are_refused)
     lab_init(&lab);
     struct mr_admin *a = lab_admin(&lab, NULL);
     struct mr_answer *r = mr_unregister_broker(a, 77, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), 1);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), 1);
     CHECK_TEXT(kafka_word(&outcome_of(r, "77")->error), "BROKER_ID_NOT_REGISTERED");
     CHECK_EQ(outcome_of(r, "77")->number, 77);
     mr_answer_free(r);
     r = mr_remove_voter(a, 9, directory, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), 1);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), 1);
     CHECK_TEXT(kafka_word(&outcome_of(r, "9")->error), "UNSUPPORTED_VERSION");
     mr_answer_free(r);
     r = mr_add_voter(a, 1, directory, &endpoint, 1, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), 1);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), 1);
     CHECK_TEXT(kafka_word(&outcome_of(r, "1")->error), "UNSUPPORTED_VERSION");
     mr_answer_free(r);
     r = mr_add_voter(a, 9, directory, &nowhere, 1, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), MR_INVALID);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), MR_INVALID);
     mr_answer_free(r);
     CHECK_OK(&lab, mr_admin_close(a, &lab.e));
     lab_deinit(&lab);
@@ -93,7 +93,7 @@ TEST(library_operator, replicas_are_moved_to_directories_of_one_broker)
     struct mr_admin *a = lab_admin(&lab, NULL);
     mr_answer_free(lab_well(&lab, mr_create_topics(a, topics, 2, NULL)));
     struct mr_answer *r = mr_alter_replica_log_dirs(a, 1, wanted, 3, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), 1);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), 1);
     const struct mr_outcome *o = mr_outcomes(r, &count);
     CHECK_EQ(count, 3);
     for (uint32_t i = 0; i < count; i++)
@@ -102,7 +102,7 @@ TEST(library_operator, replicas_are_moved_to_directories_of_one_broker)
     CHECK_EQ(outcome_of(r, "u")->partition, 1);
     mr_answer_free(r);
     r = mr_alter_replica_log_dirs(a, 5, wanted, 1, NULL); /* there is no such broker */
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), MR_INVALID);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), MR_INVALID);
     mr_answer_free(r);
     CHECK_OK(&lab, mr_admin_close(a, &lab.e));
     lab_deinit(&lab);
@@ -116,11 +116,14 @@ TEST(library_operator, members_are_taken_out_of_their_group)
 
     lab_init(&lab);
     lab_write(&lab, "t", 1);
-    struct mr_settings *s = lab_settings(&lab, "group.id", "g", "auto.offset.reset", "earliest", NULL);
+    /* Neither a heartbeat nor a commit tells it meanwhile that it was taken out: it would join again. */
+    struct mr_settings *s = lab_settings(&lab, "group.id", "g", "auto.offset.reset", "earliest", "session.timeout.ms",
+                                         "600000", "heartbeat.interval.ms", "300000", "auto.commit.interval.ms", "600000",
+                                         NULL);
     struct mr_consumer *c = mr_consumer_open(s, NULL, NULL, &lab.e);
     mr_settings_free(s);
     CHECK_OK(&lab, mr_subscribe(c, topics, 1, &lab.e));
-    CHECK_EQ(mr_poll(c, 20000, &k, &lab.e), 1); /* it is a member */
+    CHECK_EQ(mr_poll(c, PATIENT_MS, &k, &lab.e), 1); /* it is a member */
     mr_chunk_release(k, MR_DONE_ALL);
     struct mr_admin *a = lab_admin(&lab, NULL);
     struct mr_answer *groups = lab_well(&lab, mr_describe_groups(a, ids, 1, NULL));
@@ -128,7 +131,7 @@ TEST(library_operator, members_are_taken_out_of_their_group)
     CHECK_EQ(g->member_count, 1);
     struct mr_group_leaver leavers[] = {{.id = g->members[0].id}, {.instance_id = "nobody"}};
     struct mr_answer *r = mr_remove_group_members(a, "g", leavers, 2, "tidying up", NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), 1);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), 1);
     CHECK_EQ(outcome_of(r, leavers[0].id)->error.code, MR_OK);
     CHECK_TEXT(kafka_word(&outcome_of(r, "nobody")->error), "UNKNOWN_MEMBER_ID");
     mr_answer_free(r);
@@ -139,10 +142,10 @@ TEST(library_operator, members_are_taken_out_of_their_group)
     mr_answer_free(r);
     leavers[0] = (struct mr_group_leaver){0};
     r = mr_remove_group_members(a, "g", leavers, 1, NULL, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), MR_INVALID);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), MR_INVALID);
     mr_answer_free(r);
     CHECK_OK(&lab, mr_admin_close(a, &lab.e));
-    (void)mr_consumer_close(c, 20000, &lab.e); /* its last commit may be refused: it is no member any more */
+    (void)mr_consumer_close(c, PATIENT_MS, &lab.e); /* its last commit may be refused: it is no member any more */
     lab_deinit(&lab);
 }
 
@@ -184,11 +187,11 @@ TEST(library_operator, all_members_are_taken_out_of_their_group_without_being_na
     CHECK_EQ(count, 2);
     mr_answer_free(r);
     r = mr_remove_group_members(a, "nosuch", NULL, 0, NULL, NULL);
-    CHECK_EQ(mr_answer_wait(r, 30000, &lab.e), MR_BROKER);
+    CHECK_EQ(mr_answer_wait(r, PATIENT_MS, &lab.e), MR_BROKER);
     CHECK_TEXT(mr_kafka_code_name(lab.e.kafka_code), "GROUP_ID_NOT_FOUND");
     mr_answer_free(r);
     CHECK_OK(&lab, mr_admin_close(a, &lab.e));
-    (void)mr_consumer_close(one, 20000, &lab.e);
-    (void)mr_consumer_close(two, 20000, &lab.e);
+    (void)mr_consumer_close(one, PATIENT_MS, &lab.e);
+    (void)mr_consumer_close(two, PATIENT_MS, &lab.e);
     lab_deinit(&lab);
 }
