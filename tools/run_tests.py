@@ -32,6 +32,7 @@ SIM_SEEDS = 2000
 CLUSTER_SEEDS = 3000
 JOBS = 2  # programs at a time, where they do not disturb each other
 LONGEST = "unit_log"  # begins first
+CHECKS = ["man_check", "abi_check", "examples_check"]  # of what a build makes beside programs
 POWER_CUTS = 100  # per file system
 
 
@@ -133,7 +134,10 @@ def part_unit(total):
     total.run("layers_check", [sys.executable, "tests/layers_check.py", "tools/layers.py"])
     total.run("settings_check", [sys.executable, "tests/settings_check.py", "."])
     build("asan")
-    total.run_all({p.name: [str(p)] for p in sorted(programs("asan", "unit_"), key=lambda p: p.name != LONGEST)})
+    commands = {p.name: [str(p)] for p in programs("asan", "unit_")}
+    for name in CHECKS:
+        commands[name] = ["meson", "test", "-C", "build/asan", "--no-rebuild", "--print-errorlogs", "--logbase", name, name]
+    total.run_all({name: commands[name] for name in sorted(commands, key=lambda name: name != LONGEST)})
 
 
 def part_vectors(total):

@@ -36,7 +36,7 @@ static bool rig_open(struct rig *r)
     CHECK_EQ(RUN(&r->w, io_allocate(r->file, 0, BLOCKS * BLOCK, op)), 0);
     r->bytes = io_aligned_new(BLOCKS * BLOCK);
     pattern_fill(r->bytes, 0, BLOCKS * BLOCK);
-    return io_file_is_direct(r->file) && shard_of(r->w.io)->aio != NULL;
+    return io_file_is_direct(r->file) && aio_ready(shard_of(r->w.io));
 }
 
 static void rig_close(struct rig *r)
