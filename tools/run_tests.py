@@ -156,7 +156,7 @@ def part_sim(total):
 
 def part_mutants(total):
     """Famous bugs, brought back one by one: each must be caught."""
-    total.run("mutants", [sys.executable, "tests/sim/mutants.py"], quiet=False)
+    total.run("mutants", [sys.executable, "tests/sim/mutants.py"], quiet=False, timeout=2400)
 
 
 def part_fuzz(total):
@@ -168,7 +168,7 @@ def part_fuzz(total):
         corpus = ROOT / "build" / "fuzz" / "corpus" / program.name
         corpus.mkdir(parents=True, exist_ok=True)
         folders = [str(corpus)] + ([str(seeds)] if seeds.is_dir() else [])
-        commands[program.name] = [str(program), f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048",
+        commands[program.name] = [str(program), f"-max_total_time={FUZZ_SECONDS}", "-timeout=60", "-rss_limit_mb=2048",
                                   "-print_final_stats=0", *folders]
     total.run_all(commands)
 
