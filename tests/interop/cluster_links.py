@@ -38,7 +38,7 @@ def under_cuts(ctx, cuts):
                 traffic.wait_acked(f"during the cut: {what}", but=stuck)
                 network.heal()
                 wait_equal("replicas in sync, as each node knows",
-                           lambda: [in_sync(n) for n in cluster.nodes], [ALL] * 3, timeout_s=60)
+                           lambda: [in_sync(n) for n in cluster.nodes], [ALL] * 3, timeout_s=90)
             traffic.wait_acked("at the end")
         all_is_there(java, cluster, TOPIC, traffic.outcomes())
 
