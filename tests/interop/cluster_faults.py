@@ -139,10 +139,15 @@ def one_that_hangs_again_and_again(ctx):
             hangs.resume()
         return wait_for("why", why)
 
-    for times, held in [(1, False), (2, False), (3, True)]:
+    times = 0
+    while times < 3:
         wait_back()
-        told = hang()
-        equal(f"held back after {times} silences", f"so it was {times} times in a short time: it is taken back in 5000 ms" in told, held)
+        told, before = hang(), times
+        # A busy machine may have made it silent besides.
+        times = active.log_text().count(f"WARN controller: broker {hangs.node_id} is fenced: nothing has come of it for ")
+        check("each silence is counted", times > before, told)
+        equal(f"held back after {times} silences", f"so it was {times} times in a short time: it is taken back in "
+              f"{5000 << max(0, times - 3)} ms" in told, times >= 3)
     wait_back()
 
 
@@ -166,7 +171,7 @@ def a_controller_is_copied(ctx):
     ctx._servers.append(twin)
     copied.start()
     twin.start()
-    ended = wait_for("one of both to end", lambda: [s for s in (copied, twin) if s.process.poll() is not None])
+    ended = wait_for("one of both to end", lambda: [s for s in (copied, twin) if s.process.poll() is not None], timeout_s=60)
     equal("how many ended", len(ended), 1)
     check("its exit code says so", ended[0].wait_ended() != 0)
     check("it says why", "another process with node.id 3 registers as a controller again and again" in ended[0].log_text())
