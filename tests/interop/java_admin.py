@@ -222,7 +222,7 @@ def alter_topic_settings(ctx):
         java.admin(server, "incrementalAlterConfigs", resource=resource, ops=ops, **options)
 
     def expect(expected):
-        wait_equal("overrides", lambda: overrides(topic_settings(ctx, server, "set")), expected, timeout_s=5)
+        wait_equal("overrides", lambda: overrides(topic_settings(ctx, server, "set")), expected)
 
     def refused(error, *ops, resource=resource):
         java.fails(error, "admin.incrementalAlterConfigs", bootstrap=server.bootstrap, resource=resource, ops=ops)
@@ -250,7 +250,7 @@ def alter_topic_settings(ctx):
     equal("null key, compacted", java.send("set", [{"value": "x"}])[0].get("error"), "InvalidRecordException")
     alter(["DELETE", "cleanup.policy"], ["SET", "retention.ms", "-1"], ["SET", "max.message.bytes", "1500"])
     expect({"retention.ms": "-1", "max.message.bytes": "1500"})
-    wait_equal("null key, not compacted", lambda: java.send("set", [{"value": "x"}])[0].get("error"), None, timeout_s=5)
+    wait_equal("null key, not compacted", lambda: java.send("set", [{"value": "x"}])[0].get("error"), None)
     equal("too large", java.send("set", [{"value": "x" * 2000}])[0].get("error"), "RecordTooLargeException")
     server.restart()
     expect({"retention.ms": "-1", "max.message.bytes": "1500"})
@@ -293,7 +293,7 @@ def broker_settings(ctx):
         setting = topic_settings(ctx, server, "topic")["max.message.bytes"]
         return setting["value"], setting["source"], setting["synonyms"]
 
-    wait_equal("as the topic sees it", max_bytes, ("3000000", "DYNAMIC_BROKER_CONFIG", synonyms), timeout_s=5)
+    wait_equal("as the topic sees it", max_bytes, ("3000000", "DYNAMIC_BROKER_CONFIG", synonyms))
     java.producer(server, max_request_size=4_000_000)
     equal("a large record", java.send("topic", [{"value": "x" * 2_500_000}])[0].get("error"), None)
     server.kill_restart()
@@ -301,7 +301,7 @@ def broker_settings(ctx):
     equal("for all brokers", java.admin(server, "describeConfigs", resources=[["BROKER", ""]])[""]["message.max.bytes"]["value"],
           "2000000")
     alter("1", ["DELETE", "message.max.bytes"])
-    wait_equal("without the broker's own", max_bytes, ("2000000", "DYNAMIC_DEFAULT_BROKER_CONFIG", synonyms[1:]), timeout_s=5)
+    wait_equal("without the broker's own", max_bytes, ("2000000", "DYNAMIC_DEFAULT_BROKER_CONFIG", synonyms[1:]))
     equal("a large record now", java.send("topic", [{"value": "x" * 2_500_000}])[0].get("error"), "RecordTooLargeException")
 
     for name, ops in [("1", [["SET", "node.id", "3"]]), ("", [["SET", "log.retention.ms", "many"]])]:
@@ -381,7 +381,7 @@ def other_settings_described(ctx):
     alter("BROKER", "1", ["SET", "no.such", "5"])
     behind = [["group.consumer.session.timeout.ms", "46000", "STATIC_BROKER_CONFIG"],
               ["group.consumer.session.timeout.ms", "45000", "DEFAULT_CONFIG"]]
-    wait_equal("the last change is seen", lambda: "no.such" in describe("BROKER", "1"), True, timeout_s=5)
+    wait_equal("the last change is seen", lambda: "no.such" in describe("BROKER", "1"), True)
     for restart in [None, server.kill_restart]:
         if restart:
             restart()
@@ -459,8 +459,7 @@ def groups(ctx):
 
     set_outcome = admin("alterConsumerGroupOffsets", group="set", offsets=[["t", 0, 5, "by hand"], ["t", 1, 6], ["missing", 0, 3]])
     equal("set offsets", errors(set_outcome), {"t-0": None, "t-1": None, "missing-0": "UnknownTopicOrPartitionException"})
-    # A consumer that begins anew from its bootstrap servers (KIP-899) has lost sight of the topic, and joins again for it.
-    java.consumer(server, "member", topics=["t"], group_id="used", client_id="member", metadata_recovery_strategy="none")
+    java.consumer(server, "member", topics=["t"], group_id="used", client_id="member")
     wait_for("the member's records", lambda: len(java("consumer.assignment", name="member")) == 3)
     java("consumer.commit", name="member", offsets=[["t", 0, 1], ["t", 1, 1]])
 
@@ -494,6 +493,7 @@ def groups(ctx):
     equal("delete a group in use", errors(admin("deleteConsumerGroups", groups=["used"])), {"used": "GroupNotEmptyException"})
     equal("offsets are as they were", admin("listConsumerGroupOffsets", groups=["set", "used"]), offsets)
 
+    java("consumer.committed", name="member", partitions=[["t", 0]])  # it has found its coordinator again, and can say goodbye
     java("consumer.close", name="member")
     equal("delete an offset", admin("deleteConsumerGroupOffsets", group="used", partitions=[["t", 0], ["t", 2]]),
           {"t-0": None, "t-2": None})

@@ -74,11 +74,13 @@ class JavaDriver:
 
     def consumer(self, server, name="consumer", topics=None, assign=None, seek=(), **config):
         """Open a consumer that subscribes to topics, or to which [topic, partition] pairs are assigned (and which
-        starts at the [topic, partition, offset] of `seek`)."""
+        starts at the [topic, partition, offset] of `seek`). Its session outlasts a machine that stands still: one that is
+        to die says a shorter one. It does not begin anew from its bootstrap servers while the server is away (KIP-899): it
+        would lose sight of its topics, and join again."""
         chosen = {"topics": topics} if topics else {"assign": assign, "seek": list(seek)} if assign else {}
         defaults = {"auto_offset_reset": "earliest", "enable_auto_commit": "false", "fetch_max_wait_ms": 50,
-                    "session_timeout_ms": 3000, "heartbeat_interval_ms": 100, "reconnect_backoff_max_ms": 100,
-                    "retry_backoff_max_ms": 100, "metadata_max_age_ms": 1000}
+                    "session_timeout_ms": 45_000, "heartbeat_interval_ms": 100, "reconnect_backoff_max_ms": 100,
+                    "retry_backoff_max_ms": 100, "metadata_max_age_ms": 1000, "metadata_recovery_strategy": "none"}
         self("consumer.open", name=name, config=_config(server, defaults | config), **chosen)
         return name
 

@@ -102,8 +102,9 @@ final class Admins {
     private static Admin open(String bootstrap) {
         Properties properties = new Properties();
         properties.put("bootstrap.servers", bootstrap);
-        properties.put("default.api.timeout.ms", "20000");
-        properties.put("request.timeout.ms", "10000");
+        boolean alone = !bootstrap.contains(","); // else, where one stands still, another is to be asked soon
+        properties.put("default.api.timeout.ms", alone ? "100000" : "20000");
+        properties.put("request.timeout.ms", alone ? "100000" : "10000");
         properties.put("reconnect.backoff.max.ms", "200");
         return Admin.create(properties);
     }

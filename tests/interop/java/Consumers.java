@@ -24,6 +24,8 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /** Commands consumer.*, each on the thread of the consumer that it names, and read: a whole topic at once. */
 final class Consumers {
+    private static final long PATIENCE_S = 100; // a machine that is busy with other things, not a broker that is slow
+
     private final Map<String, Member> members = new HashMap<>();
 
     void addTo(Map<String, Driver.Command> commands) {
@@ -139,16 +141,22 @@ final class Consumers {
     }
 
     /** Every record from the start to the end of all partitions of a topic; the end is that of the isolation level. */
-    private Object read(JsonNode args) {
+    private Object read(JsonNode args) throws Exception {
         List<Object> records = new ArrayList<>();
         try (KafkaConsumer<byte[], byte[]> consumer = newConsumer(args.get("config"))) {
+            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_S);
             List<TopicPartition> partitions = new ArrayList<>();
-            consumer.partitionsFor(args.get("topic").asText())
-                    .forEach(p -> partitions.add(new TopicPartition(p.topic(), p.partition())));
+            while (partitions.isEmpty()) { // a broker may not have heard of it yet
+                if (System.nanoTime() > deadline)
+                    throw new IllegalStateException("there is no such topic");
+                consumer.partitionsFor(args.get("topic").asText())
+                        .forEach(p -> partitions.add(new TopicPartition(p.topic(), p.partition())));
+                if (partitions.isEmpty())
+                    Thread.sleep(50);
+            }
             consumer.assign(partitions);
             consumer.seekToBeginning(partitions);
             Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
-            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
             while (!partitions.stream().allMatch(p -> consumer.position(p) >= ends.get(p))) {
                 if (System.nanoTime() > deadline)
                     throw new IllegalStateException("the end is not reached; ends " + ends + ", read " + records.size());
@@ -249,7 +257,7 @@ final class Consumers {
                     stopping = true;
                 }
             }
-            consumer.close(CloseOptions.timeout(Duration.ofSeconds(leave ? 5 : 0)).withGroupMembershipOperation(leave
+            consumer.close(CloseOptions.timeout(Duration.ofSeconds(leave ? PATIENCE_S : 0)).withGroupMembershipOperation(leave
                     ? CloseOptions.GroupMembershipOperation.LEAVE_GROUP
                     : CloseOptions.GroupMembershipOperation.REMAIN_IN_GROUP));
         }
@@ -264,7 +272,7 @@ final class Consumers {
                     result.completeExceptionally(e);
                 }
             });
-            return result.get(30, TimeUnit.SECONDS);
+            return result.get(PATIENCE_S, TimeUnit.SECONDS);
         }
 
         /** The records since the last take; fails as poll() failed. */
