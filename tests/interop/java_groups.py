@@ -9,6 +9,7 @@ from scenario import scenario
 RANGE = "org.apache.kafka.clients.consumer.RangeAssignor"
 ROUND_ROBIN = "org.apache.kafka.clients.consumer.RoundRobinAssignor"
 COOPERATIVE = "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"
+MORTAL_MS = 10_000  # the session of a member that is to die: the others see that within a minute, and it outlasts a busy machine
 
 
 class Group:
@@ -53,7 +54,8 @@ class Group:
         def settled():
             owned = [self.assignment(m) for m in self.members]
             return sorted(map(len, owned)) == sorted(sizes) and sorted(sum(owned, [])) == list(range(self.partitions))
-        wait_for(f"{self.members} own {sizes} partitions; now {[self.assignment(m) for m in self.members]}", settled)
+        wait_for(f"{self.members} own {sizes} partitions; now {[self.assignment(m) for m in self.members]}", settled,
+                 timeout_s=60)
         return {m: self.assignment(m) for m in self.members}
 
     def feed(self, tag, once=True):
@@ -87,7 +89,7 @@ def eager(ctx):
     group.join("b")
     group.settle([3, 3])
     group.feed("two")
-    group.join("c")
+    group.join("c", session_timeout_ms=MORTAL_MS)
     owned = group.settle([2, 2, 2])
     group.feed("three")
     for name in "abc":
@@ -106,10 +108,10 @@ def eager(ctx):
     group.leave("b")
     group.settle([3, 3])
     group.feed("four")
-    group.leave("c", goodbye=False)
     started = time.monotonic()
+    group.leave("c", goodbye=False)
     group.settle([6])
-    check("the dead member was given its session timeout", time.monotonic() - started > 1.5)
+    check("the dead member was given its session timeout", time.monotonic() - started > 4)
     group.feed("five")
     group.leave("a")
     wait_equal("state without members", lambda: group.describe()["state"], "Empty")
@@ -122,7 +124,7 @@ def cooperative(ctx):
     group.join("a")
     group.settle([6])
     group.feed("one")
-    group.join("b")
+    group.join("b", session_timeout_ms=MORTAL_MS)
     owned = group.settle([3, 3])
     group.feed("two")
     revoked = [p for what, ps in group.take_events("a") if what == "revoked" for p in ps]
@@ -162,7 +164,7 @@ def from_eager_to_cooperative(ctx):
     # One with no protocol in common is turned away; the others go on.
     ctx.java.consumer(group.server, "stranger", topics=["work"], group_id="crew", partition_assignment_strategy=ROUND_ROBIN)
     try:
-        wait_for("the stranger's error", lambda: ctx.java("consumer.take", name="stranger"), timeout_s=10)
+        wait_for("the stranger's error", lambda: ctx.java("consumer.take", name="stranger"))
     except JavaError as e:
         equal("error", e.name, "InconsistentGroupProtocolException")
     else:
@@ -174,16 +176,16 @@ def from_eager_to_cooperative(ctx):
 def static_members(ctx):
     """group.instance.id: a member that returns within its session gets its partitions back without a rebalance."""
     group = Group(ctx, RANGE)
-    group.join("a", group_instance_id="ia", session_timeout_ms=6000)
+    group.join("a", group_instance_id="ia")
     group.settle([6])
-    group.join("b", group_instance_id="ib", session_timeout_ms=6000)
+    group.join("b", group_instance_id="ib")
     owned = group.settle([3, 3])
     generation = ctx.java("consumer.groupMetadata", name="a")["generation"]
     old_member = ctx.java("consumer.groupMetadata", name="b")
     group.forget_events()
 
     group.leave("b", goodbye=False)
-    group.join("b", group_instance_id="ib", session_timeout_ms=6000)
+    group.join("b", group_instance_id="ib")
     equal("after b came back", group.settle([3, 3]), owned)
     new_member = ctx.java("consumer.groupMetadata", name="b")
     equal("generation", (new_member["generation"], ctx.java("consumer.groupMetadata", name="a")["generation"]),
@@ -218,9 +220,9 @@ def static_members(ctx):
 def members_outlive_the_server(ctx):
     """The server is stopped and killed under a group: the members stay, and keep what they have."""
     group = Group(ctx, COOPERATIVE)
-    group.join("a", session_timeout_ms=10_000)
+    group.join("a")
     group.settle([6])
-    group.join("b", session_timeout_ms=10_000)
+    group.join("b")
     owned = group.settle([3, 3])
     group.feed("before")
     before = {m: ctx.java("consumer.groupMetadata", name=m) for m in "ab"}
