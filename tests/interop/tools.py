@@ -68,7 +68,7 @@ def produce_and_consume(ctx):
     sent = [(f"h:{i}", f"k{i}", f"value {i}") for i in range(500)]
     for part, codec in [(sent[:250], "zstd"), (sent[250:], "lz4")]:
         tool(PRODUCER, "--topic", "lines", "--reader-property", "parse.key=true", "--reader-property", "parse.headers=true",
-             "--compression-codec", codec, stdin="".join(f"{h}\t{k}\t{v}\n" for h, k, v in part))
+             "--compression-codec", codec, "--request-timeout-ms", 30_000, stdin="".join(f"{h}\t{k}\t{v}\n" for h, k, v in part))
         server.kill_restart()
 
     def consume(*args):
@@ -95,7 +95,7 @@ def groups(ctx):
     java.create(server, "t", partitions=2)
     java.producer(server)
     java.send("t", [{"partition": i % 2, "value": str(i)} for i in range(10)])
-    java.consumer(server, "member", topics=["t"], group_id="crew", client_id="one", session_timeout_ms=20_000)
+    java.consumer(server, "member", topics=["t"], group_id="crew", client_id="one")
     wait_for("the assignment", lambda: len(java("consumer.assignment", name="member")) == 2)
     java("consumer.commit", name="member", offsets=[["t", 0, 2], ["t", 1, 5]])
     server.kill_restart()
@@ -113,6 +113,7 @@ def groups(ctx):
     check("reset in use", "group 'crew' is inactive" in
           tool(GROUPS, "--reset-offsets", "--group", "crew", "--topic", "t", "--to-earliest", "--execute", ok=False))
 
+    java("consumer.committed", name="member", partitions=[["t", 0]])  # it has found its coordinator again, and can say goodbye
     java("consumer.close", name="member")
     reset = table(tool(GROUPS, "--reset-offsets", "--group", "crew", "--topic", "t", "--shift-by", "-1", "--execute"))
     equal("reset", sorted((r["PARTITION"], r["NEW-OFFSET"]) for r in reset), [("0", "1"), ("1", "4")])
@@ -195,7 +196,9 @@ def cluster(ctx):
     check("its end", int(leader[2]) >= int(status["HighWatermark"]), f"{leader} {status}")
     equal("cluster id", ctx.tool(CLUSTER, "cluster-id", "--bootstrap-server", server.bootstrap).strip(), f"Cluster ID: {CLUSTER_ID}")
 
-    usable = dict(re.findall(r"(\w+)\(\d+\): .*?\[usable: (\d+)\]", tool(API_VERSIONS)))
+    patient = ctx.directory / "patient.properties"
+    patient.write_text("request.timeout.ms=30000\n")
+    usable = dict(re.findall(r"(\w+)\(\d+\): .*?\[usable: (\d+)\]", tool(API_VERSIONS, "--command-config", patient)))
     wanted = {"Produce": 13, "Fetch": 17, "ListOffsets": 10, "Metadata": 13, "OffsetCommit": 9, "OffsetFetch": 9,
               "FindCoordinator": 6, "JoinGroup": 9, "Heartbeat": 4, "LeaveGroup": 5, "SyncGroup": 5, "DescribeGroups": 6,
               "ListGroups": 5, "ApiVersions": 4, "CreateTopics": 7, "DeleteTopics": 6, "InitProducerId": 5,
