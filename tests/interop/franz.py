@@ -7,7 +7,7 @@ from checks import CODECS, batches, check, equal, wait_equal, wait_for
 from scenario import scenario
 from server import CACHE
 
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 
 
 def franz(*args):
@@ -110,7 +110,7 @@ def cooperative_group(ctx):
         def settled():
             owned = [m.owned() for m in members.values()]
             return sorted(map(len, owned)) == sorted(sizes) and sorted(sum(owned, [])) == list(range(6))
-        wait_for(f"members own {sizes}", settled)
+        wait_for(f"members own {sizes}", settled, timeout_s=60)
 
     def feed(tag):
         new = [f"{tag} {p}" for p in range(6)]

@@ -173,7 +173,7 @@ func read(bootstrap, topic string, partitions int) {
 	}
 	client := newClient(bootstrap, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: start}))
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Second)
 	defer cancel()
 	for left > 0 {
 		fetches := client.PollFetches(ctx)
@@ -208,8 +208,12 @@ func group(bootstrap, topic, name, balancer string, instance []string) {
 		commit(client)
 		event("revoked")(ctx, client, partitions)
 	}
+	session := 10 * time.Second // a member that is killed is missed, one on a busy machine is not
+	if len(instance) > 0 {
+		session = 45 * time.Second // it comes back within that
+	}
 	options := []kgo.Opt{kgo.ConsumerGroup(name), kgo.ConsumeTopics(topic), kgo.Balancers(balancers[balancer]),
-		kgo.SessionTimeout(4 * time.Second), kgo.HeartbeatInterval(100 * time.Millisecond), kgo.DisableAutoCommit(),
+		kgo.SessionTimeout(session), kgo.HeartbeatInterval(100 * time.Millisecond), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.OnPartitionsAssigned(event("assigned")),
 		kgo.OnPartitionsRevoked(revoked), kgo.OnPartitionsLost(event("lost")), kgo.BlockRebalanceOnPoll()}
 	if len(instance) > 0 {
