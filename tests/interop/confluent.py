@@ -172,7 +172,7 @@ def deliveries(ctx):
 def two_members(ctx, strategy):
     server = ctx.server()
     create(server, "work", 4)
-    p = producer(server, acks="all")
+    p = producer(server, acks="all", enable_idempotence=True)
     members, everyone = [], []
     sent = []
 
@@ -248,7 +248,7 @@ def offsets(ctx):
     """Watermarks, offsets by time, metadata, and a consumer that starts from a stored offset."""
     server = ctx.server()
     create(server, "t", 2)
-    p = producer(server)
+    p = producer(server, enable_idempotence=True)
     for i in range(10):
         p.produce("t", str(i), partition=0, timestamp=1_700_000_000_000 + 10 * i)
     equal("left in the queue", p.flush(TIMEOUT_S), 0)
