@@ -125,7 +125,7 @@ def idempotent_through_restarts(ctx):
     ctx.java("producer.loop", name="producer", topic="stream", partitions=3, prefix="j")
     for i in range(6):
         enough = ctx.java("producer.acked", name="producer") + 300
-        wait_for("acknowledgements", lambda: ctx.java("producer.acked", name="producer") >= enough)
+        wait_for("acknowledgements", lambda: ctx.java("producer.acked", name="producer") >= enough, timeout_s=60)
         server.kill_restart() if i % 2 else server.restart()
     outcome = ctx.java("producer.stop", name="producer")
     records = ctx.java.read(server, "stream")
