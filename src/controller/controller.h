@@ -77,6 +77,9 @@ void controller_committed(struct controller *c, int64_t offset);
 /* Time passes: sessions, NoOp. Returns when to call again (monotonic ms). */
 int64_t controller_tick(struct controller *c, int64_t now_ms);
 
+/* This process, or all of its machine, stood still for so long: no session has gone on meanwhile. */
+void controller_stood_still(struct controller *c, int64_t ms);
+
 /* When the session of the broker that has registered with this epoch was renewed (monotonic ms). -1: not active, nobody
  * has it, it is fenced, or it lived on after controller_broker_gone. */
 int64_t controller_broker_heard_ms(const struct controller *c, int32_t id, int64_t epoch);

@@ -189,6 +189,7 @@ enum kerr decide_broker_heartbeat(struct decision *d, const void *request, void 
         return error;
     decision_cut(d, 0);
     s->contact_ms = d->now_ms;
+    s->given_ms = 0;
     s->metadata_offset = m->current_metadata_offset;
     if (next == STATE_CONTROLLED_SHUTDOWN && before != next)
         s->shutdown_offset = d->c->end - 1;

@@ -28,6 +28,7 @@ struct session {
     int32_t id;
     int64_t epoch;
     int64_t contact_ms;          /* monotonic; of the last heartbeat or registration */
+    int64_t given_ms;            /* that it lasts longer: this process stood still since then */
     int64_t spoke_ms;            /* monotonic; of the last sign of life that is neither */
     int64_t metadata_offset;     /* that it reported last; -1 = none yet */
     int64_t registration_offset; /* of its RegisterBrokerRecord */

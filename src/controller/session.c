@@ -29,6 +29,7 @@ struct session *session_begin(struct controller *c, int32_t id, int64_t epoch, i
         s->held_until_ms = INT64_MIN;
     s->epoch = epoch;
     s->contact_ms = now_ms;
+    s->given_ms = 0;
     s->spoke_ms = now_ms;
     s->gone = false;
     s->metadata_offset = -1;
@@ -53,9 +54,20 @@ void sessions_end_all(struct controller *c)
         free(container_of(node, struct session, node));
 }
 
+static int64_t ends_ms(const struct controller *c, const struct session *s)
+{
+    return s->contact_ms + s->given_ms + c->settings.session_timeout_ms;
+}
+
 bool session_is_valid(const struct controller *c, const struct session *s, int64_t now_ms)
 {
-    return now_ms - s->contact_ms < c->settings.session_timeout_ms;
+    return now_ms < ends_ms(c, s);
+}
+
+void controller_stood_still(struct controller *c, int64_t ms)
+{
+    LIST_EACH (it, &c->sessions)
+        container_of(it, struct session, node)->given_ms += ms;
 }
 
 int64_t sessions_lowest_offset(const struct controller *c)
@@ -163,9 +175,8 @@ int64_t sessions_due_ms(const struct controller *c)
     LIST_EACH (it, &c->sessions) {
         const struct session *s = container_of(it, struct session, node);
         const struct image_broker *b = image_broker_find(c->latest, s->id);
-        int64_t ends = s->contact_ms + c->settings.session_timeout_ms;
-        if (b != NULL && !b->fenced && ends < due)
-            due = ends;
+        if (b != NULL && !b->fenced && ends_ms(c, s) < due)
+            due = ends_ms(c, s);
     }
     return due;
 }

@@ -201,6 +201,7 @@ struct node {
     struct silence silence;
 
     struct io_timer tick;          /* of the controller */
+    int64_t tick_due_ms;           /* monotonic; INT64_MAX: it is not set */
     bool caught_up;                /* once: what is loaded is what was committed */
     struct flow close;
     bool closing;

@@ -73,6 +73,19 @@ static int append_to_quorum(void *log, int32_t epoch, const struct bytes *framed
 
 /* ---- the controller's time ------------------------------------------------------------------- */
 
+/* A timer that was late by a good part of a session says that this process, or all of the machine, stood still. Brokers
+ * were not heard meanwhile, whatever they said: they are not fenced for that. */
+static void note_standstill(struct node *n, int64_t now_ms)
+{
+    int64_t late_ms = n->tick_due_ms == INT64_MAX ? 0 : now_ms - n->tick_due_ms;
+
+#ifdef MUTANT_NODE_SESSIONS_END_ASLEEP
+    return;
+#endif
+    if (late_ms > config_i64(n->options.settings, BROKER_BROKER_SESSION_TIMEOUT_MS) / 9)
+        controller_stood_still(n->controller, late_ms);
+}
+
 static void tick_fired(struct io_timer *t)
 {
     node_wind(container_of(t, struct node, tick));
@@ -80,22 +93,27 @@ static void tick_fired(struct io_timer *t)
 
 void node_wind(struct node *n)
 {
-    int64_t due_ms;
+    int64_t now_ms = io_now_ms(n->io);
 
     if (n->controller == NULL)
         return;
     /* It decides nothing more; but one that has resigned still answers whom it refused. */
     if ((n->closing || n->failed) && controller_is_active(n->controller))
         return;
-    due_ms = controller_tick(n->controller, io_now_ms(n->io));
-    if (due_ms == INT64_MAX)
+    note_standstill(n, now_ms);
+    n->tick_due_ms = controller_tick(n->controller, now_ms);
+    if (n->tick_due_ms == INT64_MAX)
         io_timer_clear(&n->tick);
     else
-        io_timer_set(n->io, &n->tick, due_ms * 1000000, tick_fired);
+        io_timer_set(n->io, &n->tick, n->tick_due_ms * 1000000, tick_fired);
 }
 
 void node_wind_soon(struct node *n)
 {
+    if (n->controller == NULL)
+        return;
+    note_standstill(n, io_now_ms(n->io));
+    n->tick_due_ms = io_now_ms(n->io);
     io_timer_set(n->io, &n->tick, io_now_ns(n->io), tick_fired);
 }
 
@@ -253,6 +271,7 @@ void node_start(const struct node_options *o, struct node **out, struct fail *f,
     assign_init(n);
     proposals_init(n);
     list_init(&n->watches);
+    n->tick_due_ms = INT64_MAX;
     list_init(&n->silence.questions);
     remote_open(n);
     *out = n;

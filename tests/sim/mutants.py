@@ -180,6 +180,8 @@ MUTANTS = {
     "RAFT_COMMITS_OLD_EPOCH": ("a leader commits before one offset of its own epoch is held", RAFT),
     "NODE_GONE_BY_SILENCE": ("a broker that cannot be reached for a second is fenced", NODE + " gone*"),
     "NODE_LATE_IS_SILENT": ("a controller that stood still itself fences who was not heard meanwhile", NODE + " silence*"),
+    "NODE_SESSIONS_END_ASLEEP": ("a controller that stood still itself ends the sessions of who was not heard meanwhile",
+                                 NODE + " silence*"),
     "CONTROLLER_ALL_ARE_SILENT": ("a controller that hears nobody fences all", CONTROLLER),
     "RAFT_REFUSED_IS_LOST": ("where nobody listens any more, the leader is waited for all the same", RAFT),
     "RAFT_OLD_WATERMARK": ("a follower takes an older leader's high watermark for its log's", RAFT),

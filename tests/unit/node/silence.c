@@ -129,6 +129,24 @@ TEST(silence, a_controller_that_stood_still_itself_fences_nobody)
     lab_end(&lab);
 }
 
+/* Nor are sessions over that went on while it stood still; they end as long after it as they would have. */
+TEST(silence, a_controller_that_stood_still_itself_ends_no_session)
+{
+    struct lab lab;
+
+    begin(&lab, 9, "0");
+    claim(&lab);
+    script_pass(lab.s, 2000);
+    stand_still(&lab, script_machine(lab.s), 60000);
+    script_pass(lab.s, 60000 + 6000);
+    CHECK(!is_fenced(&lab, 1));
+    CHECK(!is_fenced(&lab, 2));
+    script_pass(lab.s, 2000);
+    CHECK(is_fenced(&lab, 1));
+    CHECK(is_fenced(&lab, 2));
+    lab_end(&lab);
+}
+
 TEST(silence, none_is_fenced_where_most_are_silent)
 {
     struct lab lab;
