@@ -60,7 +60,7 @@ def not_idempotent(ctx):
     for _ in range(4):
         for name in ["one", "all"]:
             enough = java("producer.acked", name=name) + 300
-            wait_for(f"acknowledgements of {name}", lambda: java("producer.acked", name=name) >= enough)
+            wait_for(f"acknowledgements of {name}", lambda: java("producer.acked", name=name) >= enough, timeout_s=60)
         server.kill_restart()
     outcomes = {name: java("producer.stop", name=name) for name in ["one", "all"]}
     server.kill_restart()

@@ -8,7 +8,7 @@ from pathlib import Path
 from server import JAVA, Cluster
 
 SCENARIOS = {}  # name -> function, in the order of the modules
-TOOL_TIMEOUT_S = 60
+TOOL_TIMEOUT_S = 150  # its JVM starts while others build, and its client may wait for a minute
 
 
 class Skip(Exception):

@@ -27,7 +27,7 @@ JVM = ["nice", "-n", "10", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredSt
 JAVA = JVM + [f"-XX:SharedArchiveFile={CACHE}/tools.jsa", "-cp", f"{CACHE}/jars/*:{CACHE}/java"]
 
 START_TIMEOUT_S = 120  # a JVM, while others build
-STOP_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 60  # likewise
 
 PROPERTIES = {
     "process.roles": "broker,controller",
