@@ -4,7 +4,7 @@ and has nothing to repair."""
 import re
 import shutil
 
-from checks import batches, check, equal, wait_for
+from checks import batches, check, equal, segment_sizes, wait_equal, wait_for
 from compaction import CLEANER, MIB, Keyed, dump, log_bytes, partition_dir
 from compaction import fill as fill_keyed
 from files import EVERY_START, REPAIR
@@ -47,9 +47,27 @@ class Story:
         equal(f"records of {name} {tag}", [s.get("error") for s in sent], [None] * len(values))
         if outcome:
             self.java(f"producer.{outcome}", name=name)
+            self.wait_marked(f"{name} {tag}", {p: max(s["offset"] for s in sent if s["partition"] == p) for p in range(2)}, 1)
         if outcome == "commit":
             self.committed += values
+            for topic, partition, offset in offsets:
+                self.wait_committed(f"{topic}-{partition}", offset)
         return values
+
+    def ends(self):
+        """Of the partitions of tx, what is open and the markers among it."""
+        outcome = self.java.admin(self.server, "listOffsets", partitions=[["tx", p, "latest"] for p in range(PARTITIONS["tx"])])
+        return [outcome[f"tx-{p}"][0] for p in range(PARTITIONS["tx"])]
+
+    def wait_marked(self, what, last, markers):
+        """Brokers answer when an end is decided, and write it to the partitions after that."""
+        wait_equal(f"ends of tx with the markers of {what}", self.ends, [last[p] + 1 + markers for p in range(PARTITIONS["tx"])])
+
+    def wait_committed(self, partition, offset):
+        """Likewise, the offsets of a transaction."""
+        wait_equal(f"the offset for {partition} that a transaction has committed",
+                   lambda: (self.java.admin(self.server, "listConsumerGroupOffsets", groups=["in-transactions"])["in-transactions"]
+                            .get(partition) or [None])[0], offset)
 
     def produce(self, tag):
         """The same idempotent producer goes on; each record comes where the last one ended."""
@@ -112,14 +130,13 @@ class Story:
 
     def end_open(self):
         """The transactions that were open all the time come to their ends."""
+        last = [end - 1 for end in self.ends()]
         self.java("producer.commit", name="open-commit")
         self.java("producer.abort", name="open-abort")
         self.committed += self.open_values["open-commit"]
         self.hidden = 0
-
-        def committed():
-            return self.java.admin(self.server, "listConsumerGroupOffsets", groups=["in-transactions"])["in-transactions"].get("plain-1")
-        wait_for("the offset in the one that was committed", lambda: (committed() or [None])[0] == 11)
+        self.wait_marked("the open ones", last, 2)
+        self.wait_committed("plain-1", 11)
 
     def hand_to(self, server_class, when, expected):
         """To the next hand, which must show the same; returns what it logged meanwhile."""
@@ -233,6 +250,12 @@ def cut_off(directory, cleaned, names):
     return behind, begun
 
 
+def cleaned_to(server, topic):
+    """The offset that the cleaner has come to, as it says after each turn; or None."""
+    texts = [path.read_text() for d in server.log_dirs for path in d.glob("cleaner-offset-checkpoint")]
+    return next((int(found[1]) for text in texts if (found := re.search(rf"^{topic} 0 (\d+)$", text, re.M))), None)
+
+
 def newest(records):
     return {key: value for key, value in ((r["key"], r["value"]) for r in records) if value is not None}
 
@@ -248,6 +271,10 @@ def compaction_is_cut_off(ctx):
     def read(server):
         return {f"{t}, {i}": java.read(server, t, i) for t in topics for i in ISOLATIONS}
 
+    def ends(server, isolation):
+        outcome = java.admin(server, "listOffsets", partitions=[[t, 0, "latest"] for t in topics], isolation=isolation)
+        return {t: outcome[f"{t}-0"][0] for t in topics}
+
     java.producer(server, "p", linger_ms=5)
     java.producer(server, "t", linger_ms=5, transactional_id="t")
     java("producer.init", name="t")
@@ -260,6 +287,8 @@ def compaction_is_cut_off(ctx):
             java(f"producer.{outcome}", name="t")
         keyed.send("p", [(f"k{k}", None) for k in range(20, 25)])
         fill_keyed(keyed, "next", 1500, ["p"])
+    # Brokers answer when an end is decided, and write it to the partitions after that.
+    wait_for("the ends of all transactions", lambda: ends(server, "read_committed") == ends(server, "read_uncommitted"))
     uncleaned = read(server)
     server.stop()
     data, earlier, later = (server.directory / name for name in ["data", "uncleaned", "cleaned"])
@@ -268,7 +297,9 @@ def compaction_is_cut_off(ctx):
     server.write_properties(CLEANER)
     server.start()
     for t in topics:
-        wait_for(f"{t} to shrink", lambda t=t: log_bytes(server, f"{t}-0") < 2 * MIB, timeout_s=60)
+        wait_for(f"{t} to be compacted up to its last segment",
+                 lambda t=t: cleaned_to(server, t) == max(segment_sizes(server, f"{t}-0")), timeout_s=60)
+        check(f"{t} has shrunk", log_bytes(server, f"{t}-0") < 2 * MIB)
     cleaned = read(server)
     server.stop()
     data.rename(later)
