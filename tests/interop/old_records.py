@@ -101,8 +101,8 @@ def retention_by_time(ctx):
     wait_equal("its segments", lambda: segment_sizes(server, "short-0"), {100: 0})
     wait_for("its other files are gone", lambda: not any(f.startswith(f"{0:020}.") for f in files(server, "short")))
     equal("what is not", [offset(ctx, server, t) for t in ["long", "compacted"]], [0, 0])
-    check("the reason is told", "due to log retention time 3600000ms breach based on the largest record timestamp in the segment"
-          in server.log_text())
+    wait_for("the reason is told", lambda: "due to log retention time 3600000ms breach based on the largest record timestamp in the segment"
+             in server.log_text())
     server.kill_restart()
     equal("after kill -9", [offset(ctx, server, "short", at=at) for at in ["earliest", "latest"]], [100, 100])
     java.send("short", [{"value": "young"}])
