@@ -36,7 +36,8 @@ PAUSE_S = 0.001        # of a producer after each record: the image must not fil
 LOAD_S = (0.05, 0.35)  # between the first answer after a start and the cut
 CUTS_PER_IMAGE = 25    # then all is read, and a new file system begins
 CONTROL_CUTS_MAX = 20
-TIMEOUT_S = 30
+TIMEOUT_S = 60         # the disk of a busy machine may take seconds for one sync
+FLUSH_S = 30           # at the end, also when there is no broker any more
 QUIET = {"log_level": 0, "reconnect.backoff.ms": 5, "reconnect.backoff.max.ms": 20}
 
 
@@ -50,7 +51,7 @@ class Writer:
     def __init__(self, bootstrap, number, idempotent):
         from confluent_kafka import Producer
         self.producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": idempotent, "acks": "all", "linger.ms": 1,
-                                  "retry.backoff.ms": 10, "message.timeout.ms": 60_000} | QUIET)
+                                  "retry.backoff.ms": 10, "message.timeout.ms": 200_000} | QUIET)
         self.number, self.count = number, 0
         self.acked = {}        # (partition, offset) -> value
         self.errors = []
@@ -74,7 +75,7 @@ class Writer:
                 self.producer.poll(PAUSE_S)
             else:
                 self.producer.poll(0.002)
-        self.producer.flush(TIMEOUT_S)
+        self.producer.flush(FLUSH_S)
 
     def told(self, error, message, value):
         if error:
@@ -100,6 +101,23 @@ class Admin:
         from confluent_kafka.admin import AdminClient
         self.client = AdminClient({"bootstrap.servers": self.bootstrap} | QUIET)
 
+    @staticmethod
+    def of_group(ask):
+        """What a coordinator answers when it has loaded the group: librdkafka passes on that it has not."""
+        from confluent_kafka import KafkaError, KafkaException
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                answer = ask()["group"].result(TIMEOUT_S)
+                error = next((p.error for p in answer.topic_partitions if p.error), None)
+            except KafkaException as e:
+                error = e.args[0]
+            if error is None:
+                return answer
+            if error.code() not in (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.NOT_COORDINATOR) or time.monotonic() > deadline:
+                raise KafkaException(error)
+            time.sleep(0.02)
+
     def act(self):
         from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
         from confluent_kafka.admin import NewTopic
@@ -108,7 +126,7 @@ class Admin:
         self.topics.append(name)
         to = self.committed + 1
         group = ConsumerGroupTopicPartitions("group", [TopicPartition("records", 0, to)])
-        self.client.alter_consumer_group_offsets([group])["group"].result(TIMEOUT_S)
+        self.of_group(lambda: self.client.alter_consumer_group_offsets([group]))
         self.committed = to
 
     def look(self):
@@ -117,7 +135,7 @@ class Admin:
         missing = [name for name in self.topics if name not in there]
         if missing:
             raise Lost(f"topics that were created and are gone: {missing}")
-        answer = self.client.list_consumer_group_offsets([ConsumerGroupTopicPartitions("group")])["group"].result(TIMEOUT_S)
+        answer = self.of_group(lambda: self.client.list_consumer_group_offsets([ConsumerGroupTopicPartitions("group")]))
         found = {(p.topic, p.partition): p.offset for p in answer.topic_partitions}
         if found.get(("records", 0), -1) != self.committed:
             raise Lost(f"offset {self.committed} was committed, and {found} is there")
