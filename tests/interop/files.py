@@ -346,14 +346,17 @@ def verify_finds_damage(ctx):
     server.start()
     after = {t: ctx.java.read(server, t) for t in before["records"] if t != "rolled"}
     equal("the other topics", after, {t: r for t, r in before["records"].items() if t != "rolled"})
-    first = subprocess.run(["kcat", "-b", server.bootstrap, "-C", "-t", "rolled", "-p", "0", "-o", "beginning", "-c",
-                            str(int(logs[1].stem)), "-f", "%s\n"], capture_output=True, text=True, timeout=60)
-    equal("records before the damage", first.stdout.splitlines(), [r["value"] for r in before["records"]["rolled"][:int(logs[1].stem)]])
-    last = subprocess.run(["kcat", "-b", server.bootstrap, "-C", "-t", "rolled", "-p", "0", "-o", logs[2].stem, "-e", "-f", "%s\n"],
-                          capture_output=True, text=True, timeout=60)
-    equal("records behind it", last.stdout.splitlines(), [r["value"] for r in before["records"]["rolled"][int(logs[2].stem):]])
-    subprocess.run(["kcat", "-b", server.bootstrap, "-C", "-t", "rolled", "-p", "0", "-o", logs[1].stem, "-e", "-X",
-                    "check.crcs=true", "-f", "%o\n"], capture_output=True, text=True, timeout=60)
+
+    def read(*args):
+        """With kcat, which gives up asking for metadata after five seconds unless told otherwise."""
+        return subprocess.run(["kcat", "-m", "60", "-b", server.bootstrap, "-C", "-t", "rolled", "-p", "0", *args],
+                              capture_output=True, text=True, timeout=150).stdout.splitlines()
+
+    equal("records before the damage", read("-o", "beginning", "-c", str(int(logs[1].stem)), "-f", "%s\n"),
+          [r["value"] for r in before["records"]["rolled"][:int(logs[1].stem)]])
+    equal("records behind it", read("-o", logs[2].stem, "-e", "-f", "%s\n"),
+          [r["value"] for r in before["records"]["rolled"][int(logs[2].stem):]])
+    read("-o", logs[1].stem, "-e", "-X", "check.crcs=true", "-f", "%o\n")
     wait_for("the server's log to name the damage", lambda: f"{damaged}: at byte {position}" in server.log_text())
     wait_for("and the index", lambda: f"the indexes of {logs[0]} are damaged" in server.log_text())
     server.kill()  # a clean stop is not what is shown here

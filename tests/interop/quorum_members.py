@@ -100,7 +100,7 @@ def who_has_nothing_begins_with_a_snapshot(ctx):
     for i in range(600):
         ctx.java.admin(leader, "incrementalAlterConfigs", resource=["TOPIC", "before"],
                        ops=[["SET", "follower.replication.throttled.replicas", f"{WORDS}0:{i}"]])
-    wait_for("the log's beginning is gone", lambda: metadata_files(leader, ".log")[0] > 0)
+    wait_for("the log's beginning is gone", lambda: metadata_files(leader, ".log")[0] > 0, timeout_s=60)
     topics = ["before"]
     for turn in ("ours", "Kafka's"):
         topics.append(f"after-{len(topics)}")
