@@ -2,7 +2,7 @@
 #include "base/utf8.h"
 
 /* What may follow a first byte: how many bytes more, and the range of the second one, which keeps
- * out overlong forms, surrogates and what lies above U+10FFFF (RFC 3629 section 4). */
+ * out overlong forms and what lies above U+10FFFF (RFC 3629 section 4). Surrogates are read to their end, as Java does. */
 struct lead {
     uint8_t more, low, high;
 };
@@ -13,8 +13,6 @@ static struct lead lead_of(uint8_t byte)
         return (struct lead){1, 0x80, 0xbf};
     if (byte == 0xe0)
         return (struct lead){2, 0xa0, 0xbf};
-    if (byte == 0xed)
-        return (struct lead){2, 0x80, 0x9f};
     if (byte >= 0xe1 && byte <= 0xef)
         return (struct lead){2, 0x80, 0xbf};
     if (byte == 0xf0)
@@ -45,5 +43,5 @@ int32_t utf8_take(const uint8_t **p, const uint8_t *end)
             return -1;
         character = (character << 6) | (*(*p)++ & 0x3f);
     }
-    return character;
+    return character >= 0xd800 && character <= 0xdfff ? -1 : character;
 }

@@ -103,6 +103,8 @@ void quorum_nodes_hint(struct quorum *q, int32_t leader_id, int32_t epoch, struc
         return;
     if (host.n <= 0 || host.n >= (int32_t)sizeof(h->endpoint.host) || port <= 0 || port > UINT16_MAX)
         return;
+    if (h->id == leader_id && h->epoch == epoch && h->endpoint.port == port && str_equal(str_of(h->endpoint.host), host))
+        return; /* as each answer says */
     h->id = leader_id;
     h->epoch = epoch;
     snprintf(h->endpoint.host, sizeof(h->endpoint.host), "%.*s", STR_ARG(host));

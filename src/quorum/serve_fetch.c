@@ -76,8 +76,10 @@ static struct fetch_response_responses_partitions *fill(struct quorum *q, struct
     if (error != KERR_NONE) {
         p->high_watermark = -1;
         p->log_start_offset = -1;
-        add_leader_endpoint(call, p->current_leader.leader_id);
     }
+    /* Also when all is well, as Kafka's do: a node of theirs that knows no voters and has heard of the epoch by a request for
+     * its vote ends itself when it is told who leads and not where. */
+    add_leader_endpoint(call, p->current_leader.leader_id);
     return p;
 }
 

@@ -49,7 +49,7 @@ static struct fetch_snapshot_response_topics_partitions *fill(struct quorum *q, 
     p->snapshot_id.epoch = asked_partition(call)->snapshot_id.epoch;
     p->unaligned_records = (struct bytes){(const uint8_t *)"", 0};
     quorum_leader(q, &p->current_leader.leader_id, &p->current_leader.leader_epoch);
-    e = error == KERR_NONE ? NULL : quorum_call_leader_endpoint(call, p->current_leader.leader_id);
+    e = quorum_call_leader_endpoint(call, p->current_leader.leader_id);
     if (e != NULL && call->api_version >= 1) {
         fetch_snapshot_response_node_endpoints_init(node);
         node->node_id = p->current_leader.leader_id;

@@ -77,6 +77,10 @@ TEST(text, json_strings_are_escaped)
                               "b\"")),
                "\"\xef\xbf\xbd"
                "b\\\"\"");
+    /* As Java counts them: one for a surrogate, of a cut character one for all that is there of it. */
+    CHECK_TEXT(json(&out, STR("\xed\xa0\x80|\xed\xbf\xbf|\xed\xa0|\xe0\x80\x80|\xf0\x9f\x98|\xf4\x90")),
+               "\"\xef\xbf\xbd|\xef\xbf\xbd|\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd|"
+               "\xef\xbf\xbd\xef\xbf\xbd\"");
     CHECK_TEXT(json(&out, STR_NULL), "null");
     text_deinit(&out);
 }

@@ -105,7 +105,8 @@ TEST(quorum_fetch, records_come_up_to_the_end_with_the_high_watermark)
     struct question q;
 
     question_init(&q);
-    const struct fetch_response_responses_partitions *p = &ask(&q, m)->responses[0].partitions[0];
+    const struct fetch_response *answer = ask(&q, m);
+    const struct fetch_response_responses_partitions *p = &answer->responses[0].partitions[0];
     struct bytes rest = p->records;
     struct batch b;
     int64_t next = 0;
@@ -117,6 +118,10 @@ TEST(quorum_fetch, records_come_up_to_the_end_with_the_high_watermark)
     CHECK_EQ(p->high_watermark, quorum_high_watermark(m->q));
     CHECK_EQ(p->current_leader.leader_id, 1);
     CHECK_EQ(p->current_leader.leader_epoch, 1);
+    CHECK_EQ(answer->node_endpoints_count, 1); /* who is told who leads is told where */
+    CHECK_EQ(answer->node_endpoints[0].node_id, 1);
+    CHECK_TEXT(answer->node_endpoints[0].host, sim_node_host(m->node));
+    CHECK_EQ(answer->node_endpoints[0].port, CLUSTER_PORT);
     asked_end(&q.a);
     cluster_end(&c);
 }
@@ -216,6 +221,8 @@ static int16_t ask_piece(int64_t end_offset, int32_t epoch, int64_t position, in
     CHECK_EQ(answer->error_code, KERR_NONE);
     int16_t error = answer->topics[0].partitions[0].error_code;
     *n = answer->topics[0].partitions[0].unaligned_records.n;
+    CHECK_EQ(answer->node_endpoints_count, 1);
+    CHECK_EQ(answer->node_endpoints[0].port, CLUSTER_PORT);
     asked_end(&a);
     return error;
 }
