@@ -18,7 +18,8 @@ from server import MillraceServer
 
 # Sanitizers take several times the memory and time.
 SLACK = float(os.environ.get("MILLRACE_INTEROP_SLACK", 1))
-CLOSE_TIMEOUT_S = 10
+CLOSE_TIMEOUT_S = 60
+SOON_S = 20  # two processes and some answers, on a machine that does other things, too
 PRODUCE, FETCH, METADATA, API_VERSIONS = 0, 1, 3, 18
 
 
@@ -86,7 +87,7 @@ def serves(server):
     kcat.produce(server, "others", [("k", "v")])
     check("the others' record is there", kcat.consume(server, "others", "-o", "-1"))
     took = time.monotonic() - began
-    check("the others are served soon", took < 5 * SLACK, f"{took:.1f} s")
+    check("the others are served soon", took < SOON_S * SLACK, f"{took:.1f} s")
 
 
 class Grows:
@@ -221,7 +222,7 @@ def counts_that_lie(ctx):
             try:
                 s.sendall(frame(METADATA, 1, body))
                 read_to_end(s)
-            except BrokenPipeError:
+            except (BrokenPipeError, ConnectionResetError):
                 pass
         # A Fetch of 100,000 partitions that nobody has is answered.
         partition = struct.pack(">iqi", 7, 0, 100)
@@ -299,7 +300,7 @@ def bombs(ctx):
     server = ctx.server({"max.decompressed.message.bytes": 64 << 20})
     admin = AdminClient({"bootstrap.servers": server.bootstrap})
     for name, config in [("compacted", {"cleanup.policy": "compact"}), ("recoded", {"compression.type": "lz4"})]:
-        admin.create_topics([NewTopic(name, 1, 1, config=config)])[name].result(20)
+        admin.create_topics([NewTopic(name, 1, 1, config=config)])[name].result(60)
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     megabyte = b"\0" * (1 << 20)
     packed = b"".join(packer.compress(megabyte) for _ in range(600)) + packer.flush()

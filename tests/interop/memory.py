@@ -12,6 +12,7 @@ from hostile import FETCH, SLACK, connect, frame, serves, string
 from scenario import Skip, scenario
 
 MIB = 1 << 20
+TIMEOUT_S = 100 * SLACK
 PARTITIONS, RECORDS, VALUE = 1000, 30_000, b"v" * 4000  # 120 MB and as much again: more than there may be memory for
 
 
@@ -54,7 +55,7 @@ def write(server, topic):
                 producer.poll(0.05)
         if i % 100 == 0:
             producer.poll(0)
-    producer.flush(60 * SLACK)
+    producer.flush(TIMEOUT_S)
     return acked
 
 
@@ -63,7 +64,7 @@ def catch_up(server, topic, group, counts):
     consumer = Consumer({"bootstrap.servers": server.bootstrap, "group.id": group, "enable.auto.commit": False,
                          "enable.partition.eof": True, "queued.max.messages.kbytes": 8192} | QUIET)
     consumer.assign([TopicPartition(topic, p, 0) for p in range(PARTITIONS)])
-    deadline = time.monotonic() + 60 * SLACK
+    deadline = time.monotonic() + TIMEOUT_S
     while counts.get(group, 0) < RECORDS and time.monotonic() < deadline:
         for message in consumer.consume(1000, 0.5):
             if message.error() is None:

@@ -31,14 +31,16 @@ def perf(ctx):
     """kafka-producer-perf-test.sh, kafka-consumer-perf-test.sh: the same lines; each counts what the other has produced."""
     server = ctx.server()
     ctx.java.create(server, "t", partitions=2)
-    produce = ["--topic", "t", "--num-records", 500, "--record-size", 200, "--throughput", -1, "--warmup-records", 100]
+    # However long a machine takes: no line of how far it is, no end before all have come.
+    produce = ["--topic", "t", "--num-records", 500, "--record-size", 200, "--throughput", -1, "--warmup-records", 100,
+               "--reporting-interval", 600_000]
     status, out, _ = ours("kafka-producer-perf-test.sh", "--bootstrap-server", server.bootstrap, *produce)
     kafka_status, kafka_out, _ = theirs("ProducerPerformance", "--bootstrap-server", server.bootstrap, *produce)
     equal("produce: status", (status, kafka_status), (0, 0))
     equal("produce: lines", [shape(line) for line in out.splitlines()], [shape(line) for line in kafka_out.splitlines()])
     check("all were sent", "\n500 records sent, " in out and "400 steady state records sent, " in out, out)
 
-    consume = ["--bootstrap-server", server.bootstrap, "--topic", "t", "--num-records", 1000]
+    consume = ["--bootstrap-server", server.bootstrap, "--topic", "t", "--num-records", 1000, "--timeout", 50_000]
     status, out, _ = ours("kafka-consumer-perf-test.sh", *consume)
     kafka_status, kafka_out, _ = theirs("ConsumerPerformance", *consume)
     equal("consume: status", (status, kafka_status), (0, 0))
@@ -103,7 +105,8 @@ def bench(ctx):
         rows = json.loads(done.stdout)
         if words[0] == "both":
             equal("both ends", rows[0]["records"], rows[1]["records"])
-            check("rate", 950 <= rows[0]["records"] <= 1050, done.stdout)
+            late = 500 * rows[0]["max_ms"] / 1000  # so many records were due while it, or the server, stood still for the longest
+            check("rate", 950 - late <= rows[0]["records"] <= 1050 + late, done.stdout)
             check("received after it was due", 0 <= rows[1]["p50_ms"] <= rows[1]["max_ms"], done.stdout)
         else:
             equal(f"{words}: records", rows[0]["records"], 2000)
