@@ -171,9 +171,11 @@ class Relay:
     def _answers(self, client, broker, heads):
         while head := self._exactly(broker, 4):
             frame = head + self._exactly(broker, struct.unpack(">i", head)[0])
-            if heads.answered(frame) == (METADATA, METADATA_VERSION) and self.rebootstraps > 0:
-                self.rebootstraps -= 1
-                frame = say_rebootstrap(frame)
+            if heads.answered(frame) == (METADATA, METADATA_VERSION):
+                with self._lock:
+                    sends_back = self.rebootstraps > 0
+                    self.rebootstraps -= sends_back
+                frame = say_rebootstrap(frame) if sends_back else frame
             fault = self._fault()
             spoiler = next((s for s in SPOILERS if s.__name__ == fault), None)
             if spoiler:

@@ -1,6 +1,6 @@
 // A cluster of franz-go's kfake that does wrong where it is told so.
 //
-//	kfake BROKERS TOPIC PARTITIONS    prints "ready ADDRESS,ADDRESS,..."; ends with its standard input
+//	kfake TOPIC PARTITIONS PORT...    prints "ready ADDRESS,ADDRESS,..."; a broker a port; ends with its standard input
 //
 // Commands, a line each; each is answered with "ok", or "error" and why:
 //
@@ -9,7 +9,7 @@
 //	slow API COUNT MS                   the next COUNT wait so long
 //	shuffle                             every partition has another leader
 //	rehash                              every group has another coordinator
-//	remove NODE, add NODE [PORT]        a broker goes; one comes, on another port if none is said
+//	remove NODE, add NODE PORT          a broker goes; one comes
 //	recreate                            the topic is deleted, and made again under another id
 package main
 
@@ -168,7 +168,7 @@ func (f *fake) recreate() error {
 }
 
 func (f *fake) do(word string, n []int) error {
-	need := map[string]int{"fail": 3, "cut": 2, "slow": 3, "remove": 1, "add": 1}[word]
+	need := map[string]int{"fail": 3, "cut": 2, "slow": 3, "remove": 1, "add": 2}[word]
 	if len(n) < need {
 		return fmt.Errorf("%s wants %d numbers", word, need)
 	}
@@ -186,7 +186,7 @@ func (f *fake) do(word string, n []int) error {
 	case "remove":
 		return f.cluster.RemoveNode(int32(n[0]))
 	case "add":
-		_, _, err := f.cluster.AddNode(int32(n[0]), append(n, 0)[1])
+		_, _, err := f.cluster.AddNode(int32(n[0]), n[1])
 		return err
 	case "recreate":
 		return f.recreate()
@@ -196,15 +196,27 @@ func (f *fake) do(word string, n []int) error {
 	return nil
 }
 
+func numbersOf(words []string) []int {
+	var numbers []int
+	for _, word := range words {
+		n, err := strconv.Atoi(word)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers
+}
+
 func main() {
-	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: kfake BROKERS TOPIC PARTITIONS")
+	if len(os.Args) < 4 {
+		fmt.Fprintln(os.Stderr, "usage: kfake TOPIC PARTITIONS PORT...")
 		os.Exit(2)
 	}
-	brokers, _ := strconv.Atoi(os.Args[1])
-	partitions, _ := strconv.Atoi(os.Args[3])
-	f := &fake{topic: os.Args[2], partitions: int32(partitions)}
-	f.cluster = kfake.MustCluster(kfake.NumBrokers(brokers), kfake.SeedTopics(f.partitions, f.topic),
+	numbers := numbersOf(os.Args[2:])
+	f := &fake{topic: os.Args[1], partitions: int32(numbers[0])}
+	f.cluster = kfake.MustCluster(kfake.Ports(numbers[1:]...), kfake.SeedTopics(f.partitions, f.topic),
 		kfake.GroupMinSessionTimeout(time.Second), kfake.ListenFn(listen))
 	defer f.cluster.Close()
 	fmt.Println("ready", strings.Join(f.cluster.ListenAddrs(), ","))
@@ -214,16 +226,7 @@ func main() {
 		if len(words) == 0 {
 			continue
 		}
-		var numbers []int
-		for _, word := range words[1:] {
-			n, err := strconv.Atoi(word)
-			if err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				os.Exit(2)
-			}
-			numbers = append(numbers, n)
-		}
-		if err := f.do(words[0], numbers); err != nil {
+		if err := f.do(words[0], numbersOf(words[1:])); err != nil {
 			fmt.Println("error", err)
 		} else {
 			fmt.Println("ok")
