@@ -14,7 +14,7 @@ from server import CACHE
 
 JAVA = {"range": "Range", "roundrobin": "RoundRobin", "sticky": "Sticky", "cooperative-sticky": "CooperativeSticky"}
 COMMIT_S = 0.1
-SESSION_MS = 2000
+SESSION_MS = 10_000  # who stands still for so long has read what it cannot commit, and counts as dead
 
 
 class Ours(OurConsumer):
@@ -128,7 +128,7 @@ class Rdkafka:
 
     def leave(self):
         self._stopping = True
-        self._thread.join(30)
+        self._thread.join(60)
         check("librdkafka's consumer has closed", not self._thread.is_alive())
 
 

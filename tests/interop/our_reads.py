@@ -1,7 +1,7 @@
 """What our consumer reads, and from where: parts of the scenarios in our_consumer.py."""
 import time
 
-from checks import CODECS, check, equal
+from checks import CODECS, check, equal, wait_equal
 from confluent import producer as confluent_producer
 from franz import franz
 from lines import OurConsumer, as_java, committed, in_order, numbered, send, sender, T
@@ -157,7 +157,11 @@ def transactions(ctx, server):
     write("b", "last and bad")
     end("b", "abort")
     all_one.take(2)
-    ends = {f"txns-{p}": o for _, p, o, _ in all_one.ask("offsets", "txns", 0, END, "txns", 1, END)["offsets"]}
+
+    def found():
+        return {f"txns-{p}": o for _, p, o, _ in all_one.ask("offsets", "txns", 0, END, "txns", 1, END)["offsets"]}
+    ends = {f"txns-{p}": 10 + 5 for p in range(2)}  # with the control batches, which Kafka writes after its answer to the producer
+    wait_equal("ends behind the last control batch", found, ends)
     for partition, offset in ends.items():
         committed_one.wait_position("txns", partition[-1], offset)
     committed_one.ask("commit")
@@ -188,7 +192,7 @@ def codecs(ctx, server):
         p = confluent_producer(server, compression_type=codec)
         for i in range(60):
             p.produce(f"as-{codec}", f"{codec} {i}", key=f"k{i}", partition=i % 2, headers=[("codec", codec), ("n", str(i))])
-        equal(f"left in librdkafka's queue for {codec}", p.flush(30), 0)
+        equal(f"left in librdkafka's queue for {codec}", p.flush(60), 0)
         franz("produce", server.bootstrap, f"as-{codec}", 2, codec, 60)
     c = OurConsumer(ctx, "codecs", server)
     c.ask("assign", *(word for codec in CODECS for p in range(2) for word in (f"as-{codec}", p)))
