@@ -357,7 +357,7 @@ def own_words(ctx):
 @scenario
 def quotas(ctx):
     """kafka-configs.sh: quotas of users, clients and addresses, and users' credentials, which our broker does not have: of Kafka."""
-    pair = Pair(ctx.server(server_class=KafkaServer))
+    pair = Pair(ctx.server({"broker.session.timeout.ms": 60_000}, server_class=KafkaServer))  # a JVM that may stand still for a while
     boot = ["--bootstrap-server", pair.server.bootstrap]
 
     def alter(what, *args):
@@ -409,7 +409,7 @@ def server_stop(ctx):
     equal("no such node", ours("kafka-server-stop.sh", f"--node-id={node}1"), (1, "No kafka server to stop\n", ""))
     equal("topics", ours("kafka-topics.sh", "--bootstrap-server", server.bootstrap, "--list"), (0, "", ""))
     equal("stop", ours("kafka-server-stop.sh", f"--node-id={node}"), (0, "", ""))
-    equal("a clean end", process.wait(timeout=30), 0)
+    equal("a clean end", process.wait(timeout=TOOL_TIMEOUT_S), 0)
 
 
 @scenario

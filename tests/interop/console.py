@@ -12,6 +12,8 @@ from server import JAVA
 
 PRODUCER = "org.apache.kafka.tools.ConsoleProducer"
 CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
+PATIENT = ["--request-timeout-ms", 30_000]  # 1500 is the default, for a server that never stands still
+SILENT = ["--timeout-ms", 15_000]  # long enough for a JVM to join a group, and read
 NOTICE = re.compile(r"^Option --\S+ is deprecated.*\n", re.M)  # Kafka prints it among the records, we on standard error
 
 # Without print.epoch: Kafka's console consumer loses it before its formatter sees it.
@@ -45,13 +47,14 @@ def records(ctx):
     at = ["--bootstrap-server", server.bootstrap, "--topic", "t"]
     reader = properties("--reader-property", "parse.key=true", "parse.headers=true", "null.marker=N")
     lines = "a:1,b:x:y\tk\tv\nN\tN\tN\nh:N\tkey\t\nü:ö\tä\tß\n"
-    for produce in [lambda: theirs(PRODUCER, *at, *reader, stdin=lines), lambda: ours("kafka-console-producer.sh", *at, *reader, stdin=lines)]:
+    for produce in [lambda: theirs(PRODUCER, *at, *PATIENT, *reader, stdin=lines),
+                    lambda: ours("kafka-console-producer.sh", *at, *PATIENT, *reader, stdin=lines)]:
         equal("produce", produce()[::2], (0, ""))
     for words in [["--from-beginning", "--max-messages", 8, *properties("--formatter-property", *COLUMNS)],
                   ["--partition", 0, "--offset", 5, "--max-messages", 2, "--property", "print.key=true", "--property", "null.literal=~"],
                   ["--partition", 0, "--offset", "earliest", "--max-messages", 3,
                    *properties("--formatter-property", "print.value=false", "print.offset=true", "line.separator=|")],
-                  ["--from-beginning", "--timeout-ms", 4000, "--isolation-level", "read_committed"],
+                  ["--from-beginning", *SILENT, "--isolation-level", "read_committed"],
                   ["--partition", 0, "--offset", 9, "--timeout-ms", 1000, "--formatter", "org.apache.kafka.tools.consumer.NoOpMessageFormatter"],
                   ["--partition", 0, "--from-beginning", "--max-messages", 1, "--formatter-property", "key.separator=-",
                    *properties("--formatter-property", "print.key=true", "print.headers=true", "headers.separator=;")]]:
@@ -74,29 +77,29 @@ def groups(ctx):
     ctx.java.create(server, "t", partitions=2)
     at = ["--bootstrap-server", server.bootstrap, "--topic", "t"]
     in_group = [*at, "--group", "g", "--from-beginning"]
-    equal("produce", ours("kafka-console-producer.sh", *at, "--sync", stdin="".join(f"{i}\n" for i in range(20)))[0], 0)
+    equal("produce", ours("kafka-console-producer.sh", *at, *PATIENT, "--sync", stdin="".join(f"{i}\n" for i in range(20)))[0], 0)
     seen = ours("kafka-console-consumer.sh", *in_group, "--max-messages", 5)[1].split()
     equal("the first five", len(seen), 5)
     seen += theirs(CONSUMER, *in_group, "--max-messages", 5)[1].split()
     process = ctx.spawn([tool_path("kafka-console-consumer.sh"), *in_group], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     seen += [process.stdout.readline().strip() for _ in range(10)]
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=TOOL_TIMEOUT_S)
     equal("interrupted", (process.returncode, said), (130, "Processed a total of 10 messages\n"))
     equal("all, each once", sorted(map(int, seen)), list(range(20)))
     rows = ours("millrace", "group", "describe", "g", "-b", server.bootstrap, "--json")[1]
     equal("committed", sorted(r["lag"] for r in json.loads(rows)), [0, 0])
     for formatter in ["OffsetsMessageFormatter", "GroupMetadataMessageFormatter"]:
-        words = ["--bootstrap-server", server.bootstrap, "--topic", "__consumer_offsets", "--from-beginning", "--timeout-ms", 4000,
+        words = ["--bootstrap-server", server.bootstrap, "--topic", "__consumer_offsets", "--from-beginning", *SILENT,
                  "--formatter", f"org.apache.kafka.tools.consumer.{formatter}"]
         lines = [json.loads(line) for line in ours("kafka-console-consumer.sh", *words)[1].splitlines()]
         check(f"{formatter}: some", len(lines) > 1)
         of_g = lambda found: [o for o in found if o["key"]["data"]["group"] == "g"]  # noqa: E731 - Kafka's consumer joins one of its own
         equal(formatter, of_g(lines), of_g(objects(theirs(CONSUMER, *words)[1])))
     many = "".join(f"{i:0100}\n" for i in range(20_000))  # more than a pipe holds
-    equal("many", ours("kafka-console-producer.sh", *at, stdin=many)[0], 0)
+    equal("many", ours("kafka-console-producer.sh", *at, *PATIENT, stdin=many)[0], 0)
     done = subprocess.run(f"{tool_path('kafka-console-consumer.sh')} {' '.join(at)} --from-beginning | head -n 1", shell=True,
-                          capture_output=True, text=True, timeout=30)
+                          capture_output=True, text=True, timeout=TOOL_TIMEOUT_S)
     check("a closed pipe", done.stdout.count("\n") == 1 and done.stderr.startswith("Processed a total of "), done)
 
 
@@ -122,8 +125,8 @@ def own_words(ctx):
         writer.stdin.flush()
         equal("a line as it comes", reader.stdout.readline(), line)
     reader.send_signal(signal.SIGTERM)
-    equal("ended", reader.wait(timeout=30), 143)
+    equal("ended", reader.wait(timeout=TOOL_TIMEOUT_S), 143)
     writer.send_signal(signal.SIGINT)
-    equal("ended while it waits for input", writer.wait(timeout=30), 130)
+    equal("ended while it waits for input", writer.wait(timeout=TOOL_TIMEOUT_S), 130)
     status, _, said = ours("millrace", "produce", "t", "--json", *boot, stdin="{}\nnonsense\n")
     equal("nonsense", (status, said), (1, "millrace produce: line 2: this is no JSON object\n"))

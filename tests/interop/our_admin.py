@@ -10,6 +10,7 @@ PROGRAM = Path(__file__).resolve().parents[2] / "build/asan/lib/admin_calls"
 TIMEOUT_S = 120
 ACLS = {"authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users": "User:ANONYMOUS",
         "allow.everyone.if.no.acl.found": "true"}
+STILL = {"broker.session.timeout.ms": 60_000}  # its JVM may stand still for a while: it goes on leading
 SHARE = "org.apache.kafka.tools.consumer.ConsoleShareConsumer"
 EXPECTED = """\
 create: or -1 ok
@@ -82,21 +83,24 @@ def what_only_kafka_answers(ctx):
     """Of Kafka, whichever server is under test: ACLs, quotas, users, tokens, elections, reassignments, features, groups of
     all protocols, transactions."""
     check("admin_calls is built", PROGRAM.exists(), "tools/build asan lib/admin_calls")
-    server = ctx.server(ACLS, server_class=KafkaServer)
+    server = ctx.server(ACLS | STILL, server_class=KafkaServer)
     ctx.java.create(server, "t")
     ctx.spawn(JAVA + [SHARE, "--bootstrap-server", server.bootstrap, "--topic", "t", "--group", "shared"],
               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    ctx.java.producer(server, "tx", transactional_id="tx")
+    ctx.java.producer(server, "tx", transactional_id="tx", transaction_timeout_ms=600_000)
     ctx.java("producer.init", name="tx")
     ctx.java.transaction(server, "tx")
     ctx.java.send("t", [{"partition": 0, "value": "v"}], name="tx")
-    timing = {"classic": {"session_timeout_ms": 20_000}, "modern": {"session_timeout_ms": None, "heartbeat_interval_ms": None},
-              "static": {"session_timeout_ms": 20_000, "group_instance_id": "fixed"}}
+    timing = {"classic": {"session_timeout_ms": 120_000}, "modern": {"session_timeout_ms": None, "heartbeat_interval_ms": None},
+              "static": {"session_timeout_ms": 120_000, "group_instance_id": "fixed"}}
     for group, protocol in (("classic", "classic"), ("modern", "consumer"), ("static", "classic")):
         ctx.java.consumer(server, group, topics=["t"], group_id=group, group_protocol=protocol, **timing[group])
         wait_for(f"the assignment in {group}", lambda name=group: len(ctx.java("consumer.assignment", name=name)) == 1)
+    # A member of the new protocol says that it has what it was assigned when it has it.
+    wait_for("all groups are stable", lambda: {g for g, has in ctx.java.admin(server, "listGroups").items() if has["state"] == "Stable"}
+             >= set(timing))
     # Made when the share consumer, a JVM of its own, has come so far: it is among those that are listed with their settings.
-    wait_for("the topic of share groups", lambda: "__share_group_state" in ctx.java.admin(server, "listTopics", internal=True))
+    wait_for("the topic of share groups", lambda: "__share_group_state" in ctx.java.admin(server, "listTopics", internal=True), 100)
     done = subprocess.run([str(PROGRAM), server.bootstrap, "t"], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     equal("how it ended", (done.returncode, done.stderr), (0, ""))
     equal("what it was told", sorted(done.stdout.splitlines()), sorted(EXPECTED.splitlines()))
