@@ -75,9 +75,8 @@ def static_members(ctx, server):
     one = OurConsumer(ctx, "fixed-one", server, **ours)
     one.ask("subscribe", "fixed")
     one.wait_owned(everything)
-    # It does not begin anew from its bootstrap servers (KIP-899): then it would have lost sight of the topic, and join again for it.
     java.consumer(server, "fixed-java", topics=["fixed"], group_id="fixed", group_instance_id="java", session_timeout_ms=60_000,
-                  partition_assignment_strategy=RANGE, metadata_recovery_strategy="none")
+                  partition_assignment_strategy=RANGE)
     one.wait("half is Java's", lambda: len(one.owned()) == 2)
     wait_equal("Java's half", javas, everything - one.owned())
     mine, before = one.owned(), java("consumer.groupMetadata", name="fixed-java")
