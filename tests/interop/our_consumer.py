@@ -11,9 +11,10 @@ from scenario import Skip, scenario
 from server import KafkaServer, MillraceServer
 
 CLOSE = 5  # an advice of client.h
+KEEPS = {"log.retention.ms": -1}  # records are of 2023, and after half a minute retention looks at them
 # On Kafka most consumers find no room for a fetch session; the others have one. Its JVM may stand still without being fenced, after
 # which leader epochs would be others.
-SETTINGS = {"max.incremental.fetch.session.cache.slots": 2, "broker.session.timeout.ms": 10_000}
+SETTINGS = KEEPS | {"max.incremental.fetch.session.cache.slots": 2, "broker.session.timeout.ms": 10_000}
 
 
 def commits(ctx, server):
@@ -204,7 +205,7 @@ def nearest_replica(ctx):
     if ctx.is_kafka:
         raise Skip("which node sends what is seen in our metrics")
     # A node that stands still for a moment goes on leading, and following: what each has sent is compared.
-    cluster = ctx.cluster(["broker,controller"] * 3, {
+    cluster = ctx.cluster(["broker,controller"] * 3, KEEPS | {
         "broker.session.timeout.ms": 60_000, "millrace.broker.silence.ms": 0,
         "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector", "broker.rack": "rack-{node_id}",
         "millrace.metrics.listener": "127.0.0.1:{metrics_port}", "offsets.topic.replication.factor": 3})
