@@ -7,6 +7,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, New
 
 from checks import CODECS, batches, check, equal, wait_equal, wait_for
 from scenario import scenario
+from server import KEEPS
 
 TIMEOUT_S = 60
 QUIET = {"log_level": 2, "reconnect.backoff.max.ms": 200}  # a server that is away is part of the tests
@@ -142,7 +143,7 @@ class Member:
 @scenario
 def deliveries(ctx):
     """Delivery reports with offsets for every codec; keys, headers, timestamps; through kill -9."""
-    server = ctx.server()
+    server = ctx.server(KEEPS)
     expected = {}
     for codec in CODECS:
         create(server, codec, 2)
@@ -246,7 +247,7 @@ def cooperative_group(ctx):
 @scenario
 def offsets(ctx):
     """Watermarks, offsets by time, metadata, and a consumer that starts from a stored offset."""
-    server = ctx.server()
+    server = ctx.server(KEEPS)
     create(server, "t", 2)
     p = producer(server, enable_idempotence=True)
     for i in range(10):

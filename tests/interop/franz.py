@@ -5,7 +5,7 @@ import time
 
 from checks import CODECS, batches, check, equal, wait_equal, wait_for
 from scenario import scenario
-from server import CACHE
+from server import CACHE, KEEPS
 
 TIMEOUT_S = 120
 
@@ -58,7 +58,7 @@ class Process:
 @scenario
 def codecs(ctx):
     """Every codec with keys, headers and timestamps, through kill -9; the batches on disk carry the codec."""
-    server = ctx.server()
+    server = ctx.server(KEEPS)
     for codec in CODECS:
         ctx.java.create(server, codec, partitions=2)
         acked = franz("produce", server.bootstrap, codec, 2, codec, 200)
@@ -79,7 +79,7 @@ def codecs(ctx):
 @scenario
 def offsets(ctx):
     """ListOffsets: start, end, by time."""
-    server = ctx.server()
+    server = ctx.server(KEEPS)
     ctx.java.create(server, "t", partitions=2)
     franz("produce", server.bootstrap, "t", 2, "none", 9)
     server.kill_restart()

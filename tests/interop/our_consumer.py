@@ -8,10 +8,9 @@ from lines import T, OurConsumer, as_java, committed, numbered, send
 from operations import scrape
 from our_reads import by_hand, codecs, resets, sessions, transactions, transactions_of_before
 from scenario import Skip, scenario
-from server import KafkaServer, MillraceServer
+from server import KEEPS, KafkaServer, MillraceServer
 
 CLOSE = 5  # an advice of client.h
-KEEPS = {"log.retention.ms": -1}  # records are of 2023, and after half a minute retention looks at them
 # On Kafka most consumers find no room for a fetch session; the others have one. Its JVM may stand still without being fenced, after
 # which leader epochs would be others.
 SETTINGS = KEEPS | {"max.incremental.fetch.session.cache.slots": 2, "broker.session.timeout.ms": 10_000}

@@ -49,6 +49,8 @@ PROPERTIES = {
     "broker.heartbeat.interval.ms": 250,
 }
 
+KEEPS = {"log.retention.ms": -1}  # for records of 2023, which retention would remove half a minute after a start
+
 _ports_given = set()
 _ports_lock = threading.Lock()
 
