@@ -17,7 +17,7 @@ REPLICATED = {"default.replication.factor": 3, "min.insync.replicas": 2, "offset
 # For nodes that fall silent under Traffic. While Java's producer waits for an old leader it sends newer batches to the
 # new one. When the old ones had come there by replication, and time out later, the new leader remembers its last five
 # batches only, and they are refused for ever. Those that time out before another leads keep their place before newer ones.
-LATE_DEATH = {"broker.session.timeout.ms": 6000, "millrace.broker.silence.ms": 4000}
+LATE_DEATH = {"broker.session.timeout.ms": 6000}
 
 
 def in_sync(java, cluster, topic):

@@ -10,6 +10,7 @@ from scenario import scenario
 from server import KEEPS
 
 TIMEOUT_S = 60
+WAITING_MAX = 70  # records of a loop that wait for an answer, in each partition
 QUIET = {"log_level": 2, "reconnect.backoff.max.ms": 200}  # a server that is away is part of the tests
 
 
@@ -57,6 +58,7 @@ class Loop:
         self.producer = producer(server, **{"enable_idempotence": True, "compression_type": "zstd", "message_timeout_ms": 100_000} | config)
         self.topic, self.partitions, self.prefix = topic, partitions, prefix
         self.acked, self.sent, self.errors, self.count = {}, {}, [], 0
+        self.waiting = [0] * partitions
         self.stopping = False
         self.thread = threading.Thread(target=self.run, daemon=True)  # a scenario that fails may leave it
         self.thread.start()
@@ -69,17 +71,20 @@ class Loop:
         self.producer.flush(120)
 
     def send_on(self):
-        i = 0
+        """A partition that is held up does not hold up the others: librdkafka asks who leads of the node to which it has sent last,
+        and if that is one that is cut off, and nothing goes to others, it asks it for ever."""
         while not self.stopping:
-            partition, number = i % self.partitions, i // self.partitions
-            if len(self.producer) < 200:
-                self.producer.produce(self.topic, f"{self.prefix}-{partition}-{number}", partition=partition,
-                                      on_delivery=lambda error, m, n=number: self.delivered(error, m, n))
-                self.sent[str(partition)] = number + 1
-                i += 1
-            self.producer.poll(0.001 if partition == 0 else 0)
+            for partition in range(self.partitions):
+                if self.waiting[partition] < WAITING_MAX:
+                    number = self.sent.get(str(partition), 0)
+                    self.producer.produce(self.topic, f"{self.prefix}-{partition}-{number}", partition=partition,
+                                          on_delivery=lambda error, m, n=number, p=partition: self.delivered(error, m, n, p))
+                    self.sent[str(partition)] = number + 1
+                    self.waiting[partition] += 1
+            self.producer.poll(0.001)
 
-    def delivered(self, error, message, number):
+    def delivered(self, error, message, number, partition):
+        self.waiting[partition] -= 1
         if error:
             self.errors.append(str(error))
             return
