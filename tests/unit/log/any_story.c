@@ -1,8 +1,7 @@
 /* Stories that a seed tells: any order of steps, with crashes. */
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "check.h"
+#include "crash_case.h"
 #include "crash_story.h"
 
 /* Any run of batches, read at any offset, is what was appended. */
@@ -88,7 +87,7 @@ static void random_story(uint64_t seed)
     struct prng g;
     int32_t epoch = 1;
 
-    prng_init(&g, seed);
+    prng_init(&g, crash_seed(seed));
     s->lab.settings.segment_bytes = (600 + (uint32_t)prng_below(&g, 4000)) * s->scale;
     s->lab.memory.limit_bytes = prng_below(&g, 2) * 20000 * s->scale;
     s->point_bytes = prng_below(&g, 3) * 150;
@@ -119,12 +118,8 @@ static void random_story(uint64_t seed)
 
 TEST(log_crash, any_story)
 {
-    const char *only = getenv("STORY_SEED"); /* one story, to look at it */
-    const char *count = getenv("STORIES");
-
-    for (uint64_t seed = 1; seed <= (count == NULL ? 300 : strtoull(count, NULL, 10)); seed++) {
-        if (getenv("CRASH_SAYS") != NULL)
-            fprintf(stderr, "story %llu\n", (unsigned long long)seed);
-        random_story(only == NULL ? seed : strtoull(only, NULL, 10));
+    for (uint32_t seed = crash_first(1); seed <= 300; seed++) {
+        crash_says(seed);
+        random_story(seed);
     }
 }

@@ -1,8 +1,7 @@
 /* Compaction of a log: what is kept, who reads meanwhile, and every crash on the way. */
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "check.h"
+#include "crash_case.h"
 #include "compact_story.h"
 
 static void tell_some(struct keyed_story *s, int batches)
@@ -165,16 +164,13 @@ static void restart(struct keyed_story *s)
  * either. */
 static uint32_t crash_everywhere(uint32_t how, uint64_t seed_step, bool twice)
 {
-    const char *only = getenv("CRASH_ONLY"); /* the n of one run, to look at it */
-
-    for (uint32_t n = only == NULL ? 1 : (uint32_t)atoi(only);; n++) {
+    for (uint32_t n = crash_first(1);; n++) {
         struct keyed_story *s = keyed_new(n * seed_step + how);
         prng_init(&s->g, 7); /* the story is the same */
         sim_crash_at_io(s->node, n, how);
         tell(s);
         bool crashed = !keyed_is_up(s);
-        if (getenv("CRASH_SAYS") != NULL)
-            fprintf(stderr, "crash at change %u\n", n);
+        crash_says(n);
         if (crashed) {
             keyed_close(s, false);
             if (twice) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "crash_case.h"
 
 #define TOPIC "t"
 #define TIME_0 10000
@@ -29,8 +30,9 @@ struct keyed_story *keyed_new(uint64_t seed)
     struct keyed_story *s = calloc(1, sizeof(*s));
 
     ASSERT(s != NULL);
+    seed = crash_seed(seed);
     struct sim_options options = {.names_subset = seed % 2 == 0,
-                                  .trace = getenv("CRASH_TRACE") == NULL ? NULL : stderr};
+                                  .trace = crash_trace()};
     s->sim = sim_new(seed, &options);
     s->node = sim_node_new(s->sim, "a");
     prng_init(&s->g, seed);

@@ -1,9 +1,8 @@
 /* Power cuts and kills at every change of the disk, in the simulator: what was acknowledged is
  * there afterwards, byte for byte, and the states beside the log say what its batches say. */
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "check.h"
+#include "crash_case.h"
 #include "crash_story.h"
 #include "sides.h"
 
@@ -99,10 +98,9 @@ static void check_after_crash(struct story *s)
 static uint32_t crash_everywhere(bool durable, uint32_t scale, uint32_t how, uint64_t seed_step, bool twice,
                                  uint64_t point_bytes)
 {
-    const char *only = getenv("CRASH_ONLY"); /* the n of one run, to look at it */
     uint32_t from = scale > SMALL && (how & AFTER) ? 2 : 1;
 
-    for (uint32_t n = only == NULL ? from : (uint32_t)atoi(only);; n += scale > SMALL ? 2 : 1) {
+    for (uint32_t n = crash_first(from);; n += scale > SMALL ? 2 : 1) {
         struct story *s = story_new(n * seed_step + how, durable, scale);
 
         s->started = 0;
@@ -114,8 +112,7 @@ static uint32_t crash_everywhere(bool durable, uint32_t scale, uint32_t how, uin
         sim_crash_at_io(s->node, n, how);
         tell(s);
         bool crashed = !story_is_up(s);
-        if (getenv("CRASH_SAYS") != NULL)
-            fprintf(stderr, "crash at change %u\n", n);
+        crash_says(n);
         if (crashed) {
             story_check_epochs(s);
             if (s->forgets)
@@ -163,7 +160,7 @@ static void crash_with_an_old_checkpoint(uint64_t seed_step, bool durable, uint3
 {
     bool crashed = true;
 
-    for (uint32_t n = 1; crashed; n++) {
+    for (uint32_t n = crash_first(1); crashed; n++) {
         struct story *s = story_new(n * seed_step, durable, SMALL);
         s->saves_late = true;
         s->lab.settings.segment_bytes = 3000;

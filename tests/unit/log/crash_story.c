@@ -1,10 +1,10 @@
 /* See crash_story.h. */
 #include "crash_story.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "check.h"
+#include "crash_case.h"
 
 #define POINTS_PATH "/data/millrace.journal/points"
 
@@ -31,8 +31,9 @@ struct story *story_new(uint64_t seed, bool durable, uint32_t scale)
     struct story *s = calloc(1, sizeof(*s));
 
     ASSERT(s != NULL);
+    seed = crash_seed(seed);
     struct sim_options options = {.names_subset = seed % 2 == 0,
-                                  .trace = getenv("CRASH_TRACE") == NULL ? NULL : stderr};
+                                  .trace = crash_trace()};
     s->sim = sim_new(seed, &options);
     s->node = sim_node_new(s->sim, "a");
     s->scale = scale;

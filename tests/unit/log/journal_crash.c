@@ -1,9 +1,9 @@
 /* Three logs of one directory and their journal, with chunks of two pages: each is used again and again. Power cuts
  * and failures at every change of the disk: what was acknowledged is there afterwards, byte for byte. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "check.h"
+#include "crash_case.h"
 #include "lab.h"
 #include "log/journal.h"
 #include "simulator/simulator.h"
@@ -52,8 +52,9 @@ static struct story *story_new(uint64_t seed)
     struct story *s = calloc(1, sizeof(*s));
 
     ASSERT(s != NULL);
+    seed = crash_seed(seed);
     struct sim_options options = {.names_subset = seed % 2 == 0,
-                                  .trace = getenv("CRASH_TRACE") == NULL ? NULL : stderr};
+                                  .trace = crash_trace()};
     s->sim = sim_new(seed, &options);
     s->node = sim_node_new(s->sim, "n");
     for (uint8_t i = 0; i < MODELS; i++)
@@ -370,13 +371,10 @@ TEST(journal_crash, the_story_without_a_crash)
 /* Each change of the disk is in turn the last one. */
 static void crash_everywhere(uint32_t how, uint64_t seed_step, bool twice)
 {
-    const char *only = getenv("CRASH_ONLY"); /* the n of one run, to look at it */
-
-    for (uint32_t n = only == NULL ? 1 : (uint32_t)atoi(only);; n++) {
+    for (uint32_t n = crash_first(1);; n++) {
         struct story *s = story_new(n * seed_step + how);
 
-        if (getenv("CRASH_SAYS") != NULL)
-            fprintf(stderr, "crash at change %u\n", n);
+        crash_says(n);
         sim_crash_at_io(s->node, n, how);
         tell(s);
         bool crashed = !sim_node_is_up(s->node);
@@ -429,8 +427,9 @@ TEST(journal_crash, each_call_fails_once)
 {
     bool struck = true;
 
-    for (uint64_t n = 1; struck; n++) {
+    for (uint32_t n = crash_first(1); struck; n++) {
         struct story *s = story_new(n);
+        crash_says(n);
         s->disk_was_full = n % 2 != 0;
         sim_fail_at(s->node, n, n % 2 == 0 ? -EIO : -ENOSPC);
         tell(s);
