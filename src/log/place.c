@@ -75,10 +75,10 @@ static void cut_run(struct flow *f)
     }
     FLOW_TRY(f, "cut a segment", io_truncate(s->file, s->size_bytes, &f->op));
 #ifndef MUTANT_JOURNAL_DRAINED_EARLY
-    FLOW_WAIT(f, "sync a segment", io_sync(s->file, &f->op));
+    FLOW_WAIT(f, "sync a segment", segment_sync(s, &f->op));
 #ifdef MUTANT_LOG_RETRIED_SYNC
     if (f->result < 0)
-        FLOW_WAIT(f, "sync again", io_sync(s->file, &f->op));
+        FLOW_WAIT(f, "sync again", segment_sync(s, &f->op));
 #endif
     if (f->result < 0)
         goto failed;

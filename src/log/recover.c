@@ -306,7 +306,7 @@ static void rebuild_end_run(struct flow *f)
     if (p->cut)
         FLOW_TRY(f, "cut a segment", io_truncate(p->segment->file, p->segment->size_bytes, &f->op));
     if (!is_as_noted(p))
-        FLOW_TRY(f, "sync a segment", io_sync(p->segment->file, &f->op));
+        FLOW_TRY(f, "sync a segment", segment_sync(p->segment, &f->op));
     log->drained = p->end; /* its entries may be written (L3) */
     FLOW_WAIT(f, "save indexes", p->save = segment_save_start(p->segment, how_to_save(p), &f->op));
     segment_save_free(p->save);

@@ -40,6 +40,7 @@ struct segment *segment_new(struct log *log, int64_t base)
     if (jitter_ms > 0)
         s->jitter_ms = (int64_t)prng_below(io_prng(log->io), (uint64_t)jitter_ms);
     list_init(&s->waiters);
+    list_init(&s->syncs);
     return s;
 }
 

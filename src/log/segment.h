@@ -75,6 +75,8 @@ struct segment {
     uint32_t users;               /* who needs the segment and its file */
     struct list idle;             /* in log_memory.files while open and without users */
     struct list waiters;          /* ops that wait for the file */
+    struct list syncs;            /* ops of segment_sync; the first one's is under way */
+    struct op sync_op;            /* of it */
     struct op *close_waiter;
     int64_t close_result;
     struct op op;                 /* open, close */
@@ -122,6 +124,11 @@ struct segment_save *segment_save_start(struct segment *s, enum save how, struct
 /* Enough entries wait, and their log bytes are in the file. */
 bool segment_save_is_due(const struct segment *s);
 void segment_save_free(struct segment_save *save);
+
+/* ---- sync.c -------------------------------------------------------------------------------- */
+
+/* Make what is in the .log file now durable. In use. Completes with 0. */
+void segment_sync(struct segment *s, struct op *op);
 
 /* ---- index.c ------------------------------------------------------------------------------- */
 

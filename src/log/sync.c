@@ -1,6 +1,37 @@
 /* From the page cache to the disk: what was drained becomes durable, one segment after the other. */
 #include "log/state.h"
 
+/* ---- a file -------------------------------------------------------------------------------- */
+
+static void file_synced(struct op *op, int64_t result)
+{
+    struct segment *s = container_of(op, struct segment, sync_op);
+    struct op *first = container_of(list_take_head(&s->syncs), struct op, node);
+
+    if (result < 0)
+        ops_complete_all(s->io, &s->syncs, result);
+    else if (!list_empty(&s->syncs))
+        io_sync(s->file, &s->sync_op);
+    first->done(first, result);
+}
+
+/* One at a time: of two syncs that wait for the same page, the system tells only one that it could not be written, and
+ * the other that all is well. And never again after one has failed: the page is clean then, and lost. */
+void segment_sync(struct segment *s, struct op *op)
+{
+#ifdef MUTANT_LOG_SYNCS_AT_ONCE
+    io_sync(s->file, op);
+    return;
+#endif
+    list_add_tail(&s->syncs, &op->node);
+    if (s->syncs.next != &op->node)
+        return;
+    op_init(&s->sync_op, file_synced);
+    io_sync(s->file, &s->sync_op);
+}
+
+/* ---- a log --------------------------------------------------------------------------------- */
+
 void log_complete_upto(struct list *waiters, int64_t reached)
 {
     struct list ready = LIST_INIT(ready);
@@ -98,10 +129,10 @@ static void sync_run(struct flow *f)
                 FLOW_TRY(f, "open a segment to sync", segment_use(log->sync_segment, &f->op));
             log->sync_held = log->sync_segment;
             log->sync_bytes = log->sync_segment->drained_bytes;
-            FLOW_WAIT(f, "sync a segment", io_sync(log->sync_segment->file, &f->op));
+            FLOW_WAIT(f, "sync a segment", segment_sync(log->sync_segment, &f->op));
 #ifdef MUTANT_LOG_RETRIED_SYNC
             if (f->result < 0)
-                FLOW_WAIT(f, "sync again", io_sync(log->sync_segment->file, &f->op));
+                FLOW_WAIT(f, "sync again", segment_sync(log->sync_segment, &f->op));
 #endif
             if (f->result < 0)
                 goto failed;

@@ -260,7 +260,7 @@ static void truncate_run(struct flow *f)
     }
     cut_memory(c);
     FLOW_TRY(f, "cut a segment", io_truncate(c->segment->file, c->position, &f->op));
-    FLOW_TRY(f, "sync a segment", io_sync(c->segment->file, &f->op));
+    FLOW_TRY(f, "sync a segment", segment_sync(c->segment, &f->op));
     FLOW_WAIT(f, "save indexes", c->save = segment_save_start(c->segment, SAVE_FINAL, &f->op));
     segment_save_free(c->save);
     if (f->result < 0)

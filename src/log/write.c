@@ -159,7 +159,7 @@ static void write_run(struct flow *f)
         take_direct(log);
     }
     if (log->drain_direct && is_cached(s)) {
-        FLOW_TRY(f, "write back a segment", io_sync(s->file, &f->op));
+        FLOW_TRY(f, "write back a segment", segment_sync(s, &f->op));
         written_back(log);
     }
     if (log->drain_direct && log->drain_page == NULL) {

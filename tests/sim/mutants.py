@@ -49,6 +49,7 @@ MUTANTS = {
     "LOG_ACK_BEFORE_SYNC": ("a durable log acknowledges what is only written", SIM),
     "LOG_STABLE_AT_APPEND": ("a batch is acknowledged when it is in memory", SIM),
     "LOG_RETRIED_SYNC": ("a sync that failed is tried again", JOURNAL),  # what it loses, the journal mostly has
+    "LOG_SYNCS_AT_ONCE": ("two syncs of a file at once, of which one is told of the trouble", "tests/unit_log segment_sync*"),
     "LOG_DEDUPE_FOUR": ("four batches of a producer are remembered, not five", SIM),
     "LOG_SNAPSHOT_NEWEST": ("of a producer's batches a snapshot has the newest alone", "tests/unit_log producers*"),
     "LOG_NO_CRC": ("recovery believes a torn batch", SIM),
