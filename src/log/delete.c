@@ -194,7 +194,9 @@ static void delete_run(struct flow *f)
     FLOW_TRY(f, "rename the directory", io_rename(log->io, log->path, d->path, &f->op));
     FLOW_TRY(f, "sync the log directory", io_sync_dir(log->io, log->dir->path, &f->op));
     delete_dir_later(log, d->path);
-    /* Only now: what was not drained goes with the directory, or with nothing. */
+    /* Only now: what was not drained goes with the directory, or with nothing. A journal without room waits for this log, which
+     * syncs nothing any more, and the log for the journal. */
+    log_journal_gone(log);
     FLOW_TRY(f, "end its journalling", log_journal_forget(log, &f->op));
     FLOW_WAIT(f, "forget its scan point", scan_point_remove(log, &f->op));
     FLOW_END(f);

@@ -200,7 +200,7 @@ void log_journal_synced(struct log *log)
 
     if (!list_linked(&u->live))
         return;
-    if (log->synced >= u->done.offset)
+    if (u->gone || log->synced >= u->done.offset)
         settled(log, list_linked(&u->committing) ? u->last : 0);
     else if (u->settling && log->synced >= u->settle_to)
         settled(log, u->first_later);
@@ -231,6 +231,14 @@ void log_settle(struct log *log)
 void log_journal_reset(struct log *log)
 {
     log->user.done = (struct log_mark){0, 0, -1};
+}
+
+void log_journal_gone(struct log *log)
+{
+#ifndef MUTANT_JOURNAL_KEEPS_DELETED
+    log->user.gone = true;
+    log_journal_synced(log);
+#endif
 }
 
 void log_journal_forget(struct log *log, struct op *op)

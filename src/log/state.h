@@ -51,6 +51,7 @@ struct journal_user {
     uint64_t last;           /* newest commit with bytes of the log; 0 none */
     int64_t settle_to;
     bool settling;           /* up to settle_to all is to be durable in segments */
+    bool gone;               /* its directory is deleted, durably: nothing of it is needed */
     bool drain_soon;         /* memory is wanted */
 };
 
@@ -305,6 +306,8 @@ void log_journal_reset(struct log *log);
 /* Before a job that ends the log or changes what there is, when all is durable in segments, or when it was deleted: the
  * journal forgets the log. Completes when that is durable. */
 void log_journal_forget(struct log *log, struct op *op);
+/* The directory is deleted, durably: the journal keeps nothing for it, that what it is told of next has room. */
+void log_journal_gone(struct log *log);
 /* The segments before `s` are to be closed: nothing of them is written again. Completes when that is durable. */
 void log_journal_drained(struct log *log, const struct segment *s, struct op *op);
 

@@ -132,11 +132,26 @@ static void alone_run(struct flow *f)
         FLOW_WAIT(f, "allocation", log_place_wait(log, &f->op));
     while (sync_is_wanted(log))
         FLOW_WAIT(f, "sync", sync_wait(log, &f->op));
+#ifndef MUTANT_LOG_FORGETS_UNDRAINED
+    if (log_has_undrained(log)) { /* of a log that is dropped: the journal has begun to wait for it */
+        flow_done(f, 0);
+        return;
+    }
+#endif
     io_timer_clear(&log->sync_timer);
     if (!log_is_failed(log) && first_job_is_alone(log) && !log_is_dropped(log))
         FLOW_WAIT(f, "end its journalling", log_journal_forget(log, &f->op));
     FLOW_END(f);
     flow_done(f, 0);
+}
+
+/* It was rolled meanwhile, or is to drain. */
+static bool more_is_due(struct log *log)
+{
+#ifdef MUTANT_LOG_FORGETS_UNDRAINED
+    return log_cut_is_due(log) || log->siding;
+#endif
+    return log_cut_is_due(log) || log->siding || log_has_undrained(log);
 }
 
 static void job_begin(struct log *log, struct op *op)
@@ -180,7 +195,7 @@ static void worker_run(struct flow *f)
         FLOW_TRY(f, "be alone", flow_start(&log->part, alone_run, &f->op));
         if (log_is_failed(log))
             worker_fail_waiters(log, ERR_OFFLINE);
-        if (list_empty(&log->jobs) || log_cut_is_due(log) || log->siding) { /* it was rolled meanwhile, or is to drain */
+        if (list_empty(&log->jobs) || more_is_due(log)) {
             log->alone = false;
             continue;
         }
