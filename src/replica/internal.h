@@ -90,6 +90,9 @@ void waits_advance(struct replica *r, bool high_watermark_moved);
 void waits_advance_later(struct replica *r);
 /* Something was appended at `end_before`: followers are told. */
 void waits_end_moved(struct replica *r, int64_t end_before);
+/* A follower's Fetch may have come late, behind one of another session, which says nothing more of what does not move:
+ * followers' sessions say it again. */
+void waits_look_again(struct replica *r);
 /* It leads no more: who waits for the high watermark, or watches, is told. */
 void waits_refuse(struct replica *r);
 /* The log goes, and others may have what it has: who waits for it to become stable is told REQUEST_TIMED_OUT. */

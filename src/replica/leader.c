@@ -59,6 +59,10 @@ void replica_fetched(struct replica *r, const struct replica_follower *f, int64_
 
     replication_fetched(&r->replication, &fetch, &out);
     propose(r, &out);
+#ifndef MUTANT_REPLICA_BELIEVES_LATE_FETCHES
+    if (out.went_back)
+        waits_look_again(r);
+#endif
     if (out.high_watermark_moved)
         waits_advance_later(r);
 }

@@ -176,6 +176,13 @@ void waits_end_moved(struct replica *r, int64_t end_before)
     replica_release(r);
 }
 
+void waits_look_again(struct replica *r)
+{
+    replica_hold(r);
+    tell_watches(&r->follower_watches);
+    replica_release(r);
+}
+
 /* What was appended with acks=1 goes on waiting: it is in the log, whoever leads, and "not here" would be believed.
  * Before a follower's log is cut, all of it is stable (F1). */
 void waits_refuse(struct replica *r)

@@ -213,6 +213,7 @@ void replication_fetched(struct replication *r, const struct replication_fetch *
     ASSERT(r->role == REPLICATION_LEADER);
     ASSERT(one != NULL && f->id != r->node_id);
     ASSERT(f->offset >= 0 && f->offset <= f->log_end);
+    out->went_back = f->offset < one->stable_end;
     note_fetch(one, f);
 #ifdef MUTANT_REPLICATION_MEMBERS_UNKNOWN
     if (!one->in_isr)

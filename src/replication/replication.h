@@ -91,6 +91,7 @@ struct replication_outcome {
     bool became_leader;     /* epoch_start was set: begin the epoch in the log */
     bool became_follower;
     bool high_watermark_moved;
+    bool went_back;         /* the follower says that it has less than before: it may be an older Fetch that comes late */
     bool isr_changed;       /* in force: acks=all waits look again (W3) */
     bool propose;           /* r->proposal is to be sent to the controller; one that was sent before is void */
 };

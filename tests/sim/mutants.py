@@ -98,6 +98,7 @@ MUTANTS = {
                                     "tests/unit_replication replication_leader*"),
     "REPLICATION_CUT_TO_MARK": ("a follower cuts its log to its mark (before KIP-101)", REPLICATION),
     "REPLICATION_CUT_UNLIKE": ("a follower believes that it knows the leader's epoch (before KIP-279)", REPLICATION),
+    "REPLICA_BELIEVES_LATE_FETCHES": ("an older Fetch that comes late says for good what a follower has", FOLLOWERS),
     "REPLICA_QUIET_LAGS": ("a record in a quiet partition makes its followers lag", "tests/unit_replica replica_l*"),
     "REPLICA_REFUSES_APPENDED": ("what acks=1 has appended is said to be nowhere when the leader changes",
                                  "tests/unit_replica wait*"),

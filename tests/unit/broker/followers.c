@@ -154,6 +154,39 @@ TEST(broker_followers, who_stops_to_fetch_leaves_the_isr_and_comes_back)
     }
 }
 
+/* An older Fetch, of a connection that the follower has given up, comes behind those of its session, which say nothing of a
+ * partition that does not move. */
+TEST(broker_followers, fetch_that_comes_late_is_not_believed_for_long)
+{
+    struct client before;
+
+    for (uint32_t shards = 1; shards <= 3; shards++) {
+        follow_begin(shards);
+        follow_produce(0, 3);
+        lab_pass(&follow_lab, SEC);
+        client_open(&follow_lab, &before, 9092);
+        const struct fetch_response *a = client_ask(&followers[2], API_FETCH, FOLLOW_VERSION,
+                                                    follow_request(ASKS(.id = 2, .at = 3, .session_epoch = 1)));
+        int32_t session = a->session_id;
+        follow_ask(ASKS(.id = 3, .at = 3));
+        follow_check_produced(0);
+        for (int32_t i = 0; i < 40; i++) {
+            if (i == 2) /* the session has told of the mark, and rests */
+                client_ask(&before, API_FETCH, FOLLOW_VERSION, follow_request(ASKS(.id = 2, .at = 2)));
+            struct fetch_request *m =
+                follow_request(ASKS(.id = 2, .session_id = session, .session_epoch = 1 + i, .max_wait_ms = 500));
+            m->topics_count = 0;
+            a = client_ask(&followers[2], API_FETCH, FOLLOW_VERSION, m);
+            CHECK_EQ(a->error_code, KERR_NONE);
+            follow_ask(ASKS(.id = 3, .at = 3));
+            lab_pass(&follow_lab, SEC);
+        }
+        CHECK_EQ(in_sync(), 3);
+        client_end(&before);
+        follow_end();
+    }
+}
+
 static int64_t latest(int32_t replica_id, enum kerr *error)
 {
     struct list_offsets_request m;
