@@ -21,10 +21,9 @@ struct trimming {
     char from[LOG_PATH_BYTES], to[LOG_PATH_BYTES + sizeof(".deleted")];
 };
 
-/* The .log goes first: what a crash leaves of the others are orphans, which are removed at the next start. The
- * producers as of its base go when it cannot come back, because recovery would begin with them. */
-enum { LOG_SUFFIX, SNAPSHOT_SUFFIX = 4, SUFFIXES };
-static const char *const suffixes[SUFFIXES] = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"};
+/* The .log goes first, for good: what a crash leaves of the others are orphans, which are removed at the next start. If it
+ * came back without them, aborted records would count, and recovery would lack the producers as of its base. */
+static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"};
 
 static bool first_is_below(const struct log *log)
 {
@@ -119,9 +118,9 @@ static void trim_run(struct flow *f)
             segment_release(&t->held);
         }
         say_why(log);
-        for (t->i = LOG_SUFFIX; t->i < SUFFIXES; t->i++) {
+        for (t->i = 0; t->i < array_count(suffixes); t->i++) {
 #ifndef MUTANT_LOG_START_UNSYNCED
-            if (t->i == SNAPSHOT_SUFFIX)
+            if (t->i == 1)
                 FLOW_TRY(f, "sync the directory", io_sync_dir(log->io, log->path, &f->op));
 #endif
             name_paths(t);

@@ -101,7 +101,8 @@ static void random_story(uint64_t seed)
         bool lost_power = how == POWER || story_is_up(s);
         if (story_is_up(s))
             sim_node_power_cut(s->node);
-        if (!durable && lost_power)
+        s->forgets = !durable && lost_power;
+        if (s->forgets)
             s->acknowledged = 0;
         story_check_epochs(s);
         story_close(s, false);

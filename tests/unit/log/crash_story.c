@@ -236,6 +236,8 @@ void story_adopt(struct story *s)
     while (s->count > 0 && s->entries[s->count - 1].base >= log_end(s->log))
         text_deinit(&s->entries[--s->count].bytes);
     for (uint32_t i = 0; i < s->count; i++) {
+        if (story_has_lost_all(s))
+            s->entries[i].producer_id = -1;
         if (s->entries[i].producer_id > 0 && s->entries[i].last_sequence >= 0)
             s->next_sequence[s->entries[i].producer_id] = s->entries[i].last_sequence + 1;
     }

@@ -78,5 +78,7 @@ void story_adopt(struct story *s);
 /* The log holds the first batches that were appended, whole, up to an end that is not below what
  * was acknowledged, and the states beside it say what they say. */
 void story_check(struct story *s);
+/* Power has taken all that lay below a start that was raised, too. */
+bool story_has_lost_all(const struct story *s);
 /* Whenever the power goes. L4: each batch that can be read lies in the epoch that the checkpoint tells. */
 void story_check_epochs(struct story *s);
