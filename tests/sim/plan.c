@@ -126,7 +126,7 @@ static enum fault_kind draw_kind(struct prng *g, const struct plan *p)
 /* A sync that failed leaves page cache and disk apart: from a kill nobody could go on. */
 static uint32_t crash_how(struct prng *g, const struct plan *p)
 {
-    if (!p->durable)
+    if (!p->durable && !p->lossy)
         return SIM_CRASH_KILL;
     return p->disk_trouble || plan_one_in(g, 2) ? SIM_CRASH_POWER : SIM_CRASH_KILL;
 }

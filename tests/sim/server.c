@@ -134,7 +134,7 @@ void server_kill(struct server *s, bool power)
 {
     struct world *w = s->world;
 
-    if (w->plan.durable && sync_faults(s) != s->sync_failures_told)
+    if ((w->plan.durable || w->plan.lossy) && sync_faults(s) != s->sync_failures_told)
         power = true;
     note(w, "life %u of %s ends: %s", s->life->number, sim_node_name(s->node), power ? "power cut" : "killed");
     if (power)
