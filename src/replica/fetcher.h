@@ -14,6 +14,8 @@
  *   F4  An answer counts for a partition while nothing of it has changed since it was asked for.
  *   F5  A Fetch costs what has changed. Nothing here goes through all partitions, but where a session begins; before
  *       each, through those that are throttled.
+ *   F6  A session ends with this node's registration: a leader takes into the ISR only whom it has heard of under the
+ *       one in force (KIP-903), and of what does not move a session says nothing.
  *
  * Rules: KIP-73, 101, 227, 279, 595, 903; interop of the replica fetcher.
  */
@@ -75,6 +77,7 @@ struct fetcher {
     bool rests;            /* nothing was, when it looked last */
 
     int32_t session_id, session_epoch; /* epoch 0: the next Fetch is a full one */
+    int64_t broker_epoch;  /* of this node, under which the session was told what it knows */
     bool busy;             /* `call` is under way */
     bool prepared;         /* and was put together */
     bool renews;           /* and is cancelled, because the leader is another process now */

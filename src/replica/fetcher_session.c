@@ -148,15 +148,21 @@ static void prepare(struct client_call *call)
     struct fetcher *f = container_of(call, struct fetcher, call);
     const struct config *settings = f->set->broker;
     struct fetch_request *q = &f->request;
+    int64_t epoch = own_epoch(f);
+    bool again = f->prepared;
 
-    if (f->prepared)
+#ifndef MUTANT_FETCHER_KEEPS_SESSION
+    again = again || epoch != f->broker_epoch; /* F6 */
+#endif
+    if (again)
         session_break(f, false);
     f->prepared = true;
+    f->broker_epoch = epoch;
     arena_reset(&f->arena);
     fetch_request_init(q);
     if (call->version >= FIRST_VERSION_WITH_STATE) {
         q->replica_state.replica_id = f->set->options.node_id;
-        q->replica_state.replica_epoch = own_epoch(f); /* KIP-903 */
+        q->replica_state.replica_epoch = epoch; /* KIP-903 */
     } else {
         q->replica_id = f->set->options.node_id;
     }

@@ -197,6 +197,25 @@ TEST(follow, session_that_the_leader_has_lost_begins_anew_with_all_partitions)
     rig_close(g);
 }
 
+/* F6 */
+TEST(follow, session_begins_anew_when_this_node_has_registered_again)
+{
+    struct rig *g = rig_new(21, NULL);
+    struct leader_log *l = rig_partition(g, 1, 0, 2);
+
+    leader_append(g, l, 2, 1);
+    rig_start(g);
+    rig_settle(g);
+    lab_pass(&g->lab, 2 * SEC);
+    uint32_t full = g->leaders[2].full, fetches = l->fetches;
+    meta_broker(&g->lab, ME, ++g->broker_epoch, "one", SCRIPT_PORT);
+    rig_apply(g);
+    lab_pass(&g->lab, 2 * SEC);
+    CHECK_EQ(g->leaders[2].full, full + 1);
+    CHECK_EQ(l->fetches, fetches + 1); /* of a log that does not move it says so once */
+    rig_close(g);
+}
+
 TEST(follow, leader_without_sessions_is_asked_for_all_each_time_and_no_partition_starves)
 {
     struct rig *g = rig_new(13, NULL);
