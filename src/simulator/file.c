@@ -191,16 +191,19 @@ static bool is_write(const struct request *r)
     return r->kind == SIM_WRITE || r->kind == SIM_WRITE_DURABLE;
 }
 
-/* Bytes of a write that did not end well: any beginning of it. */
-static void write_part(struct request *r)
+static uint64_t write_bytes(const struct request *r)
 {
     uint64_t total = 0;
 
     for (uint32_t i = 0; i < r->count; i++)
         total += (uint64_t)((const struct bytes *)r->pieces)[i].n;
-    (void)write_pieces(r, sim_below(node_of(r)->sim, total + 1));
-    if (r->kind == SIM_WRITE_DURABLE)
-        sim_file_durable_failed(r->file->inode, r->position, total);
+    return total;
+}
+
+/* Bytes of a write that did not come to its end: any beginning of it. */
+static void write_part(struct request *r)
+{
+    (void)write_pieces(r, sim_below(node_of(r)->sim, write_bytes(r) + 1));
 }
 
 /* The effect of what the process ends in: a durable write has not completed, so that a power cut
@@ -255,6 +258,8 @@ static void fault_effect(struct request *r)
 {
     if (is_write(r))
         write_part(r);
+    if (r->kind == SIM_WRITE_DURABLE)
+        sim_file_durable_failed(r->file->inode, r->position, write_bytes(r));
     if (r->kind == SIM_SYNC)
         sim_file_sync_failed(r->file->inode, r->seal);
 }

@@ -127,6 +127,33 @@ TEST(write_durable, may_be_torn_while_it_is_in_flight)
     CHECK(at_io.none > 5 && at_io.all > 5 && at_io.some > 5 && at_io.sector_torn > 5);
 }
 
+/* The process ends in it, and nothing has failed: what the file has then, a sync makes durable. */
+TEST(write_durable, that_a_kill_cuts_off_can_be_synced)
+{
+    struct outcomes after_kill = {0};
+
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        static uint8_t bytes[BYTES];
+        struct bytes piece = {memset(bytes, 'w', BYTES), BYTES};
+        struct lab l = lab_open(seed, NULL);
+        struct call write;
+        io_write_durable(old_file(&l), 0, &piece, 1, call_begin(&write));
+        sim_node_kill(l.node);
+        (void)call_wait(l.sim, &write);
+        note_outcome(&after_kill, &l);
+        struct text before = lab_content(&l, "/f");
+        lab_restart(&l);
+        CHECK_EQ(DO(l.sim, io_sync(lab_file(&l, "/f", IO_WRITE), op)), 0);
+        sim_node_power_cut(l.node);
+        struct text left = lab_content(&l, "/f");
+        CHECK_BYTES(left.p, left.n, before.p, before.n);
+        text_deinit(&before);
+        text_deinit(&left);
+        sim_free(l.sim);
+    }
+    CHECK(after_kill.none > 5 && after_kill.all > 5 && after_kill.some > 5);
+}
+
 /* A kill loses nothing that has completed, durable or only past the page cache. */
 TEST(write_direct, is_in_the_disk_after_a_kill_and_perhaps_not_after_a_cut)
 {
