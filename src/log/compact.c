@@ -129,11 +129,20 @@ static int filter_batch(struct compacting *c)
     return cleaned_note(c, c->buffer.n - before);
 }
 
+static bool is_in_place(const struct compacting *c)
+{
+#ifdef MUTANT_LOG_COMPACTS_ANY_OFFSET
+    return true;
+#endif
+    return c->batch.base_offset >= c->next_offset && c->batch.last_offset < c->end_offset;
+}
+
 static int take_batch(struct compacting *c)
 {
     c->turn_bytes += (uint32_t)c->batch.bytes.n;
-    if (!batch_crc_ok(&c->batch))
+    if (!batch_crc_ok(&c->batch) || !is_in_place(c))
         return ERR_CORRUPT;
+    c->next_offset = c->batch.last_offset + 1;
     return c->filtering ? filter_batch(c) : learn_batch(c);
 }
 
@@ -167,6 +176,8 @@ static void walk_run(struct flow *f)
     }
     FLOW_TRY(f, "open a segment", segment_use(c->segment, &f->op));
     c->held = c->segment;
+    c->next_offset = c->segment->base;
+    c->end_offset = next_base(c);
     scan_init(&c->scan, c->segment, 0, c->segment->size_bytes, true, chunk_bytes(c));
     while (!c->full) {
         if (!compact_goes_on(c))

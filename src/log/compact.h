@@ -35,6 +35,7 @@ struct compacting {
     struct segment *segment, *held;
     struct scan scan;
     struct batch batch;
+    int64_t next_offset, end_offset; /* its batches ascend, and are in the segment: no checksum covers their offsets */
     int rc;
     uint32_t turn_bytes; /* read since the last turn */
     struct arena arena;
