@@ -156,6 +156,12 @@ uint64_t log_drain_limit(struct log *log, const struct segment *s, bool *all)
 {
     const struct journal_user *u = &log->user;
 
+#ifndef MUTANT_LOG_DRAINS_WHAT_GOES
+    if (log_is_going(log)) { /* what the journal holds has its place; what came later may find none, on a full disk */
+        *all = false;
+        return log_journaled_bytes(log, s);
+    }
+#endif
     *all = !log_uses_journal(log) || !is_small(log) || !list_empty(&log->jobs) || !list_empty(&log->flush_waiters);
     if (*all)
         return s->size_bytes;

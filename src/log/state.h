@@ -221,7 +221,9 @@ void compact_swap_tell(struct log *log, int64_t result);
 
 void worker_wake(struct log *log);
 bool worker_has_work(struct log *log);
-/* The log is deleted next: nothing of it is written any more. */
+/* The log is deleted next: what memory alone has goes with it. */
+bool log_is_going(const struct log *log);
+/* And nothing of it is written any more. */
 bool log_is_dropped(const struct log *log);
 /* Queue a job; it is embedded first in its owner's struct, from malloc, and freed when it has
  * ended. `run` ends with flow_done(f, result); `op` is completed with it. */

@@ -8,16 +8,18 @@
 
 /* ---- what there is to do ------------------------------------------------------------------- */
 
-/* It is about to be deleted, so nothing of it is drained any more; unless the journal waits for that to have room again,
- * for which the deletion itself may wait. What is in the journal has its place in a segment; what came later may not, and
- * gets none while the log is alone. */
-bool log_is_dropped(const struct log *log)
+bool log_is_going(const struct log *log)
 {
     if (log->job != NULL)
         return log->job->drops;
-    if (log->user.settling)
-        return false;
     return !list_empty(&log->jobs) && container_of(log->jobs.next, struct job, node)->drops;
+}
+
+/* It is about to be deleted, so nothing of it is drained any more; unless the journal waits for that to have room again,
+ * for which the deletion itself may wait. */
+bool log_is_dropped(const struct log *log)
+{
+    return log_is_going(log) && (log->job != NULL || !log->user.settling);
 }
 
 static bool flush_is_due(const struct log *log)

@@ -78,6 +78,7 @@ MUTANTS = {
     "JOURNAL_KEEPS_DELETED": ("a journal without room waits for a log that is deleted, and that for the journal",
                               "tests/unit_log journal_full*"),
     "LOG_COMPACTS_ANY_OFFSET": ("compaction believes the offset of any batch", "tests/unit_log log_compact*"),
+    "LOG_DRAINS_WHAT_GOES": ("a deletion that the journal waits for needs space", "tests/unit_log journal_full*"),
     "LOG_FORGETS_UNDRAINED": ("the journal forgets a log that it has begun to wait for", "tests/unit_log journal_full*"),
     "JOURNAL_HOLE_UNNOTICED": ("a commit that is missing is not missed", JOURNAL),
     "JOURNAL_NO_RESET": ("the journal does not know of truncations", JOURNAL),

@@ -131,6 +131,12 @@ TEST(journal_full, a_log_whose_directory_is_gone_holds_up_nothing)
     }
 }
 
+static void journal_waits_for(struct log *log)
+{
+    log->user.journal->settling++;
+    log_settle(log);
+}
+
 /* The journal begins to wait for the log when its deletion is about to begin: then what memory alone has is drained after all,
  * and the journal does not forget it before. */
 static void deletion_that_does_not_come_to_it(int steps)
@@ -145,10 +151,8 @@ static void deletion_that_does_not_come_to_it(int steps)
     log_delete(p.goes, wait_begin(&p.gone));
     for (int i = 0; i < steps && p.goes->job == NULL; i++)
         CHECK(sim_step(p.sim));
-    if (p.goes->job == NULL) {
-        p.goes->user.journal->settling++;
-        log_settle(p.goes);
-    }
+    if (p.goes->job == NULL)
+        journal_waits_for(p.goes);
     while (p.goes->job == NULL)
         CHECK(sim_step(p.sim));
     sim_run_until(p.sim, sim_now_ns(p.sim) + SECOND);
@@ -171,4 +175,29 @@ TEST(journal_full, a_deletion_that_does_not_come_to_it_has_taken_nothing)
 {
     for (int steps = 0; steps < 20; steps++)
         deletion_that_does_not_come_to_it(steps);
+}
+
+/* What has no place goes with the log: nothing of it is written for the journal's sake. */
+TEST(journal_full, a_deletion_while_the_disk_is_full_needs_no_space)
+{
+    for (int steps = 0; steps < 20; steps++) {
+        struct pair p = {0};
+
+        pair_init(&p);
+        log_set_settings(p.goes, &p.lab.settings); /* all in one segment: its side files need no space */
+        lab_fill(&p.lab, p.goes, 1, 10);
+        until_stable(&p, p.goes);
+        sim_disk_limit(p.node, 1);
+        lab_fill(&p.lab, p.goes, 40, 100);
+        sim_run_until(p.sim, sim_now_ns(p.sim) + SECOND);
+        log_delete(p.goes, wait_begin(&p.gone));
+        for (int i = 0; i < steps && p.goes->job == NULL; i++)
+            CHECK(sim_step(p.sim));
+        if (p.goes->job == NULL)
+            journal_waits_for(p.goes);
+        CHECK_EQ(wait_end(&p.lab, &p.gone), 0);
+        CHECK(log_dir_is_online(p.lab.dir));
+        sim_disk_limit(p.node, 1ULL << 40);
+        pair_deinit(&p);
+    }
 }
