@@ -9,6 +9,7 @@
 #include "broker/peers.h"
 #include "broker/session.h"
 #include "broker/settings.h"
+#include "broker/start.h"
 
 struct publication {
     struct flow flow;
@@ -174,6 +175,7 @@ void publish(void *ctx, const struct image *before, const struct image *after, s
 
     ASSERT(p != NULL);
     p->broker = ctx;
+    p->broker->life->published = true;
     p->before = before == NULL ? NULL : image_ref(before);
     p->after = image_ref(after);
     p->kraft_version = quorum_voters(node_quorum(p->broker->node))->kraft_version;

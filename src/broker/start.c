@@ -381,6 +381,7 @@ void broker_start(const struct broker_options *o, struct broker **out, struct fa
     b->life = l;
     b->node_id = config_node_id(o->settings);
     l->broker = b;
+    l->broker_epoch = -1;
     l->fail = f;
     *out = b;
     connections_init(b);

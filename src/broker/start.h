@@ -26,13 +26,14 @@ struct life {
     struct space_watch *space;
     struct checkpoint_lines *lines; /* one per directory, of the end */
     bool has_listeners, running;
+    bool published;                 /* an image reaches the shards: from now on logs are opened, and written to */
     bool joining;                   /* the node is being started */
     bool canceled;                  /* the start is to end */
     bool clean;                     /* the directory that is being closed */
     bool stopping;                  /* the logs are being closed: nobody is told of failures any more */
     int64_t trouble;                /* first of a stop: no directory is marked clean then */
     int64_t offline;                /* the same of directories: each is marked clean for itself */
-    int64_t broker_epoch;
+    int64_t broker_epoch;           /* of this life; -1: it has none */
 };
 
 #define LOG_DIRS_MAX 64

@@ -135,9 +135,25 @@ static void note_offline(struct life *l, int64_t result)
         l->offline = result;
 }
 
+/* A start that was cancelled, or failed, before it came to open the logs leaves a directory as it was found: an end that is
+ * not clean would cost the broker its seat among those who have all records (KIP-966). */
+static bool is_as_found(const struct life *l)
+{
+#ifdef MUTANT_BROKER_START_TAKES_MARKER
+    return false;
+#endif
+    return !l->published && l->broker->dirs[l->dir]->clean;
+}
+
 static bool is_clean(const struct life *l)
 {
-    return l->running && l->trouble == 0 && log_dir_is_online(l->broker->dirs[l->dir]);
+    return (l->running || is_as_found(l)) && l->trouble == 0 && log_dir_is_online(l->broker->dirs[l->dir]);
+}
+
+/* The epoch under which a directory was last this broker's. */
+static int64_t epoch_of(const struct life *l)
+{
+    return l->broker_epoch < 0 ? l->broker->dirs[l->dir]->broker_epoch : l->broker_epoch;
 }
 
 static void broker_free(struct broker *b)
@@ -261,19 +277,19 @@ static void close_dir_run(struct flow *f)
     l->clean = is_clean(l);
     if (!log_dir_is_online(dir))
         note_offline(l, ERR_OFFLINE);
-    if (l->clean) {
+    if (l->clean && l->running) {
         FLOW_WAIT(f, "write checkpoints",
                   log_dir_checkpoint(dir, &lines->recovery_point, &lines->log_start, &lines->high_watermark, &f->op));
         note_offline(l, f->result);
         l->clean = f->result >= 0;
     }
-    if (l->clean) {
+    if (l->clean && l->running) {
         FLOW_WAIT(f, "write the cleaner's checkpoint", log_dir_checkpoint_cleaner(dir, &lines->cleaner, &f->op));
         note_offline(l, f->result);
         l->clean = f->result >= 0;
     }
     checkpoint_lines_free(lines);
-    FLOW_WAIT(f, "close the directory", log_dir_close(dir, l->clean, l->broker_epoch, &f->op));
+    FLOW_WAIT(f, "close the directory", log_dir_close(dir, l->clean, epoch_of(l), &f->op));
     note_offline(l, f->result);
     FLOW_END(f);
     flow_done(f, 0);

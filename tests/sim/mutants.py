@@ -128,6 +128,7 @@ MUTANTS = {
     "BROKER_READS_PAST_WATERMARK": ("readers see what is not durable yet", SIM),
     "BROKER_FETCH_MISSES_MOVES": ("a fetch session does not look again at what has moved", CLUSTER),
     "BROKER_FETCH_TELLS_ONCE": ("a fetch session forgets records that the client has not taken", FETCH),
+    "BROKER_START_TAKES_MARKER": ("a start that comes to nothing leaves a clean directory unclean", "tests/unit_broker broker_limits*"),
     "BROKER_FETCH_DIVERGING_COUNTS": ("what a follower asks for counts where its log is another", FOLLOWERS),
     "BROKER_PUBLISH_AT_ONCE": ("a shard opens a directory that another has yet to set aside", SIM),
     "BROKER_FAILED_DIR_GOES_ON": ("nobody hears of a log directory that has failed", "tests/unit_broker"),

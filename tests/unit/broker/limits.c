@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/shard.h"
+#include "broker/start.h"
 #include "protocol/api_versions.h"
 #include "protocol/produce.h"
 
@@ -161,6 +162,50 @@ TEST(broker_limits, a_start_that_waits_for_others_can_be_canceled)
         CHECK_EQ(lab_stop(&lab), 0);
         lab_deinit(&lab);
     }
+}
+
+/* What a clean stop left is as clean after a start that came to nothing: the marker, with its epoch, and the checkpoints. */
+TEST(broker_limits, a_start_that_is_canceled_leaves_a_directory_as_clean_as_it_was)
+{
+    static const char marker[] = "/data/a/.kafka_cleanshutdown";
+    uint32_t as_found = 0;
+
+    for (int64_t after_us = 0; after_us < 40000; after_us += 1000) {
+        struct lab lab;
+        struct wait w;
+        struct client c;
+        struct text before = {0}, after = {0}, points = {0}, same = {0};
+        lab_init(&lab, 3, NULL, 1);
+        CHECK_EQ(lab_start(&lab), 0);
+        client_open(&lab, &c, 9092);
+        CHECK_EQ(lab_produce(&c, lab_topic(&lab, &c, "t", 2), 0, 3), 0);
+        client_end(&c);
+        CHECK_EQ(lab_stop(&lab), 0);
+        CHECK_EQ(sim_disk_get(lab.node, marker, &before), 0);
+        CHECK_EQ(sim_disk_get(lab.node, "/data/a/recovery-point-offset-checkpoint", &points), 0);
+        lab_begin(&lab, &w);
+        lab_pass(&lab, after_us * 1000);
+        if (!w.done)
+            broker_start_cancel(lab.broker);
+        bool as_it_was = wait_end(&lab, &w) < 0 && !lab.broker->life->published;
+        bool registered = lab.broker->node != NULL && node_broker_epoch(lab.broker->node) >= 0;
+        CHECK_EQ(lab_stop(&lab), 0);
+        CHECK_EQ(sim_disk_get(lab.node, "/data/a/recovery-point-offset-checkpoint", &same), 0);
+        CHECK_TEXT(text_str(&same), points.p);
+        if (as_it_was) {
+            CHECK_EQ(sim_disk_get(lab.node, marker, &after), 0);
+            CHECK(registered || strcmp(after.p, before.p) == 0);
+            as_found++;
+        }
+        text_deinit(&before);
+        text_deinit(&after);
+        text_deinit(&points);
+        text_deinit(&same);
+        CHECK_EQ(lab_start(&lab), 0);
+        CHECK_EQ(lab_stop(&lab), 0);
+        lab_deinit(&lab);
+    }
+    CHECK(as_found > 5);
 }
 
 TEST(broker_limits, a_broker_that_cannot_register_gives_up)
