@@ -85,10 +85,16 @@ static bool is_awaited(const struct following *p)
     return p->state == FOLLOWING_UNSTABLE && p->round == p->fetcher->round;
 }
 
+static bool is_away(enum following_state state)
+{
+    return state == FOLLOWING_LOST || state == FOLLOWING_CUT;
+}
+
 void following_set_state(struct following *p, enum following_state state)
 {
     struct fetcher *f = p->fetcher;
 
+    f->away += (uint32_t)is_away(state) - (uint32_t)is_away(p->state);
     f->ready -= p->state == FOLLOWING_READY ? 1 : 0;
     f->unstable -= is_awaited(p) ? 1 : 0;
     io_timer_clear(&p->timer);

@@ -74,6 +74,7 @@ struct fetcher {
     struct list changed;
     struct list throttled; /* the topic's settings name this broker's replica */
     uint32_t ready;        /* how many are READY */
+    uint32_t away;         /* how many are LOST or CUT: they will be READY soon */
     bool rests;            /* nothing was, when it looked last */
 
     int32_t session_id, session_epoch; /* epoch 0: the next Fetch is a full one */

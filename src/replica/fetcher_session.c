@@ -127,8 +127,8 @@ static int64_t own_epoch(const struct fetcher *f)
     return me == NULL ? -1 : me->epoch;
 }
 
-/* How long the leader may wait with its answer: a partition whose wait is over before that is not to wait for the
- * others'. */
+/* How long the leader may wait with its answer: a partition whose wait is over before that, or which has found out where it
+ * is to go on, is not to wait for the others'. Meanwhile the leader may delete what it would go on with. */
 static int32_t wait_max_ms(struct fetcher *f)
 {
     int64_t most_ms = config_i64(f->set->broker, BROKER_REPLICA_FETCH_WAIT_MAX_MS);
@@ -136,6 +136,10 @@ static int32_t wait_max_ms(struct fetcher *f)
 
     if (left_ns <= 0)
         f->wake_ns = INT64_MAX;
+#ifndef MUTANT_FETCHER_AWAY_WAITS
+    if (f->away > 0 && (left_ns <= 0 || left_ns > fetcher_backoff_ns(f, 1)))
+        left_ns = fetcher_backoff_ns(f, 1);
+#endif
     if (left_ns > 0 && left_ns / 1000000 < most_ms)
         most_ms = left_ns / 1000000 + 1;
     return (int32_t)most_ms;

@@ -134,6 +134,7 @@ MUTANTS = {
     "BROKER_FAILED_DIR_GOES_ON": ("nobody hears of a log directory that has failed", "tests/unit_broker"),
     "FETCHER_BEFORE_STABLE": ("a follower acknowledges what is not stable", FOLLOW),
     "FETCHER_OLD_ANSWER": ("a follower appends what it asked for under an older epoch", FOLLOW),
+    "FETCHER_AWAY_WAITS": ("a partition that begins anew waits for a Fetch of others that have nothing new", FOLLOW),
     "FETCHER_KEEPS_SESSION": ("a session goes on when its follower has registered again", FOLLOW),
     "FETCHER_DROPS_PARTITIONS": ("a session that begins anew forgets what it followed", FOLLOW),
     "FETCHER_KEEPS_ASKING": ("what an error was said of stays in the session", FOLLOW),

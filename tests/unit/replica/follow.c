@@ -130,6 +130,26 @@ TEST(follow, replica_that_was_away_for_long_begins_anew)
     rig_close(g);
 }
 
+/* The Fetch of the others, which have nothing new, does not hold it up. */
+TEST(follow, replica_that_begins_anew_does_not_wait_for_others)
+{
+    struct rig *g = rig_new(15, NULL);
+    struct leader_log *l = rig_partition(g, 1, 0, 2);
+
+    (void)rig_partition(g, 1, 1, 2);
+    leader_append(g, l, 10, 1);
+    rig_start(g);
+    rig_settle(g);
+    CHECK_EQ(lab_stop(&g->lab), 0);
+    leader_append(g, l, 50, 1);
+    leader_mark(g, l, 60, 40);
+    rig_start(g);
+    int64_t began_ns = sim_now_ns(g->lab.sim);
+    UNTIL(&g->lab, rig_end(g, l) == 60);
+    CHECK(sim_now_ns(g->lab.sim) - began_ns < 100 * MS);
+    rig_close(g);
+}
+
 TEST(follow, leader_hears_where_the_log_begins_after_retention)
 {
     struct rig *g = rig_new(16, NULL);
