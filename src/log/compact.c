@@ -168,6 +168,8 @@ static void walk_run(struct flow *f)
     struct compacting *c = container_of(f, struct compacting, part);
 
     FLOW_BEGIN(f);
+    c->next_offset = c->segment->base;
+    c->end_offset = next_base(c); /* now: the log may start behind both after a wait */
     if (!log_never_aborted(c->log)) {
         FLOW_TRY(f, "read its aborted transactions", ask_for_aborted(c, &f->op));
         take_aborted(c, (uint32_t)f->result);
@@ -176,8 +178,6 @@ static void walk_run(struct flow *f)
     }
     FLOW_TRY(f, "open a segment", segment_use(c->segment, &f->op));
     c->held = c->segment;
-    c->next_offset = c->segment->base;
-    c->end_offset = next_base(c);
     scan_init(&c->scan, c->segment, 0, c->segment->size_bytes, true, chunk_bytes(c));
     while (!c->full) {
         if (!compact_goes_on(c))

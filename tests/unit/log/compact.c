@@ -242,7 +242,7 @@ TEST(log_compact, survives_each_failing_operation)
 /* ---- ends that come early ----------------------------------------------------------------------
  */
 
-enum interruption { CANCEL, CLOSE, DELETE, RAISE, CUT, BEGIN_ANEW, INTERRUPTIONS };
+enum interruption { CANCEL, CLOSE, DELETE, RAISE, RAISE_TO_END, CUT, BEGIN_ANEW, INTERRUPTIONS };
 
 static void interrupt(struct keyed_story *s, struct keyed_run *run, enum interruption what)
 {
@@ -265,7 +265,7 @@ static void interrupt(struct keyed_story *s, struct keyed_run *run, enum interru
         CHECK_EQ(WAIT(&s->lab, log_restart_at(s->log, s->started, op)), 0);
         break;
     default:
-        s->started = run->dirt.first_uncleanable / 2;
+        s->started = what == RAISE_TO_END ? log_end(s->log) : run->dirt.first_uncleanable / 2;
         CHECK_EQ(WAIT(&s->lab, log_raise_start(s->log, s->started, op)), 0);
     }
 }
@@ -313,7 +313,7 @@ static bool interrupt_after(uint32_t steps, enum interruption what)
 TEST(log_compact, ends_when_it_is_interrupted)
 {
     for (enum interruption what = 0; what < INTERRUPTIONS; what++) {
-        for (uint32_t steps = 0; interrupt_after(steps, what); steps += 5)
+        for (uint32_t steps = 0; interrupt_after(steps, what); steps += what == RAISE_TO_END ? 1 : 5)
             ;
     }
 }

@@ -112,9 +112,9 @@ TEST(follow, empty_replica_begins_where_the_leader_does_also_within_a_batch)
     rig_close(g);
 }
 
-TEST(follow, replica_that_was_away_for_long_begins_anew)
+/* Ten records are followed; then the node is down until the leader has 40 to 60. */
+static struct leader_log *away_for_long(struct rig *g)
 {
-    struct rig *g = rig_new(6, NULL);
     struct leader_log *l = rig_partition(g, 1, 0, 2);
 
     leader_append(g, l, 10, 1);
@@ -124,6 +124,14 @@ TEST(follow, replica_that_was_away_for_long_begins_anew)
     leader_append(g, l, 50, 1);
     leader_mark(g, l, 60, 40);
     rig_start(g);
+    return l;
+}
+
+TEST(follow, replica_that_was_away_for_long_begins_anew)
+{
+    struct rig *g = rig_new(6, NULL);
+    struct leader_log *l = away_for_long(g);
+
     rig_settle(g);
     CHECK_EQ(log_start(replica_log(rig_replica(g, l))), 40);
     CHECK(strstr(g->lab.said.p, "begins anew at 40") != NULL);
@@ -134,16 +142,9 @@ TEST(follow, replica_that_was_away_for_long_begins_anew)
 TEST(follow, replica_that_begins_anew_does_not_wait_for_others)
 {
     struct rig *g = rig_new(15, NULL);
-    struct leader_log *l = rig_partition(g, 1, 0, 2);
 
     (void)rig_partition(g, 1, 1, 2);
-    leader_append(g, l, 10, 1);
-    rig_start(g);
-    rig_settle(g);
-    CHECK_EQ(lab_stop(&g->lab), 0);
-    leader_append(g, l, 50, 1);
-    leader_mark(g, l, 60, 40);
-    rig_start(g);
+    struct leader_log *l = away_for_long(g);
     int64_t began_ns = sim_now_ns(g->lab.sim);
     UNTIL(&g->lab, rig_end(g, l) == 60);
     CHECK(sim_now_ns(g->lab.sim) - began_ns < 100 * MS);
